@@ -1,0 +1,400 @@
+//! What a client and a server are told to do. A config that exists is valid: the parsing is here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::{Error, Result};
+use super::format::Format;
+
+/// The transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Datagrams.
+    Udp,
+    /// A byte stream.
+    Tcp,
+}
+
+impl Protocol {
+    /// `"udp"` or `"tcp"`, in any case.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "udp" => Ok(Self::Udp),
+            "tcp" => Ok(Self::Tcp),
+            _ => Err(Error::config(format!("protocol must be 'udp' or 'tcp', not {text:?}"))),
+        }
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// The packet format of one sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wire {
+    /// RTP (RFC 3550) with L16 payload (RFC 3551); framed by RFC 4571 on TCP.
+    Rtp,
+    /// The original's: a 2-byte little-endian sequence number, then PCM; unframed on TCP.
+    Classic,
+}
+
+impl Wire {
+    /// `"rtp"` or `"classic"`; `"auto"` is `None`.
+    pub fn parse(text: &str) -> Result<Option<Self>> {
+        match text.to_ascii_lowercase().as_str() {
+            "rtp" => Ok(Some(Self::Rtp)),
+            "classic" => Ok(Some(Self::Classic)),
+            "auto" => Ok(None),
+            _ => {
+                Err(Error::config(format!("wire must be 'rtp', 'classic' or (server) 'auto', not {text:?}")))
+            }
+        }
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rtp => "rtp",
+            Self::Classic => "classic",
+        }
+    }
+}
+
+/// The length of the block that the devices work in: 2.5, 5, or a multiple of 10 from 10 to 150 ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlockSize(u32);
+
+impl BlockSize {
+    /// From milliseconds.
+    pub fn from_ms(ms: f64) -> Result<Self> {
+        let us = ms * 1000.0;
+        let valid = us.fract().abs() < 1e-6
+            && match us as u32 {
+                2_500 | 5_000 => true,
+                whole => whole.is_multiple_of(10_000) && (10_000..=150_000).contains(&whole),
+            };
+        if valid {
+            Ok(Self(us as u32))
+        } else {
+            Err(Error::config(format!(
+                "size must be 10, 20, … 150 ms (or 5 or 2.5 on the rtp wire), not {ms}"
+            )))
+        }
+    }
+
+    /// As a duration.
+    pub fn duration(self) -> Duration {
+        Duration::from_micros(u64::from(self.0))
+    }
+
+    /// Whether the classic wire can carry it: whole chunks of 10 ms only.
+    pub const fn is_classic(self) -> bool {
+        self.0 >= 10_000
+    }
+
+    /// Its length in 10 ms chunks, at least one: the original's NUMCHUNKS.
+    pub fn chunks(self) -> usize {
+        (self.0 as usize / 10_000).max(1)
+    }
+
+    /// Frames of one block. Whole chunks, as the original counts them: 22.05 kHz has 220 a chunk, 440 in 20 ms.
+    pub fn frames(self, format: Format) -> usize {
+        if self.is_classic() {
+            format.frames(Duration::from_millis(10)) * self.chunks()
+        } else {
+            format.frames(self.duration())
+        }
+    }
+}
+
+impl Default for BlockSize {
+    /// 10 ms, the original's.
+    fn default() -> Self {
+        Self(10_000)
+    }
+}
+
+/// Which device of a host: the default one, one by its place in the list, or by its name or a part of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The system's default.
+    #[default]
+    Default,
+    /// The index that `list_devices` shows.
+    Index(usize),
+    /// The whole name, or a part of exactly one name, in any case.
+    Name(String),
+}
+
+/// Where a client's sound comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A microphone.
+    Device(DeviceChoice),
+    /// A sine of 440 Hz at -12 dBFS.
+    Tone,
+    /// A short speech-like sound of our own, repeated.
+    Voice,
+    /// Digital silence.
+    Silence,
+    /// PCM (`i16`, little-endian, interleaved) from standard input, until it ends.
+    Stdin,
+    /// A WAV file, streamed in real time, until it ends.
+    File(PathBuf),
+}
+
+impl Input {
+    /// From the words of `--input` and `input=`: `tone`, `voice`, `silence`, `-`, `file:PATH`, an index, or a device's name.
+    pub fn parse(text: &str) -> Result<Self> {
+        Ok(match text {
+            "tone" => Self::Tone,
+            "voice" => Self::Voice,
+            "silence" => Self::Silence,
+            "-" => Self::Stdin,
+            _ => match text.strip_prefix("file:") {
+                Some("") => return Err(Error::config("file: needs a path, as in file:speech.wav")),
+                Some(path) => Self::File(path.into()),
+                None => Self::Device(device_choice(text)),
+            },
+        })
+    }
+
+    /// Whether it ends by itself.
+    pub const fn is_finite(&self) -> bool {
+        matches!(self, Self::Stdin | Self::File(_))
+    }
+}
+
+/// Where a server's sound goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// A speaker.
+    Device(DeviceChoice),
+    /// Nowhere, at the pace of a clock.
+    Null,
+    /// PCM (`i16`, little-endian, interleaved) to standard output.
+    Stdout,
+    /// A WAV file: from the first sound to the last, silence between them at its length.
+    File(PathBuf),
+}
+
+impl Output {
+    /// From the words of `--output` and `output=`: `null`, `-`, `file:PATH`, an index, or a device's name.
+    pub fn parse(text: &str) -> Result<Self> {
+        Ok(match text {
+            "null" => Self::Null,
+            "-" => Self::Stdout,
+            _ => match text.strip_prefix("file:") {
+                Some("") => return Err(Error::config("file: needs a path, as in file:heard.wav")),
+                Some(path) => Self::File(path.into()),
+                None => Self::Device(device_choice(text)),
+            },
+        })
+    }
+}
+
+fn device_choice(text: &str) -> DeviceChoice {
+    match text {
+        "" | "default" => DeviceChoice::Default,
+        _ => text.parse().map_or_else(|_| DeviceChoice::Name(text.into()), DeviceChoice::Index),
+    }
+}
+
+/// How large a buffer to ask of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Latency {
+    /// One block: the least delay.
+    #[default]
+    Low,
+    /// The device's own default, for machines that crackle.
+    High,
+}
+
+impl Latency {
+    /// `"low"` or `"high"`.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "low" => Ok(Self::Low),
+            "high" => Ok(Self::High),
+            _ => Err(Error::config(format!("latency must be 'low' or 'high', not {text:?}"))),
+        }
+    }
+}
+
+/// What client and server have in common about sound.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audio {
+    /// The stream's format.
+    pub format: Format,
+    /// The devices' block.
+    pub block: BlockSize,
+    /// The sound system: `pulseaudio`, `alsa`, `jack`, …; `None` takes the first that answers.
+    pub host_api: Option<String>,
+    /// The device buffer.
+    pub latency: Latency,
+}
+
+/// A sender's view of the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// The transport.
+    pub protocol: Protocol,
+    /// The server's name or address, or a multicast group.
+    pub host: String,
+    /// The server's port.
+    pub port: u16,
+    /// The port to send from; 0 lets the system choose.
+    pub local_port: u16,
+    /// The `DiffServ` code point of the packets (RFC 2474), 0 to 63; EF (46) asks for low delay.
+    pub dscp: u8,
+    /// Hops that a multicast packet may take.
+    pub ttl: u8,
+    /// How long a lost TCP connection is tried anew before the stream ends.
+    pub reconnect: Duration,
+}
+
+impl Default for Path {
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::Udp,
+            host: "localhost".into(),
+            port: DEFAULT_PORT,
+            local_port: 0,
+            dscp: 46,
+            // RFC 1112 §6.1: one hop unless the user asks for more.
+            ttl: 1,
+            reconnect: Duration::from_secs(5),
+        }
+    }
+}
+
+/// All that a client is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientConfig {
+    /// The sound.
+    pub audio: Audio,
+    /// The way.
+    pub path: Path,
+    /// Where the sound comes from.
+    pub input: Input,
+    /// The packet format.
+    pub wire: Wire,
+    /// The RTP packet's length, where it is not the block's.
+    pub ptime: Option<Duration>,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            audio: Audio::default(),
+            path: Path::default(),
+            input: Input::Device(DeviceChoice::Default),
+            wire: Wire::Rtp,
+            ptime: None,
+        }
+    }
+}
+
+impl ClientConfig {
+    /// Checks what no single field can say.
+    pub fn validated(self) -> Result<Self> {
+        if self.wire == Wire::Classic && !self.audio.block.is_classic() {
+            return Err(Error::config(
+                "the classic wire carries sizes of 10 to 150 ms; use wire='rtp' for 5 or 2.5",
+            ));
+        }
+        if self.wire == Wire::Classic && self.ptime.is_some() {
+            return Err(Error::config(
+                "ptime is for the rtp wire; on the classic wire the packet is the block (size)",
+            ));
+        }
+        if let Some(ptime) = self.ptime {
+            let ms = ptime.as_secs_f64() * 1e3;
+            if !(1.0..=150.0).contains(&ms) {
+                return Err(Error::config(format!("ptime must be 1 to 150 ms, not {ms}")));
+            }
+        }
+        if self.path.port == 0 {
+            return Err(Error::config("port must be 1 to 65535: the port that the server listens on"));
+        }
+        if self.path.dscp > 63 {
+            return Err(Error::config(format!("dscp must be 0 to 63, not {}", self.path.dscp)));
+        }
+        if self.path.host.is_empty() {
+            return Err(Error::config("host must be a name or an address, not ''"));
+        }
+        Ok(self)
+    }
+}
+
+/// All that a server is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// The sound.
+    pub audio: Audio,
+    /// The transport.
+    pub protocol: Protocol,
+    /// The address to listen on; `None` is every interface, IPv4 and IPv6.
+    pub bind: Option<String>,
+    /// The port to listen on; 0 lets the system choose.
+    pub port: u16,
+    /// The packet format; `None` finds it out for each source.
+    pub wire: Option<Wire>,
+    /// Where the sound goes.
+    pub output: Output,
+    /// How long a packet is kept before it is played; `None` is one packet plus the device's block.
+    pub delay: Option<Duration>,
+    /// How many senders are held at once.
+    pub max_sources: usize,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            audio: Audio::default(),
+            protocol: Protocol::Udp,
+            bind: None,
+            port: DEFAULT_PORT,
+            wire: None,
+            output: Output::Device(DeviceChoice::Default),
+            delay: None,
+            max_sources: 32,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Checks what no single field can say.
+    pub fn validated(self) -> Result<Self> {
+        if let Some(delay) = self.delay
+            && delay > MAX_DELAY
+        {
+            return Err(Error::config(format!("delay must be at most {} ms", MAX_DELAY.as_millis())));
+        }
+        if !(1..=1024).contains(&self.max_sources) {
+            return Err(Error::config(format!("max_sources must be 1 to 1024, not {}", self.max_sources)));
+        }
+        Ok(self)
+    }
+}
+
+/// A sender as a server tells it from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceKey {
+    /// Where its packets come from.
+    pub address: SocketAddr,
+    /// Its RTP synchronisation source (RFC 3550 §3), zero on the classic wire.
+    pub ssrc: u32,
+}
+
+/// The original's port.
+pub const DEFAULT_PORT: u16 = 12_345;
+
+/// The longest playout delay that can be asked for.
+pub const MAX_DELAY: Duration = Duration::from_secs(2);

@@ -1,0 +1,11 @@
+//! The engine: sound in, packets out; packets in, sound out. Knows no Python.
+//!
+//! Arrows point one way: session → (net, audio, record) → (stream, playout) → (wire, codec) → plain value types.
+
+pub mod config;
+pub mod error;
+pub mod format;
+pub mod playout;
+pub mod stats;
+pub mod stream;
+pub mod time;

@@ -1,0 +1,3 @@
+//! When a frame is heard. Pure: time and packets come in as arguments, sound goes out.
+
+pub mod buffer;

@@ -1,0 +1,105 @@
+//! Snapshots of what was counted: plain values, RFC 3550's terms.
+//!
+//! The identities that hold in every snapshot: `lost = expected - received + duplicated` (received counts every
+//! believed packet, doubles included), and `late`, `duplicated` are parts of received.
+
+use std::net::SocketAddr;
+
+use super::config::Wire;
+
+/// What sequence numbers and arrival times tell of one source.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reception {
+    /// Packets from the first to the last sequence number seen.
+    pub expected: u64,
+    /// Packets received, doubles included.
+    pub received: u64,
+    /// Expected, never received: `expected - distinct received`.
+    pub lost: u64,
+    /// Received more than once: the copies.
+    pub duplicated: u64,
+    /// Received after one with a higher sequence number.
+    pub reordered: u64,
+    /// Interarrival jitter in frames (RFC 3550 §6.4.1, appendix A.8).
+    pub jitter_frames: f64,
+    /// Bytes of packets received, their wire headers included (RTP or classic; not UDP, TCP or IP).
+    pub bytes: u64,
+    /// Frames in received packets, doubles left out.
+    pub frames: u64,
+    /// How often the sender started anew under the same name.
+    pub restarts: u64,
+}
+
+/// What playout did with one source, or all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Playback {
+    /// Packets received after their time to be played.
+    pub late_packets: u64,
+    /// Frames of received sound that were played.
+    pub frames_played: u64,
+    /// Frames put in for sound that was missing while a source was playing.
+    pub frames_concealed: u64,
+    /// How often a playing source had nothing to play.
+    pub underruns: u64,
+    /// The present delay in the buffer, ms.
+    pub delay_ms: f64,
+    /// The delay that playout aims at, ms.
+    pub delay_target_ms: f64,
+    /// The loudest sample lately, dBFS; negative infinity for silence.
+    pub level_db: f64,
+}
+
+/// One source of a server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceStats {
+    /// Its SSRC, zero on the classic wire.
+    pub ssrc: u32,
+    /// Where it sends from.
+    pub address: SocketAddr,
+    /// Its packet format.
+    pub wire: Wire,
+    /// The last sequence number received, as on the wire.
+    pub last_sequence: u16,
+    /// Network.
+    pub reception: Reception,
+    /// Playout.
+    pub playback: Playback,
+    /// Packets dropped by us between network and playout or recorder.
+    pub dropped_local: u64,
+}
+
+/// A server's figures.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServerStats {
+    /// Sums over all sources, the departed included.
+    pub reception: Reception,
+    /// Sums over all sources, the departed included.
+    pub playback: Playback,
+    /// What the parsers did not believe.
+    pub malformed: u64,
+    /// Dropped on this machine: by the kernel's socket buffer or a full queue of ours.
+    pub dropped_local: u64,
+    /// The sources that are there now, oldest first.
+    pub sources: Vec<SourceStats>,
+}
+
+/// A client's figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ClientStats {
+    /// Packets handed to the network.
+    pub packets_sent: u64,
+    /// Their bytes, wire headers included.
+    pub bytes_sent: u64,
+    /// Frames that the source delivered.
+    pub frames_captured: u64,
+    /// Frames that were captured and never sent: the queue was full.
+    pub frames_dropped: u64,
+    /// How often the queue was full.
+    pub overruns: u64,
+    /// TCP connections made after the first.
+    pub reconnects: u64,
+    /// The next sequence number.
+    pub next_sequence: u16,
+    /// The loudest sample lately, dBFS; negative infinity for silence.
+    pub level_db: f64,
+}

@@ -1,0 +1,3 @@
+//! One sender, one receiver: packets numbered, believed, counted, put in order. Pure.
+
+pub mod queue;
