@@ -88,7 +88,7 @@ mod tests {
     fn block_lengths_are_the_originals() {
         let f = Format::DEFAULT;
         assert_eq!(f.frames(Duration::from_millis(10)), 441);
-        assert_eq!(f.frames(Duration::from_micros(5_000)), 220);
+        assert_eq!(f.frames(Duration::from_millis(5)), 220);
         assert_eq!(f.frames(Duration::from_micros(2_500)), 110);
     }
 }

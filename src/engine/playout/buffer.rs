@@ -123,21 +123,23 @@ impl Timeline {
         let present = self.is_present(from);
         let mut frames = 0;
         while frames < limit {
-            let at = from.plus(frames);
-            if at < self.start || at.distance(self.start) >= self.capacity() as i64 {
+            let offset = from.plus(frames).distance(self.start);
+            if offset < 0 || offset >= self.capacity() as i64 {
                 if present {
                     break;
                 }
-                frames += 1;
+                // Before the window up to its start, or past it for good.
+                frames += if offset < 0 { offset.unsigned_abs() as usize } else { limit };
                 continue;
             }
-            let index = at.0 & self.mask;
+            let index = from.plus(frames).0 & self.mask;
             let bit = index % 64;
             let word = self.present[(index / 64) as usize] >> bit;
-            let same = if present { (!word).trailing_zeros() } else { word.trailing_zeros() };
-            let here = same.min(64 - bit as u32) as usize;
-            frames += here;
-            if here < 64 - bit as usize {
+            let same = if present { (!word).trailing_zeros() } else { word.trailing_zeros() } as usize;
+            // The window need not begin at a word: its last word may hold its first frames, too.
+            let reach = (64 - bit as usize).min(self.capacity() - offset as usize);
+            frames += same.min(reach);
+            if same < reach {
                 break;
             }
         }
