@@ -1,3 +1,6 @@
 //! audiostream's engine: live sound over a network, measured. See ARCHITECTURE.md for the rooms.
 
+#[cfg(feature = "python")]
+#[allow(unsafe_code, missing_docs, reason = "what pyo3's macros write")]
+mod bindings;
 pub mod engine;

@@ -92,6 +92,11 @@ impl Player {
         }
     }
 
+    /// A player that goes on counting where an earlier one of the same source stopped.
+    pub fn resumed(reader: PacketReader, format: Format, delay: Option<Duration>, counters: Arc<PlayerCounters>) -> Self {
+        Self { counters, ..Self::new(reader, format, delay) }
+    }
+
     /// The source's format.
     pub const fn format(&self) -> Format {
         self.format
