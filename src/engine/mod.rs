@@ -2,6 +2,7 @@
 //!
 //! Arrows point one way: session → (net, audio, record) → (stream, playout) → (wire, codec) → plain value types.
 
+pub mod codec;
 pub mod config;
 pub mod error;
 pub mod format;
@@ -9,3 +10,4 @@ pub mod playout;
 pub mod stats;
 pub mod stream;
 pub mod time;
+pub mod wire;
