@@ -5,6 +5,7 @@
 pub mod config;
 pub mod error;
 pub mod format;
+pub mod net;
 pub mod playout;
 pub mod stats;
 pub mod stream;
