@@ -6,6 +6,7 @@ pub mod codec;
 pub mod config;
 pub mod error;
 pub mod format;
+pub mod net;
 pub mod playout;
 pub mod stats;
 pub mod stream;
