@@ -39,7 +39,7 @@ def noise(frames: int, channels: int = 1, seed: int = 1) -> Samples:
 
 
 def speech(seconds: float | None = None, rate: int = RATE) -> Samples:
-    """A woman's voice, as Debian's alsa-utils has it, at `rate`, mono; repeated or cut to `seconds`."""
+    """Spoken words, as Debian's alsa-utils has it, at `rate`, mono; repeated or cut to `seconds`."""
     voices = [read_wav(SPEECH / name)[:, 0] for name in ("Front_Center.wav", "Rear_Left.wav", "Side_Right.wav")]
     samples = resampled(np.concatenate(voices), SPEECH_RATE, rate)
     if seconds is not None:
