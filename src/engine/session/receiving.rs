@@ -11,13 +11,13 @@ use super::notices::report;
 use super::server::{Shared, lock};
 use super::sources::Sources;
 use crate::engine::audio::Notice;
-use crate::engine::config::{Protocol, ServerConfig};
+use crate::engine::config::{Protocol, ServerConfig, Wire};
 use crate::engine::error::Result;
 use crate::engine::net::tcp::{ConnectionId, TcpEvent, TcpReceiver};
 use crate::engine::net::udp::UdpReceiver;
 use crate::engine::net::waker::Waker;
 use crate::engine::time::{Clock, Micros};
-use crate::engine::wire::framing::Deframer;
+use crate::engine::wire::framing::{Deframer, Packet};
 
 /// A bound socket, and the connections to it.
 pub struct Receiving {
@@ -145,13 +145,9 @@ impl Connection {
     /// Hands on every whole packet; false where the peer speaks nothing that is known.
     fn take(&mut self, sources: &mut Sources, arrival: Micros) -> bool {
         loop {
-            let wire = self.deframer.wire();
             match self.deframer.next() {
-                Some(Ok(packet)) => {
-                    if let Some(wire) = wire.or_else(|| packet.wire()) {
-                        sources.framed(self.address, wire, arrival, packet.bytes());
-                    }
-                }
+                Some(Ok(Packet::Rtp(bytes))) => sources.framed(self.address, Wire::Rtp, arrival, bytes),
+                Some(Ok(Packet::Classic(bytes))) => sources.framed(self.address, Wire::Classic, arrival, bytes),
                 Some(Err(_)) => sources.not_believed(self.address, arrival, &[]),
                 None => return !self.deframer.is_hopeless(),
             }

@@ -16,13 +16,13 @@ use super::notices::report;
 use super::packet_log::{PacketLine, PacketLog};
 use super::stepper::Stepper;
 use crate::engine::audio::Notice;
-use crate::engine::config::{ClientConfig, Path, Protocol};
+use crate::engine::config::{ClientConfig, Path, Protocol, Wire};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::tcp::{SendOutcome, TcpSender};
 use crate::engine::net::udp::{Sent, UdpSender};
 use crate::engine::stream::sender::Sender;
 use crate::engine::time::{Clock, Micros};
-use crate::engine::wire::rtp;
+use crate::engine::wire::{framing, rtp};
 
 /// What the sending thread owns.
 pub struct Sending {
@@ -68,11 +68,13 @@ pub enum Transport {
     Tcp(TcpSender),
 }
 
-/// Packets of one block, kept so that a stalled one can wait.
+/// Packets of one block as the transport takes them, kept so that a stalled one can wait.
 #[derive(Default)]
 struct Packets {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    /// RTP on a stream goes in RFC 4571 frames.
+    framed: bool,
 }
 
 impl Transport {
@@ -113,6 +115,7 @@ impl Sending {
         captured: Arc<Captured>,
         shared: Arc<Progress>,
     ) -> Self {
+        let framed = config.wire == Wire::Rtp && config.path.protocol == Protocol::Tcp;
         let samples = config.audio.block.frames(config.audio.format) * config.audio.format.channels();
         Self {
             config,
@@ -124,7 +127,7 @@ impl Sending {
             captured,
             shared,
             block: vec![0; samples],
-            packets: Packets::default(),
+            packets: Packets { framed, ..Packets::default() },
             warned: Micros::ZERO,
         }
     }
@@ -205,7 +208,7 @@ impl Sending {
         let packets = std::mem::take(&mut self.packets);
         let mut start = 0;
         for &end in &packets.ends {
-            self.send(&packets.bytes[start..end])?;
+            self.send(&packets.bytes[start..end], packets.header())?;
             start = end;
         }
         let count = packets.ends.len() as u64;
@@ -217,11 +220,12 @@ impl Sending {
         Ok(())
     }
 
-    /// Sends one packet, however long it takes while nobody aborts; sound that comes meanwhile is trimmed.
-    fn send(&mut self, packet: &[u8]) -> Result<()> {
+    /// Sends one packet behind a frame header of `header` bytes, however long it takes while nobody aborts; sound that
+    /// comes meanwhile is trimmed.
+    fn send(&mut self, frame: &[u8], header: usize) -> Result<()> {
         loop {
             let verdict = match &mut self.transport {
-                Transport::Udp(udp) => match udp.send(packet)? {
+                Transport::Udp(udp) => match udp.send(frame)? {
                     Sent::Sent => "sent",
                     Sent::Refused => {
                         let peer = udp.peer();
@@ -233,7 +237,7 @@ impl Sending {
                         "dropped"
                     }
                 },
-                Transport::Tcp(tcp) => match tcp.send(packet, STALL) {
+                Transport::Tcp(tcp) => match tcp.send(frame, STALL) {
                     Ok(SendOutcome::Sent) => "sent",
                     Ok(SendOutcome::Blocked) => {
                         self.trim();
@@ -248,7 +252,7 @@ impl Sending {
                     }
                 },
             };
-            self.count(packet, verdict);
+            self.count(&frame[header..], verdict);
             return Ok(());
         }
     }
@@ -262,10 +266,8 @@ impl Sending {
             return;
         }
         let header = match self.config.wire {
-            crate::engine::config::Wire::Rtp => rtp::parse(packet).ok().map(|(h, _)| (h.sequence, Some(h.timestamp))),
-            crate::engine::config::Wire::Classic => {
-                packet.first_chunk().map(|bytes| (u16::from_le_bytes(*bytes), None))
-            }
+            Wire::Rtp => rtp::parse(packet).ok().map(|(h, _)| (h.sequence, Some(h.timestamp))),
+            Wire::Classic => packet.first_chunk().map(|bytes| (u16::from_le_bytes(*bytes), None)),
         };
         let (sequence, timestamp) = header.unzip();
         let peer = self.transport.peer();
@@ -280,7 +282,7 @@ impl Sending {
     /// An idle connection may have died, too.
     fn watch_connection(&mut self) -> Result<()> {
         if let Transport::Tcp(tcp) = &mut self.transport
-            && let Err(error) = tcp.check()
+            && let Err(error) = tcp.send(&[], Duration::ZERO)
         {
             self.reconnect(&error)?;
         }
@@ -323,8 +325,16 @@ impl Sending {
 
 impl Packets {
     fn add(&mut self, packet: &[u8]) {
-        self.bytes.extend_from_slice(packet);
+        if self.framed {
+            framing::write_frame(packet, &mut self.bytes);
+        } else {
+            self.bytes.extend_from_slice(packet);
+        }
         self.ends.push(self.bytes.len());
+    }
+
+    fn header(&self) -> usize {
+        if self.framed { 2 } else { 0 }
     }
 
     fn cleared(mut self) -> Self {

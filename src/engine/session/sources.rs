@@ -246,23 +246,18 @@ impl Sources {
     }
 
     fn as_rtp(&self, address: SocketAddr, bytes: &[u8]) -> Option<Name> {
-        if self.config.wire == Some(Wire::Classic) {
+        let session = self.config.audio.format;
+        if self.config.wire == Some(Wire::Classic) || !rtp::could_be(bytes, session) {
             return None;
         }
-        let (header, payload) = rtp::parse(bytes).ok()?;
-        let format = rtp::format_of(header.payload_type, self.config.audio.format)?;
-        let playable = format.rate() == self.config.audio.format.rate();
-        (playable && !payload.is_empty() && payload.len().is_multiple_of(format.frame_bytes()))
-            .then_some(Name { address, wire: Wire::Rtp, ssrc: header.ssrc })
+        let (header, _) = rtp::parse(bytes).ok()?;
+        let format = rtp::format_of(header.payload_type, session)?;
+        (format.rate() == session.rate()).then_some(Name { address, wire: Wire::Rtp, ssrc: header.ssrc })
     }
 
     fn as_classic(&self, address: SocketAddr, bytes: &[u8]) -> Option<Name> {
-        let allowed = self.config.wire != Some(Wire::Rtp);
-        (allowed && classic::parse(bytes, self.config.audio.format).is_ok()).then_some(Name {
-            address,
-            wire: Wire::Classic,
-            ssrc: 0,
-        })
+        let could_be = self.config.wire != Some(Wire::Rtp) && classic::could_be(bytes, self.config.audio.format);
+        could_be.then_some(Name { address, wire: Wire::Classic, ssrc: 0 })
     }
 
     fn is_believed(&self, name: &Name) -> bool {
