@@ -41,7 +41,7 @@ lint: setup ## check format, lints and types, Rust and Python
 	@$(BIN)/pyright --level error
 	@$(BIN)/python -m mypy.stubtest audiostream._engine
 
-format: $(STAMPS)/tools ## format all sources
+format: setup ## format all sources
 	@cargo fmt
 	@$(BIN)/ruff check --quiet --fix python examples benches
 	@$(BIN)/ruff format --quiet python examples benches
@@ -59,6 +59,7 @@ fuzz: system-build ## run each fuzz target for FUZZ_SECONDS (20)
 	done
 
 docs: setup ## write the API documentation to build/docs
+	@$(PIP) install 'pdoc>=15'
 	@cargo doc --quiet --no-deps --no-default-features
 	@mkdir -p build/docs
 	@cp -r $(CARGO_TARGET_DIR)/doc build/docs/engine
@@ -82,14 +83,17 @@ $(STAMPS)/venv: | system-build
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/tools: python/tests/requirements.txt $(STAMPS)/venv
+	@echo "installing the tools for tests"
 	@$(PIP) install --requirement python/tests/requirements.txt
 	@touch $@
 
 # Checked: the guard that finds allocation on the audio threads lives in this build.
 $(STAMPS)/engine-dev: $(ENGINE) $(STAMPS)/venv | system-build
-	@$(BIN)/maturin develop --quiet
+	@echo "building the engine, checked"
+	@$(BIN)/maturin develop > $(STAMPS)/build.log 2>&1 || { cat $(STAMPS)/build.log; exit 1; }
 	@rm -f $(STAMPS)/engine-release && touch $@
 
 $(STAMPS)/engine-release: $(ENGINE) $(STAMPS)/venv | system-build
-	@$(BIN)/maturin develop --quiet --release
+	@echo "building the engine, optimised"
+	@$(BIN)/maturin develop --release > $(STAMPS)/build.log 2>&1 || { cat $(STAMPS)/build.log; exit 1; }
 	@rm -f $(STAMPS)/engine-dev && touch $@

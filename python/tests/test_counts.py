@@ -7,6 +7,7 @@ import threading
 from dataclasses import asdict
 from pathlib import Path
 
+import audiostream
 import numpy as np
 import pytest
 from harness.hop import Hop, Impairment
@@ -14,8 +15,6 @@ from harness.packets import packets, payload_of, send_udp
 from harness.signals import Samples, noise, read_wav
 from harness.streams import check_identities, quiet_server
 from harness.wait import steady, until
-
-import audiostream
 
 BAD = Impairment(drop=0.05, double=0.04, swap=0.04, hold=0.03)
 # Packets wait for the longest hold of the hop (6 packets of 10 ms) and the scheduler's worst day.
@@ -120,6 +119,7 @@ def test_several_senders_are_summed_and_counted_apart(tmp_path: Path) -> None:
     heard = tmp_path / "heard.wav"
     loud = (noise(100 * 441, seed=3) // 4).astype(np.int16)
     with quiet_server(output=f"file:{heard}", delay=100) as server:
+
         def send(ssrc: int) -> None:
             send_udp(server.port, packets("rtp", loud.tobytes(), sequence=0, ssrc=ssrc), interval=0.01)
 

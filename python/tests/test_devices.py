@@ -6,6 +6,7 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
+import audiostream
 import pytest
 from harness.ports import free_port, wait_open
 from harness.scripts import Script, read_stats
@@ -14,12 +15,11 @@ from harness.sound_server import SoundServer
 from harness.streams import quiet_server
 from harness.wait import until
 
-import audiostream
-
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    ("protocol", "wire", "size"), [("udp", "rtp", 10), ("udp", "classic", 20), ("tcp", "rtp", 10), ("tcp", "classic", 50)]
+    ("protocol", "wire", "size"),
+    [("udp", "rtp", 10), ("udp", "classic", 20), ("tcp", "rtp", 10), ("tcp", "classic", 50)],
 )
 def test_speech_into_the_microphone_is_heard_at_the_speaker(
     protocol: str, wire: str, size: int, sound_server: SoundServer, tmp_path: Path

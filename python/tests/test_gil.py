@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+import audiostream
 import pytest
 from harness.streams import quiet_server
 from harness.wait import until
-
-import audiostream
 
 
 def count_of_a_second() -> int:
@@ -31,7 +30,10 @@ def count_of_a_second() -> int:
 @pytest.fixture
 def root_at_debug(tmp_path: Path) -> Iterator[None]:
     """The root logger as the original sets it up: everything, to a file."""
-    root, handler = logging.getLogger(), RotatingFileHandler(tmp_path / "all.log", maxBytes=5 << 20, backupCount=3)
+    root, handler = (
+        logging.getLogger(),
+        RotatingFileHandler(tmp_path / "all.log", maxBytes=5 << 20, backupCount=3),
+    )
     before = root.level
     root.setLevel(logging.DEBUG)
     root.addHandler(handler)

@@ -11,13 +11,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import audiostream
 import pytest
 from harness.ports import free_port, is_open
 from harness.scripts import run_python
 from harness.streams import quiet_server
 from harness.wait import until
-
-import audiostream
 
 LEAVING = """
 import logging, signal, sys, threading
@@ -47,7 +46,8 @@ match sys.argv[1]:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(
-    ("way", "status"), [("end", 0), ("exit", 7), ("exception", 1), ("sigterm", -signal.SIGTERM), ("thread", 0)]
+    ("way", "status"),
+    [("end", 0), ("exit", 7), ("exception", 1), ("sigterm", -signal.SIGTERM), ("thread", 0)],
 )
 def test_leaving_the_interpreter_while_streaming_is_clean(way: str, status: int, tmp_path: Path) -> None:
     def leave(_: int) -> tuple[int, str]:

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import audiostream
 import numpy as np
 import pytest
 from harness.signals import Samples, noise, read_wav, write_wav
 from harness.streams import check_identities, quiet_server, stream_file
 from harness.wait import steady
-
-import audiostream
 
 CLASSIC_SIZES = tuple(range(10, 151, 10))
 ONLY_RTP_SIZES = (2.5, 5)

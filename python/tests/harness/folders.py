@@ -13,7 +13,9 @@ from pathlib import Path
 def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
     """A file system of its own of so many kilobytes; needs root."""
     subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "audiostream-test", str(folder)], check=True, timeout=20
+        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "audiostream-test", str(folder)],
+        check=True,
+        timeout=20,
     )
     try:
         yield folder
@@ -23,7 +25,7 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
 
 @contextmanager
 def read_only_folder(folder: Path) -> Iterator[Path]:
-    """A folder in which nobody can make a file: by its mode, or by a mount where that does not stop us (root)."""
+    """A folder in which nobody can make a file: by its mode, or by a mount where that stops nobody (root)."""
     if os.geteuid() != 0:
         folder.chmod(0o555)
         try:
@@ -43,6 +45,9 @@ def can_mount() -> bool:
     if os.geteuid() != 0:
         return False
     answer = subprocess.run(
-        ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, timeout=20, check=False
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"],
+        capture_output=True,
+        timeout=20,
+        check=False,
     )
     return answer.returncode == 0

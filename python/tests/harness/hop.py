@@ -100,10 +100,13 @@ class Hop:
         sequences = self.sequences()
         highest = sequences[0]
         reordered = 0
+        seen: set[int] = set()
         for sequence in sequences:
-            reordered += sequence < highest
+            # A copy is a double, wherever it comes.
+            reordered += sequence < highest and sequence not in seen
             highest = max(highest, sequence)
-        distinct = len(set(sequences))
+            seen.add(sequence)
+        distinct = len(seen)
         span = max(sequences) - min(sequences) + 1
         return Expected(
             packets_expected=span,

@@ -17,7 +17,13 @@ def classic(sequence: int, pcm: bytes) -> bytes:
 
 
 def rtp(
-    sequence: int, timestamp: int, pcm: bytes, *, ssrc: int = 0x1234, payload_type: int = 11, marker: bool = False
+    sequence: int,
+    timestamp: int,
+    pcm: bytes,
+    *,
+    ssrc: int = 0x1234,
+    payload_type: int = 11,
+    marker: bool = False,
 ) -> bytes:
     """RTP (RFC 3550 section 5.1) with L16, to which `pcm` (little-endian) is turned round."""
     head = struct.pack(
@@ -56,7 +62,14 @@ def payload_of(wire: str, packet: bytes) -> bytes:
 
 
 def packets(
-    wire: str, pcm: bytes, *, sequence: int, frames: int = 441, channels: int = 1, timestamp: int = 0, ssrc: int = 0x1234
+    wire: str,
+    pcm: bytes,
+    *,
+    sequence: int,
+    frames: int = 441,
+    channels: int = 1,
+    timestamp: int = 0,
+    ssrc: int = 0x1234,
 ) -> list[bytes]:
     """`pcm` as packets of `frames` frames, numbered from `sequence`."""
     step = frames * channels * 2
@@ -65,9 +78,7 @@ def packets(
         part = pcm[start : start + step]
         if wire == "rtp":
             payload_type = 11 if channels == 1 else 10
-            made.append(
-                rtp(sequence + number, timestamp + number * frames, part, ssrc=ssrc, payload_type=payload_type)
-            )
+            made.append(rtp(sequence + number, timestamp + number * frames, part, ssrc=ssrc, payload_type=payload_type))
         else:
             made.append(classic(sequence + number, part))
     return made

@@ -24,12 +24,12 @@ class Script:
     def __init__(
         self,
         name: str,
-        *arguments: str | Path | int | float,
+        *arguments: str | Path | float,
         folder: Path,
         env: Mapping[str, str] | None = None,
         stdin: int = subprocess.DEVNULL,
     ) -> None:
-        """Starts `examples/{name}.py` (or Python with `-c`, `-m`, …, where `name` begins with a dash) in `folder`."""
+        """Starts `examples/{name}.py`, or Python with `name` where that is an option such as `-c`, in `folder`."""
         command = [sys.executable, "-W", "error"]
         command += [name] if name.startswith("-") else [str(EXAMPLES / f"{name}.py")]
         command += [str(argument) for argument in arguments]
@@ -112,4 +112,5 @@ def run_python(
         capture_output=True,
         text=True,
         timeout=timeout,
+        check=False,
     )

@@ -1,4 +1,4 @@
-"""A sound card for tests: a PulseAudio daemon of our own, with a speaker that can be heard and a microphone to speak into.
+"""A sound card for tests: a PulseAudio daemon of our own, whose speaker can be heard and whose microphone spoken into.
 
 What is played into the sink `room` comes out of the source `microphone`; what is played to the sink `speaker`, the
 default one, can be recorded. Nothing of the user's own sound server is touched.
@@ -21,9 +21,9 @@ from .wait import until
 SCRIPT = """\
 .fail
 load-module module-native-protocol-unix auth-anonymous=1 auth-cookie-enabled=0 socket={socket}
-load-module module-null-sink sink_name=speaker rate=44100 channels=2 format=s16le sink_properties=device.description=Speaker
-load-module module-null-sink sink_name=room rate=44100 channels=2 format=s16le sink_properties=device.description=Room
-load-module module-remap-source source_name=microphone master=room.monitor source_properties=device.description=Microphone
+load-module module-null-sink sink_name=speaker {form} sink_properties=device.description=Speaker
+load-module module-null-sink sink_name=room {form} sink_properties=device.description=Room
+load-module module-remap-source source_name=microphone master=room.monitor {named}=Microphone
 set-default-sink speaker
 set-default-source microphone
 """
@@ -39,7 +39,7 @@ class SoundServer:
         """What a program's environment needs to find this sound server."""
         self._log = folder / "log"
         script = folder / "script.pa"
-        script.write_text(SCRIPT.format(socket=self.socket))
+        script.write_text(SCRIPT.format(socket=self.socket, form=FORM, named="source_properties=device.description"))
         runtime = folder / "runtime"
         runtime.mkdir(mode=0o700)
         own = {
@@ -125,4 +125,5 @@ class Ear:
         return np.frombuffer(pcm[: len(pcm) // 2 * 2], dtype="<i2")
 
 
+FORM = "rate=44100 channels=2 format=s16le"
 RAW = ["--raw", "--format=s16le", f"--rate={RATE}", "--channels=1"]

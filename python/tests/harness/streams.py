@@ -50,5 +50,11 @@ def check_identities(stats: audiostream.ServerStats) -> None:
     assert stats.packets_duplicated <= stats.packets_received
     assert stats.packets_late <= stats.packets_received
     assert stats.packets_reordered <= stats.packets_received
-    for key in ("packets_received", "packets_malformed", "bytes_received", "frames_received", "frames_played"):
+    for key in (
+        "packets_received",
+        "packets_malformed",
+        "bytes_received",
+        "frames_received",
+        "frames_played",
+    ):
         assert getattr(stats, key) >= 0, key

@@ -6,6 +6,7 @@ import select
 import socket
 import struct
 import threading
+from contextlib import suppress
 from types import TracebackType
 
 
@@ -97,10 +98,8 @@ class TcpRelay:
         for pair in pairs:
             for end in pair:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                try:
+                with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
                 end.close()
 
     def _accept(self) -> None:
