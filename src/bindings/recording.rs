@@ -3,7 +3,8 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::engine::record::{Recorded, RecorderState};
+use crate::engine::record::Recorded;
+use crate::engine::record::tap::RecorderState;
 
 /// `path frames rate channels bytes error`.
 pub fn recorded_dict<'py>(py: Python<'py>, recorded: &Recorded) -> PyResult<Bound<'py, PyDict>> {

@@ -22,8 +22,8 @@ use crate::engine::audio::Notice;
 use crate::engine::audio::capture::Capture;
 use crate::engine::config::{ClientConfig, Wire};
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::record::tap::TapRecorder;
-use crate::engine::record::{Recorded, RecorderState};
+use crate::engine::record::Recorded;
+use crate::engine::record::tap::{RecorderState, TapRecorder};
 use crate::engine::stats::ClientStats;
 use crate::engine::stream::sender::Sender;
 use crate::engine::time::Clock;
@@ -231,7 +231,7 @@ impl Client {
         parts.log = None;
         drop(parts);
         // The recorder stays, to be asked for what it recorded; its thread ends.
-        lock(&self.recorder).as_mut().map_or(Ok(()), TapRecorder::close)
+        lock(&self.recorder).as_mut().map_or(Ok(None), TapRecorder::close).map(|_| ())
     }
 
     /// Whether it is closed.

@@ -14,16 +14,18 @@ use crossbeam_channel::{Receiver as Notices, bounded};
 
 use super::packet_log::PacketLog;
 use super::receiving::Receiving;
-use super::sources::{Labels, Sources};
+use super::sources::Sources;
 use crate::engine::audio::Notice;
-use crate::engine::audio::playback::Playback;
+use crate::engine::audio::Playback;
 use crate::engine::config::{Output, Protocol, ServerConfig};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::waker::Waker;
 use crate::engine::playout::render::{Controls, Renderer};
 use crate::engine::record::folder;
-use crate::engine::record::reception::ReceptionRecorder;
-use crate::engine::record::{Recorded, RecorderState};
+use crate::engine::record::Recorded;
+use crate::engine::record::local_time::LocalTime;
+use crate::engine::record::reception::{Notes, ReceptionRecorder};
+use crate::engine::record::tap::RecorderState;
 use crate::engine::stats::ServerStats;
 use crate::engine::stream::queue::packet_queue;
 use crate::engine::time::Clock;
@@ -208,12 +210,14 @@ impl Server {
         if parts.recorder.is_some() {
             return Err(Error::new(ErrorKind::State, "a recording is running: stop it first"));
         }
-        let path = folder::place(folder, name, folder::LocalTime::now())?;
+        let now = LocalTime::now();
+        let path = folder::place(folder, name, now)?;
         let format = self.config.audio.format;
         let samples = format.frames(RECORDER_QUEUE) * format.channels();
         let (queue, packets) = packet_queue(RECORDER_PACKETS, samples, format.channels());
-        let labels = Labels::default();
-        let recorder = ReceptionRecorder::start(path.clone(), format, packets, RECORDER_PATIENCE, Arc::clone(&labels))?;
+        let notes = Notes { started: now.to_string(), ..Notes::default() };
+        let labels = Arc::clone(&notes.labels);
+        let recorder = ReceptionRecorder::start(path.clone(), format, packets, RECORDER_PATIENCE, notes)?;
         lock(&self.shared.sources).set_recorder(Some((queue, labels)));
         parts.recorder = Some(recorder);
         Ok(path)
@@ -228,9 +232,23 @@ impl Server {
     /// What the recorder is at, and the last recording.
     pub fn recording_state(&self) -> RecorderState {
         let parts = lock(&self.parts);
-        match &parts.recorder {
-            Some(recorder) => RecorderState { last: parts.recorded.clone(), ..recorder.state() },
-            None => RecorderState { last: parts.recorded.clone(), ..RecorderState::default() },
+        let last = parts.recorded.clone();
+        match parts.recorder.as_ref().map(ReceptionRecorder::state) {
+            Some(state) => RecorderState {
+                recording: state.recording,
+                frames: state.frames,
+                path: Some(state.path),
+                error: state.error,
+                last,
+                ..RecorderState::default()
+            },
+            None => RecorderState {
+                frames: last.as_ref().map_or(0, |last| last.frames),
+                path: last.as_ref().map(|last| last.path.clone()),
+                error: last.as_ref().and_then(|last| last.error.clone()),
+                last,
+                ..RecorderState::default()
+            },
         }
     }
 

@@ -13,6 +13,7 @@ use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::format::Format;
 use crate::engine::playout::player::{Player, PlayerCounters};
 use crate::engine::playout::render::Roster;
+use crate::engine::record::reception::Labels;
 use crate::engine::stats::{Playback, Reception, ServerStats, SourceStats};
 use crate::engine::stream::queue::{Head, PacketWriter, packet_queue};
 use crate::engine::stream::receiver::{Receiver, Verdict};
@@ -46,9 +47,6 @@ struct Recorder {
     labels: Labels,
     scratch: Vec<i16>,
 }
-
-/// Source numbers and what to call them, shared with a recorder.
-pub type Labels = Arc<std::sync::Mutex<Vec<(u32, String)>>>;
 
 /// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
