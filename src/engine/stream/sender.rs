@@ -67,6 +67,7 @@ impl Sender {
 
     /// Takes sound (whole frames, interleaved), and hands every packet that is full to `emit`.
     pub fn push(&mut self, mut samples: &[i16], emit: &mut dyn FnMut(&[u8])) {
+        debug_assert!(samples.len().is_multiple_of(self.format.channels()), "whole frames");
         self.close_gap(emit);
         while !samples.is_empty() {
             let room = self.full_bytes() - self.packet.len();
@@ -223,7 +224,7 @@ mod tests {
     fn sent(sender: &mut Sender, samples: usize) -> Vec<(usize, RtpHeader)> {
         let mut packets = Vec::new();
         sender.push(&vec![0; samples], &mut |packet| {
-            packets.push((packet.len(), rtp::parse(packet).unwrap().0))
+            packets.push((packet.len(), rtp::parse(packet).unwrap().0));
         });
         packets
     }
