@@ -2,6 +2,7 @@
 
 pub mod classic;
 pub mod framing;
+mod recognise;
 pub mod rtp;
 
 use std::fmt;
