@@ -9,6 +9,7 @@ pub mod error;
 pub mod format;
 pub mod net;
 pub mod playout;
+pub mod record;
 pub mod stats;
 pub mod stream;
 pub mod time;
