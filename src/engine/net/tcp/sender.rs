@@ -303,3 +303,292 @@ const SEND_BUFFER: usize = 64 * 1024;
 
 /// How often the end of a stream looks for acknowledgement.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+    use crate::engine::net::tcp::{TcpEvent, TcpReceiver};
+    use crate::engine::time::Clock;
+
+    const LONG: Duration = Duration::from_secs(20);
+    static NEVER: AtomicBool = AtomicBool::new(false);
+
+    fn path(port: u16) -> Path {
+        Path { protocol: Protocol::Tcp, host: "127.0.0.1".into(), port, ..Path::default() }
+    }
+
+    fn connect(port: u16) -> TcpSender {
+        TcpSender::connect(&path(port), LONG, &NEVER).unwrap()
+    }
+
+    fn pair() -> (TcpSender, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let sender = connect(listener.local_addr().unwrap().port());
+        let (peer, address) = listener.accept().unwrap();
+        assert_eq!(address, sender.local_addr());
+        (sender, peer)
+    }
+
+    /// Sends frames until the way is full to the end; how many bytes were.
+    fn fill(sender: &mut TcpSender) -> usize {
+        let frame = [7; 1000];
+        let mut taken = 0;
+        while sender.send(&frame, Duration::from_millis(50)).unwrap() == SendOutcome::Sent {
+            taken += frame.len();
+        }
+        taken
+    }
+
+    /// A listener whose queue is full: who calls is not answered.
+    #[cfg(target_os = "linux")]
+    fn deaf_listener() -> (Socket, Vec<Socket>, u16) {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let listener = address::bind(&any, Type::STREAM, |_| Ok(())).unwrap();
+        listener.listen(0).unwrap();
+        let at = listener.local_addr().unwrap();
+        let callers = (0..3).map(|_| {
+            let caller = address::open(&any, Type::STREAM).unwrap();
+            let _ = caller.connect(&at);
+            caller
+        });
+        let callers = callers.collect();
+        (listener, callers, at.as_socket().unwrap().port())
+    }
+
+    #[test]
+    fn frames_arrive_in_order_and_the_end_after_them() {
+        let mut receiver = TcpReceiver::bind(None, 0, Clock::new(), 4).unwrap();
+        let path = Path { host: "localhost".into(), ..path(receiver.local_addr().port()) };
+        let mut sender = TcpSender::connect(&path, LONG, &NEVER).unwrap();
+        for n in 0..100_u8 {
+            assert_eq!(sender.send(&[n; 100], LONG).unwrap(), SendOutcome::Sent);
+        }
+        sender.flush(LONG).unwrap();
+        drop(sender);
+        let (mut heard, mut closed) = (Vec::new(), false);
+        while !closed {
+            let handle = &mut |event: TcpEvent<'_>| match event {
+                TcpEvent::Data { bytes, .. } => heard.extend_from_slice(bytes),
+                TcpEvent::Closed { error: None, .. } => closed = true,
+                TcpEvent::Closed { error, .. } => panic!("{error:?}"),
+                _ => {}
+            };
+            assert!(receiver.poll(LONG, handle).unwrap() > 0);
+        }
+        assert!(heard.into_iter().eq((0..100).flat_map(|n| [n; 100])));
+    }
+
+    #[test]
+    fn a_stalled_peer_blocks_in_time_and_only_its_own_connection() {
+        let (mut stalled, _peer) = pair();
+        let (mut other, mut reader) = pair();
+        fill(&mut stalled);
+        let wait = Duration::from_millis(50);
+        let (early, late) = (Deadline::after(wait), Deadline::after(wait * 20));
+        assert_eq!(stalled.send(&[1; 1000], wait).unwrap(), SendOutcome::Blocked);
+        assert!(early.is_over() && !late.is_over());
+        assert_eq!(other.send(b"sound", wait).unwrap(), SendOutcome::Sent);
+        let mut heard = [0; 5];
+        reader.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"sound");
+        // An end that cannot be brought to the peer is an error, in time.
+        let error = stalled.flush(wait).unwrap_err();
+        assert!(error.message().contains("did not take"), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn little_waits_in_the_kernel() {
+        let (mut sender, peer) = pair();
+        let taken = fill(&mut sender);
+        // What the peer's kernel has taken is out of our hands; the rest is with us.
+        let here = sys::unacknowledged(&sender.socket).unwrap();
+        assert!(here <= 256 * 1024, "{here} of {taken}");
+        drop(peer);
+    }
+
+    #[test]
+    fn frames_are_whole_however_slowly_the_peer_reads() {
+        let (mut sender, mut peer) = pair();
+        let (start, begin) = mpsc::channel::<()>();
+        let (mut expected, mut dropped) = (Vec::new(), 0);
+        let heard = thread::scope(|s| {
+            let reader = s.spawn(move || {
+                // Reading begins when the way is full, in small and uneven pieces.
+                begin.recv().unwrap();
+                let (mut heard, mut piece) = (Vec::new(), [0; 3001]);
+                loop {
+                    let length = 1 + heard.len() % piece.len();
+                    match peer.read(&mut piece[..length]).unwrap() {
+                        0 => return heard,
+                        count => heard.extend_from_slice(&piece[..count]),
+                    }
+                }
+            });
+            for n in 0..4000_u32 {
+                let frame: Vec<u8> = (0..1500 + n % 20_011).map(|i| (i ^ n) as u8).collect();
+                match sender.send(&frame, Duration::from_millis(u64::from(n % 2))).unwrap() {
+                    SendOutcome::Sent => expected.extend_from_slice(&frame),
+                    SendOutcome::Blocked => {
+                        dropped += 1;
+                        let _ = start.send(());
+                    }
+                }
+            }
+            sender.flush(LONG).unwrap();
+            reader.join().unwrap()
+        });
+        assert!(dropped > 0);
+        assert!(heard == expected, "{} of {} bytes", heard.len(), expected.len());
+    }
+
+    #[test]
+    fn a_closed_connection_is_noticed_though_nothing_is_sent() {
+        for reset in [false, true] {
+            let (mut sender, peer) = pair();
+            assert_eq!(sender.send(&[], Duration::ZERO).unwrap(), SendOutcome::Sent);
+            let peer = Socket::from(peer);
+            if reset {
+                peer.set_linger(Some(Duration::ZERO)).unwrap();
+            }
+            drop(peer);
+            let deadline = Deadline::after(LONG);
+            let error = loop {
+                assert!(!deadline.is_over());
+                match sender.send(&[], Duration::ZERO) {
+                    Ok(_) => thread::yield_now(),
+                    Err(e) => break e,
+                }
+            };
+            assert!(error.message().contains("has closed the connection"), "{error}");
+            assert_eq!(error.errno().is_some(), reset);
+        }
+    }
+
+    #[test]
+    fn a_talkative_peer_is_not_listened_to() {
+        use std::io::Write;
+        let (mut sender, mut peer) = pair();
+        peer.write_all(&[0; 50_000]).unwrap();
+        for _ in 0..20 {
+            assert_eq!(sender.send(b"x", Duration::ZERO).unwrap(), SendOutcome::Sent);
+        }
+        sender.flush(LONG).unwrap();
+        assert_eq!(peer.read(&mut [0; 100]).unwrap(), 20);
+    }
+
+    #[test]
+    fn the_waker_ends_a_blocked_send_at_once() {
+        let (mut sender, _peer) = pair();
+        fill(&mut sender);
+        let waker = sender.waker();
+        let long = Deadline::after(LONG);
+        thread::scope(|s| {
+            s.spawn(|| waker.wake());
+            assert_eq!(sender.send(&[1; 1000], LONG).unwrap(), SendOutcome::Blocked);
+        });
+        assert!(long.left() > LONG / 2);
+    }
+
+    #[test]
+    fn a_refused_connection_says_what_to_do() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let error = TcpSender::connect(&path(port), LONG, &NEVER).unwrap_err();
+        assert!(error.message().starts_with(&format!("nobody listens on TCP port {port}")), "{error}");
+        assert_eq!(error.kind(), crate::engine::error::ErrorKind::Transport);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_server_that_does_not_answer_ends_the_attempt_in_time() {
+        let (_listener, _callers, port) = deaf_listener();
+        let wait = Duration::from_millis(60);
+        let (early, late) = (Deadline::after(wait), Deadline::after(wait * 20));
+        let error = TcpSender::connect(&path(port), wait, &NEVER).unwrap_err();
+        assert!(error.message().contains("does not answer"), "{error}");
+        assert_eq!(error.errno(), Some(libc::ETIMEDOUT));
+        assert!(early.is_over() && !late.is_over());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn connecting_can_be_cancelled() {
+        let (_listener, _callers, port) = deaf_listener();
+        let long = Deadline::after(LONG);
+        let error = TcpSender::connect(&path(port), LONG, &AtomicBool::new(true)).unwrap_err();
+        assert!(error.message().contains("was cancelled"), "{error}");
+        assert!(long.left() + Duration::from_secs(1) > LONG);
+    }
+
+    #[test]
+    fn the_socket_is_set_up_for_live_sound() {
+        let (sender, _peer) = pair();
+        assert!(sender.socket.tcp_nodelay().unwrap() && sender.socket.keepalive().unwrap());
+        assert_eq!(sender.socket.tos_v4().unwrap(), 46 << 2);
+    }
+
+    #[test]
+    fn the_local_port_is_the_one_asked_for_again_and_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let local_port = TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        let path = Path { local_port, ..path(listener.local_addr().unwrap().port()) };
+        let sender = TcpSender::connect(&path, LONG, &NEVER).unwrap();
+        assert_eq!(listener.accept().unwrap().1.port(), local_port);
+        assert_eq!(sender.local_addr().port(), local_port);
+    }
+
+    /// Takes 8 s: the kernel's own patience, which cannot be hurried.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_dead_peer_is_noticed_within_ten_seconds_at_either_end() {
+        // A filter that lets no packet in makes a socket as silent as a machine without power.
+        let dead = |socket: &Socket| {
+            let drop_all = [socket2::SockFilter::new(0x06, 0, 0, 0)];
+            socket.attach_filter(&drop_all).unwrap();
+        };
+        let (mut idle, idle_peer) = pair();
+        let (mut sending, sending_peer) = pair();
+        let mut receiver = TcpReceiver::bind(Some("127.0.0.1"), 0, Clock::new(), 4).unwrap();
+        let caller = connect(receiver.local_addr().port());
+        receiver.poll(LONG, &mut |event| assert!(matches!(event, TcpEvent::Accepted { .. }))).unwrap();
+        let (idle_peer, sending_peer) = (Socket::from(idle_peer), Socket::from(sending_peer));
+        dead(&idle_peer);
+        dead(&sending_peer);
+        dead(&caller.socket);
+
+        let deadline = Deadline::after(Duration::from_secs(10));
+        let lost = |sender: &mut TcpSender, frame: &[u8]| {
+            while !deadline.is_over() {
+                match sender.send(frame, Duration::ZERO) {
+                    Ok(_) => {
+                        // At the pace of sound.
+                        let _ = sender.wait(Interest::Read, &Deadline::after(Duration::from_millis(20)));
+                    }
+                    Err(e) => return e.message().to_owned(),
+                }
+            }
+            "nothing noticed".into()
+        };
+        thread::scope(|s| {
+            let idle = s.spawn(|| lost(&mut idle, &[]));
+            let sending = s.spawn(|| lost(&mut sending, &[1; 500]));
+            let mut error = None;
+            while error.is_none() && !deadline.is_over() {
+                let handle = &mut |event: TcpEvent<'_>| match event {
+                    TcpEvent::Closed { error: e, .. } => error = e,
+                    other => panic!("{other:?}"),
+                };
+                receiver.poll(deadline.left(), handle).unwrap();
+            }
+            assert_eq!(error.map(|e| e.kind()), Some(io::ErrorKind::TimedOut));
+            for thread in [idle, sending] {
+                let message = thread.join().unwrap();
+                assert!(message.contains("does not answer any more"), "{message}");
+            }
+        });
+    }
+}
