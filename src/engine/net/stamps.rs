@@ -137,7 +137,7 @@ pub fn in_control(control: &[u8]) -> Option<i64> {
 }
 
 /// No stamps here.
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+#[cfg(all(target_os = "linux", not(target_pointer_width = "64")))]
 pub fn in_control(_control: &[u8]) -> Option<i64> {
     None
 }

@@ -423,7 +423,13 @@ mod tests {
 
         let stop = AtomicBool::new(false);
         thread::scope(|s| {
-            s.spawn(|| while !stop.load(Ordering::Relaxed) && (&greedy).write(&[0; 65_536]).is_ok() {});
+            s.spawn(|| {
+                let much = vec![0; 65_536];
+                let mut going = true;
+                while going {
+                    going = (&greedy).write(&much).is_ok() && !stop.load(Ordering::Relaxed);
+                }
+            });
             for n in 0..50_u8 {
                 modest.write_all(&[n]).unwrap();
                 // What the greedy one has sent fills at most a round or two before the modest one's turn.

@@ -2,19 +2,17 @@
 
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use socket2::{Socket, Type};
+use socket2::Socket;
 
-use super::vigil;
-use crate::engine::config::{Path, Protocol};
+use super::attempt::{Connected, connected};
+use crate::engine::config::Path;
 use crate::engine::error::{Error, Result};
-use crate::engine::net::resolve::{SLICE, resolve};
-use crate::engine::net::sys;
 use crate::engine::net::wait::{Deadline, Interest, Watch};
 use crate::engine::net::waker::{Alarm, Waker};
-use crate::engine::net::{address, failure};
+use crate::engine::net::{failure, sys};
 
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,21 +41,9 @@ impl TcpSender {
     /// Looks the host up (10 s at most), then tries each of its addresses, `timeout` in all. Gives up within 100 ms
     /// once `cancelled` is true.
     pub fn connect(path: &Path, timeout: Duration, cancelled: &AtomicBool) -> Result<Self> {
-        let candidates = resolve(&path.host, path.port, cancelled)?;
-        let deadline = Deadline::after(timeout);
-        let mut last = None;
-        for (tried, &peer) in candidates.iter().enumerate() {
-            // One that never answers leaves time for the others.
-            let share = deadline.left() / (candidates.len() - tried) as u32;
-            match Attempt::new(path, peer).and_then(|a| a.finish(Deadline::after(share), cancelled)) {
-                Ok(sender) => return Ok(sender),
-                Err(e) => last = Some(e),
-            }
-            if cancelled.load(Ordering::Relaxed) {
-                break;
-            }
-        }
-        Err(last.unwrap_or_else(|| failure::transport(format!("{:?} has no address", path.host))))
+        let Connected { socket, peer, local } = connected(path, timeout, cancelled)?;
+        let alarm = Alarm::new().map_err(|e| failure::plain("cannot set the TCP socket up", &e))?;
+        Ok(Self { socket, peer, local, rest: Vec::new(), gone: 0, alarm, watch: Watch::default() })
     }
 
     /// Hands one frame over, waiting at most `timeout`, or until the waker, for room. What is left of an earlier
@@ -79,7 +65,7 @@ impl TcpSender {
                 self.rest.extend_from_slice(&frame[count..]);
                 return Ok(SendOutcome::Sent);
             }
-            if !self.wait(Interest::Both, &deadline)? {
+            if deadline.is_over() || self.wait(Interest::Both, deadline.left())? {
                 return Ok(SendOutcome::Blocked);
             }
         }
@@ -89,30 +75,25 @@ impl TcpSender {
     /// an error after `timeout`, or the waker, says that it may not have.
     pub fn flush(&mut self, timeout: Duration) -> Result<()> {
         let deadline = Deadline::after(timeout);
-        let unfinished = || {
-            failure::transport(format!(
-                "{} did not take the end of the sound within {} ms",
-                self.peer,
-                timeout.as_millis()
-            ))
-        };
-        let unfinished = unfinished();
         if !self.finish_rest(&deadline)? {
-            return Err(unfinished);
+            return Err(self.unfinished(timeout));
         }
         match self.socket.shutdown(Shutdown::Write) {
             Err(e) if e.kind() != io::ErrorKind::NotConnected => return Err(failure::lost(self.peer, &e)),
             _ => {}
         }
         loop {
-            if self.hear()? == Heard::End || sys::unacknowledged(&self.socket) == Some(0) {
-                return Ok(());
+            let ended = self.hear()? == Heard::End;
+            match sys::unacknowledged(&self.socket) {
+                Some(0) => return Ok(()),
+                // Where the kernel does not tell, a peer that ends has read to our end.
+                None if ended => return Ok(()),
+                _ => {}
             }
-            // An acknowledgement wakes nobody, hence the slices.
-            let slice = Deadline::after(deadline.left().min(ACKNOWLEDGED_WITHIN));
-            let woken = !self.wait(Interest::Read, &slice)? && !slice.is_over();
-            if woken || deadline.is_over() {
-                return Err(unfinished);
+            // A heard end stays ready for ever, and an acknowledgement wakes nobody: hence the slices.
+            let interest = if ended { Interest::Nothing } else { Interest::Read };
+            if deadline.is_over() || self.wait(interest, deadline.left().min(ACKNOWLEDGED_WITHIN))? {
+                return Err(self.unfinished(timeout));
             }
         }
     }
@@ -137,7 +118,7 @@ impl TcpSender {
         while self.gone < self.rest.len() {
             let count = self.write(&self.rest[self.gone..])?;
             self.gone += count;
-            if count == 0 && !self.wait(Interest::Both, deadline)? {
+            if count == 0 && (deadline.is_over() || self.wait(Interest::Both, deadline.left())?) {
                 return Ok(false);
             }
         }
@@ -155,21 +136,18 @@ impl TcpSender {
         }
     }
 
-    /// Whether to try again: false after the deadline or the waker.
-    fn wait(&mut self, interest: Interest, deadline: &Deadline) -> Result<bool> {
-        if deadline.is_over() {
-            return Ok(false);
-        }
+    /// Waits for the socket; whether the waker has ended the wait.
+    fn wait(&mut self, interest: Interest, timeout: Duration) -> Result<bool> {
         self.watch.clear();
         self.watch.add(&self.socket, interest);
         let woken = self
             .watch
-            .wait(&self.alarm, deadline.left())
+            .wait(&self.alarm, timeout)
             .map_err(|e| failure::plain("waiting for the connection failed", &e))?;
         if interest == Interest::Both && self.watch.readable(0) {
             self.listen()?;
         }
-        Ok(!woken)
+        Ok(woken)
     }
 
     /// Notices a connection that the peer has closed.
@@ -178,6 +156,11 @@ impl TcpSender {
             Heard::Nothing => Ok(()),
             Heard::End => Err(failure::transport(format!("{} has closed the connection", self.peer))),
         }
+    }
+
+    fn unfinished(&self, timeout: Duration) -> Error {
+        let ms = timeout.as_millis();
+        failure::transport(format!("{} did not take the end of the sound within {ms} ms", self.peer))
     }
 
     /// Reads what the peer says, and forgets it.
@@ -204,103 +187,6 @@ enum Heard {
     End,
 }
 
-/// A connection that is being made.
-struct Attempt<'a> {
-    host: &'a str,
-    peer: SocketAddr,
-    socket: Socket,
-}
-
-impl<'a> Attempt<'a> {
-    fn new(path: &'a Path, peer: SocketAddr) -> Result<Self> {
-        let host = path.host.as_str();
-        let bind = |e: io::Error| {
-            failure::bind(Protocol::Tcp, "every interface", path.local_port, "--local-port", &e)
-        };
-        let local = address::unspecified(&peer, path.local_port);
-        // The last connection from this port may still be winding up.
-        let reuse = |socket: &Socket| {
-            if cfg!(unix) && path.local_port != 0 { socket.set_reuse_address(true) } else { Ok(()) }
-        };
-        let socket = address::bind(&local, Type::STREAM, reuse).map_err(bind)?;
-        address::mark(&socket, &peer, path.dscp);
-        let attempt = Self { host, peer, socket };
-        prepare(&attempt.socket).map_err(|e| attempt.failed(&e))?;
-        match attempt.socket.connect(&peer.into()) {
-            Err(e) if !is_under_way(&e) => Err(attempt.failed(&e)),
-            _ => Ok(attempt),
-        }
-    }
-
-    fn finish(self, deadline: Deadline, cancelled: &AtomicBool) -> Result<TcpSender> {
-        let alarm = Alarm::new().map_err(|e| self.failed(&e))?;
-        let mut watch = Watch::default();
-        loop {
-            watch.clear();
-            watch.add(&self.socket, Interest::Both);
-            watch.wait(&alarm, deadline.left().min(SLICE)).map_err(|e| self.failed(&e))?;
-            if let Some(e) = self.socket.take_error().map_err(|e| self.failed(&e))? {
-                return Err(self.failed(&e));
-            }
-            if self.socket.peer_addr().is_ok() {
-                break;
-            }
-            if cancelled.load(Ordering::Relaxed) {
-                return Err(failure::transport(format!("connecting to {} was cancelled", self.host)));
-            }
-            if deadline.is_over() {
-                return Err(self.failed(&sys::timed_out()));
-            }
-        }
-        let local = self.socket.local_addr().ok().as_ref().and_then(address::shown);
-        match local {
-            // TCP's simultaneous open: a socket that is given the very port it calls answers itself.
-            Some(local) if local == self.peer => Err(self.failed(&io::ErrorKind::ConnectionRefused.into())),
-            None => Err(failure::transport("the system gave the socket no address")),
-            Some(local) => Ok(TcpSender {
-                socket: self.socket,
-                peer: self.peer,
-                local,
-                rest: Vec::new(),
-                gone: 0,
-                alarm,
-                watch,
-            }),
-        }
-    }
-
-    fn failed(&self, error: &io::Error) -> Error {
-        failure::connect(Protocol::Tcp, self.host, self.peer, error)
-    }
-}
-
-fn prepare(socket: &Socket) -> io::Result<()> {
-    socket.set_tcp_nodelay(true)?;
-    vigil::keep(socket)?;
-    // When the network stalls, sound waits in our queue, where the oldest can be dropped, and not in the kernel's.
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_notsent_lowat(UNSENT)?;
-    #[cfg(not(target_os = "linux"))]
-    socket.set_send_buffer_size(SEND_BUFFER)?;
-    Ok(())
-}
-
-fn is_under_way(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    if error.raw_os_error() == Some(libc::EINPROGRESS) {
-        return true;
-    }
-    error.kind() == io::ErrorKind::WouldBlock
-}
-
-/// Bytes that may wait in the kernel: about 90 ms of 44.1 kHz mono.
-#[cfg(target_os = "linux")]
-const UNSENT: u32 = 8 * 1024;
-
-/// Bytes that may wait in the kernel or be on their way.
-#[cfg(not(target_os = "linux"))]
-const SEND_BUFFER: usize = 64 * 1024;
-
 /// How often the end of a stream looks for acknowledgement.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(10);
 
@@ -311,6 +197,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::engine::config::Protocol;
     use crate::engine::net::tcp::{TcpEvent, TcpReceiver};
     use crate::engine::time::Clock;
 
@@ -341,22 +228,6 @@ mod tests {
             taken += frame.len();
         }
         taken
-    }
-
-    /// A listener whose queue is full: who calls is not answered.
-    #[cfg(target_os = "linux")]
-    fn deaf_listener() -> (Socket, Vec<Socket>, u16) {
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let listener = address::bind(&any, Type::STREAM, |_| Ok(())).unwrap();
-        listener.listen(0).unwrap();
-        let at = listener.local_addr().unwrap();
-        let callers = (0..3).map(|_| {
-            let caller = address::open(&any, Type::STREAM).unwrap();
-            let _ = caller.connect(&at);
-            caller
-        });
-        let callers = callers.collect();
-        (listener, callers, at.as_socket().unwrap().port())
     }
 
     #[test]
@@ -473,7 +344,7 @@ mod tests {
     fn a_talkative_peer_is_not_listened_to() {
         use std::io::Write;
         let (mut sender, mut peer) = pair();
-        peer.write_all(&[0; 50_000]).unwrap();
+        peer.write_all(&vec![0; 50_000]).unwrap();
         for _ in 0..20 {
             assert_eq!(sender.send(b"x", Duration::ZERO).unwrap(), SendOutcome::Sent);
         }
@@ -492,103 +363,5 @@ mod tests {
             assert_eq!(sender.send(&[1; 1000], LONG).unwrap(), SendOutcome::Blocked);
         });
         assert!(long.left() > LONG / 2);
-    }
-
-    #[test]
-    fn a_refused_connection_says_what_to_do() {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let error = TcpSender::connect(&path(port), LONG, &NEVER).unwrap_err();
-        assert!(error.message().starts_with(&format!("nobody listens on TCP port {port}")), "{error}");
-        assert_eq!(error.kind(), crate::engine::error::ErrorKind::Transport);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_server_that_does_not_answer_ends_the_attempt_in_time() {
-        let (_listener, _callers, port) = deaf_listener();
-        let wait = Duration::from_millis(60);
-        let (early, late) = (Deadline::after(wait), Deadline::after(wait * 20));
-        let error = TcpSender::connect(&path(port), wait, &NEVER).unwrap_err();
-        assert!(error.message().contains("does not answer"), "{error}");
-        assert_eq!(error.errno(), Some(libc::ETIMEDOUT));
-        assert!(early.is_over() && !late.is_over());
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn connecting_can_be_cancelled() {
-        let (_listener, _callers, port) = deaf_listener();
-        let long = Deadline::after(LONG);
-        let error = TcpSender::connect(&path(port), LONG, &AtomicBool::new(true)).unwrap_err();
-        assert!(error.message().contains("was cancelled"), "{error}");
-        assert!(long.left() + Duration::from_secs(1) > LONG);
-    }
-
-    #[test]
-    fn the_socket_is_set_up_for_live_sound() {
-        let (sender, _peer) = pair();
-        assert!(sender.socket.tcp_nodelay().unwrap() && sender.socket.keepalive().unwrap());
-        assert_eq!(sender.socket.tos_v4().unwrap(), 46 << 2);
-    }
-
-    #[test]
-    fn the_local_port_is_the_one_asked_for_again_and_again() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let local_port = TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
-        let path = Path { local_port, ..path(listener.local_addr().unwrap().port()) };
-        let sender = TcpSender::connect(&path, LONG, &NEVER).unwrap();
-        assert_eq!(listener.accept().unwrap().1.port(), local_port);
-        assert_eq!(sender.local_addr().port(), local_port);
-    }
-
-    /// Takes 8 s: the kernel's own patience, which cannot be hurried.
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_dead_peer_is_noticed_within_ten_seconds_at_either_end() {
-        // A filter that lets no packet in makes a socket as silent as a machine without power.
-        let dead = |socket: &Socket| {
-            let drop_all = [socket2::SockFilter::new(0x06, 0, 0, 0)];
-            socket.attach_filter(&drop_all).unwrap();
-        };
-        let (mut idle, idle_peer) = pair();
-        let (mut sending, sending_peer) = pair();
-        let mut receiver = TcpReceiver::bind(Some("127.0.0.1"), 0, Clock::new(), 4).unwrap();
-        let caller = connect(receiver.local_addr().port());
-        receiver.poll(LONG, &mut |event| assert!(matches!(event, TcpEvent::Accepted { .. }))).unwrap();
-        let (idle_peer, sending_peer) = (Socket::from(idle_peer), Socket::from(sending_peer));
-        dead(&idle_peer);
-        dead(&sending_peer);
-        dead(&caller.socket);
-
-        let deadline = Deadline::after(Duration::from_secs(10));
-        let lost = |sender: &mut TcpSender, frame: &[u8]| {
-            while !deadline.is_over() {
-                match sender.send(frame, Duration::ZERO) {
-                    Ok(_) => {
-                        // At the pace of sound.
-                        let _ = sender.wait(Interest::Read, &Deadline::after(Duration::from_millis(20)));
-                    }
-                    Err(e) => return e.message().to_owned(),
-                }
-            }
-            "nothing noticed".into()
-        };
-        thread::scope(|s| {
-            let idle = s.spawn(|| lost(&mut idle, &[]));
-            let sending = s.spawn(|| lost(&mut sending, &[1; 500]));
-            let mut error = None;
-            while error.is_none() && !deadline.is_over() {
-                let handle = &mut |event: TcpEvent<'_>| match event {
-                    TcpEvent::Closed { error: e, .. } => error = e,
-                    other => panic!("{other:?}"),
-                };
-                receiver.poll(deadline.left(), handle).unwrap();
-            }
-            assert_eq!(error.map(|e| e.kind()), Some(io::ErrorKind::TimedOut));
-            for thread in [idle, sending] {
-                let message = thread.join().unwrap();
-                assert!(message.contains("does not answer any more"), "{message}");
-            }
-        });
     }
 }

@@ -2,16 +2,22 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+#[cfg(target_os = "linux")]
+use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use socket2::{MaybeUninitSlice, MsgHdrMut, SockAddr, Socket, Type};
+#[cfg(target_os = "linux")]
+use socket2::SockAddr;
+use socket2::{MaybeUninitSlice, Socket, Type};
 
 use crate::engine::config::Protocol;
 use crate::engine::error::Result;
 use crate::engine::net::resolve::resolve;
-use crate::engine::net::stamps::{self, Stamps};
+#[cfg(target_os = "linux")]
+use crate::engine::net::stamps;
+use crate::engine::net::stamps::Stamps;
 use crate::engine::net::sys::{self, Buffer, LOOPBACK_INTERFACE};
 use crate::engine::net::wait::{Deadline, Interest, Watch};
 use crate::engine::net::waker::{Alarm, Waker};
@@ -42,6 +48,7 @@ pub struct UdpReceiver {
     alarm: Alarm,
     watch: Watch,
     buffer: Buffer,
+    #[cfg(target_os = "linux")]
     control: Buffer,
     /// The kernel's drop count, extended.
     dropped: Cell<u64>,
@@ -65,6 +72,7 @@ impl UdpReceiver {
             alarm: Alarm::new().map_err(failed)?,
             watch: Watch::default(),
             buffer: Buffer::new(LONGEST),
+            #[cfg(target_os = "linux")]
             control: Buffer::new(CONTROL),
             dropped: Cell::new(0),
         })
@@ -132,11 +140,12 @@ impl UdpReceiver {
     }
 
     /// Sender, length, wall-clock stamp, truncation.
+    #[cfg(target_os = "linux")]
     fn read(&mut self) -> io::Result<(Option<SocketAddr>, usize, Option<i64>, bool)> {
         // Long enough for either family.
-        let mut from = SockAddr::from(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0));
+        let mut from = SockAddr::from(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
         let mut slices = [MaybeUninitSlice::new(self.buffer.spare())];
-        let mut message = MsgHdrMut::new()
+        let mut message = socket2::MsgHdrMut::new()
             .with_addr(&mut from)
             .with_buffers(&mut slices)
             .with_control(self.control.spare());
@@ -145,6 +154,14 @@ impl UdpReceiver {
         let control = message.control_len();
         let stamp = stamps::in_control(self.control.filled(control));
         Ok((address::shown(&from), bytes, stamp, truncated))
+    }
+
+    /// Sender, length, wall-clock stamp (none here), truncation.
+    #[cfg(not(target_os = "linux"))]
+    fn read(&mut self) -> io::Result<(Option<SocketAddr>, usize, Option<i64>, bool)> {
+        let mut slices = [MaybeUninitSlice::new(self.buffer.spare())];
+        let (bytes, flags, from) = self.socket.recv_from_vectored(&mut slices)?;
+        Ok((address::shown(&from), bytes, None, flags.is_truncated()))
     }
 }
 
@@ -233,6 +250,7 @@ const BATCH: usize = 64;
 const LONGEST: usize = 65_536;
 
 /// Room for the control message that is asked for, and then some.
+#[cfg(target_os = "linux")]
 const CONTROL: usize = 128;
 
 /// The receive buffer to ask for.
@@ -364,15 +382,15 @@ mod tests {
         receiver.socket.set_recv_buffer_size(16 * 1024).unwrap();
         assert_eq!(receiver.kernel_drops(), 0);
         let client = client(&receiver);
-        let mut received = 0;
+        let mut arrived = 0;
         for round in 1..=3 {
             for _ in 0..200 {
                 client.send(&[0; 894]).unwrap();
             }
-            while receiver.receive(Duration::ZERO, &mut |_| received += 1).unwrap() > 0 {}
+            while receiver.receive(Duration::ZERO, &mut |_| arrived += 1).unwrap() > 0 {}
             let dropped = receiver.kernel_drops();
             assert!(dropped > 0);
-            assert_eq!(received + dropped, round * 200);
+            assert_eq!(arrived + dropped, round * 200);
         }
     }
 

@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_datagram_too_long_is_an_error_that_says_so() {
         let mut sender = UdpSender::connect(&path("127.0.0.1", 9)).unwrap();
-        let error = sender.send(&[0; 65_508]).unwrap_err();
+        let error = sender.send(&vec![0; 65_508]).unwrap_err();
         assert!(error.message().contains("65508 bytes are too long"), "{error}");
     }
 
