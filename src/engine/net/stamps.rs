@@ -44,9 +44,10 @@ impl Stamps {
         }
     }
 
-    /// Says that at `when` no packet was waiting: those to come are younger.
-    pub fn none_before(&mut self, when: Micros) {
+    /// Says that at `when`, just now, no packet was waiting: those to come are younger, and younger than any step.
+    pub fn none_waits(&mut self, when: Micros) {
         self.floor = self.floor.max(when);
+        self.previous = self.offset;
     }
 
     /// When a packet came that the kernel stamped with `wall` nanoseconds since 1970 and that was read just before
@@ -54,12 +55,14 @@ impl Stamps {
     pub fn arrival(&mut self, wall: i64, now: Micros) -> Micros {
         let earliest = self.floor.0.saturating_sub(SLACK) as i64;
         let latest = now.0.saturating_add(TOLERANCE_NS as u64 / 1000) as i64;
+        // Packets are read soon: of two possible times the later is right, on whichever side of a step it came.
         let at = [self.offset, self.previous]
             .into_iter()
             .map(|offset| wall.saturating_add(offset).div_euclid(1000))
-            .find(|at| (earliest..=latest).contains(at))
+            .filter(|at| (earliest..=latest).contains(at))
+            .max()
             .map_or(now, |at| Micros(at as u64).min(now));
-        self.none_before(at);
+        self.floor = self.floor.max(at);
         at
     }
 }
@@ -134,7 +137,7 @@ pub fn in_control(control: &[u8]) -> Option<i64> {
 }
 
 /// No stamps here.
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+#[cfg(all(target_os = "linux", not(target_pointer_width = "64")))]
 pub fn in_control(_control: &[u8]) -> Option<i64> {
     None
 }
@@ -172,17 +175,20 @@ mod tests {
         for step in [HOUR, -HOUR, 50_000_000, -50_000_000] {
             let mut stamps = stamps();
             assert_eq!(stamps.arrival(WALL, Micros(1_000_100)), Micros(1_000_000));
-            // A packet of 1.1 s, read at 1.2 s; the step came between.
+            // A packet of 1.19 s, read at 1.2 s; the step came between.
             stamps.revise(reading(1_200_000, WALL + 200_000_000 + step));
             assert_eq!(
-                stamps.arrival(WALL + 100_000_000, Micros(1_200_000)),
-                Micros(1_100_000),
+                stamps.arrival(WALL + 190_000_000, Micros(1_200_000)),
+                Micros(1_190_000),
                 "step {step}"
             );
-            // And one that came after it.
+            // And those that came after it, read late or not.
+            let later = WALL + 300_000_000 + step;
+            assert_eq!(stamps.arrival(later, Micros(1_300_050)), Micros(1_300_000), "step {step}");
+            stamps.none_waits(Micros(1_300_060));
             assert_eq!(
-                stamps.arrival(WALL + 300_000_000 + step, Micros(1_300_050)),
-                Micros(1_300_000),
+                stamps.arrival(later + 100_000_000, Micros(1_900_000)),
+                Micros(1_400_000),
                 "step {step}"
             );
         }
@@ -192,7 +198,7 @@ mod tests {
     fn an_impossible_stamp_is_replaced_by_the_time_of_reading() {
         let mut stamps = stamps();
         let now = Micros(2_000_000);
-        stamps.none_before(Micros(1_900_000));
+        stamps.none_waits(Micros(1_900_000));
         for wall in [WALL + HOUR, WALL, WALL - HOUR, 0, i64::MAX, i64::MIN] {
             assert_eq!(stamps.arrival(wall, now), now);
         }

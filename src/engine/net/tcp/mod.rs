@@ -1,5 +1,6 @@
 //! Byte streams: one thread that hears many connections, one connection that speaks.
 
+mod attempt;
 mod receiver;
 mod sender;
 mod vigil;

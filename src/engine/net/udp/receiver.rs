@@ -2,17 +2,23 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+#[cfg(target_os = "linux")]
+use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use socket2::{MaybeUninitSlice, MsgHdrMut, SockAddr, Socket, Type};
+#[cfg(target_os = "linux")]
+use socket2::SockAddr;
+use socket2::{MaybeUninitSlice, Socket, Type};
 
 use crate::engine::config::Protocol;
 use crate::engine::error::Result;
 use crate::engine::net::resolve::resolve;
-use crate::engine::net::stamps::{self, Stamps};
-use crate::engine::net::sys::{self, Buffer};
+#[cfg(target_os = "linux")]
+use crate::engine::net::stamps;
+use crate::engine::net::stamps::Stamps;
+use crate::engine::net::sys::{self, Buffer, LOOPBACK_INTERFACE};
 use crate::engine::net::wait::{Deadline, Interest, Watch};
 use crate::engine::net::waker::{Alarm, Waker};
 use crate::engine::net::{address, failure};
@@ -23,7 +29,8 @@ use crate::engine::time::{Clock, Micros};
 pub struct Datagram<'a> {
     /// Who sent it; IPv4 is shown as IPv4 on a socket for both.
     pub address: SocketAddr,
-    /// When the kernel received it.
+    /// When the kernel received it; when it was read, where the kernel does not say, as in the first milliseconds
+    /// after the first such socket on a machine was made.
     pub arrival: Micros,
     /// What it carries.
     pub bytes: &'a [u8],
@@ -41,6 +48,7 @@ pub struct UdpReceiver {
     alarm: Alarm,
     watch: Watch,
     buffer: Buffer,
+    #[cfg(target_os = "linux")]
     control: Buffer,
     /// The kernel's drop count, extended.
     dropped: Cell<u64>,
@@ -64,6 +72,7 @@ impl UdpReceiver {
             alarm: Alarm::new().map_err(failed)?,
             watch: Watch::default(),
             buffer: Buffer::new(LONGEST),
+            #[cfg(target_os = "linux")]
             control: Buffer::new(CONTROL),
             dropped: Cell::new(0),
         })
@@ -90,8 +99,7 @@ impl UdpReceiver {
     /// Right at the moment of asking; drops of 2^32 and more between two calls are not seen.
     pub fn kernel_drops(&self) -> u64 {
         if let Some(now) = sys::dropped_datagrams(&self.socket) {
-            let news = now.wrapping_sub(self.dropped.get() as u32);
-            self.dropped.set(self.dropped.get() + u64::from(news));
+            self.dropped.set(extended(self.dropped.get(), now));
         }
         self.dropped.get()
     }
@@ -121,7 +129,7 @@ impl UdpReceiver {
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    self.stamps.none_before(before);
+                    self.stamps.none_waits(before);
                     return Ok(count);
                 }
                 Err(e) if is_passing(&e) => return Ok(count),
@@ -132,11 +140,12 @@ impl UdpReceiver {
     }
 
     /// Sender, length, wall-clock stamp, truncation.
+    #[cfg(target_os = "linux")]
     fn read(&mut self) -> io::Result<(Option<SocketAddr>, usize, Option<i64>, bool)> {
         // Long enough for either family.
-        let mut from = SockAddr::from(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0));
+        let mut from = SockAddr::from(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
         let mut slices = [MaybeUninitSlice::new(self.buffer.spare())];
-        let mut message = MsgHdrMut::new()
+        let mut message = socket2::MsgHdrMut::new()
             .with_addr(&mut from)
             .with_buffers(&mut slices)
             .with_control(self.control.spare());
@@ -145,6 +154,14 @@ impl UdpReceiver {
         let control = message.control_len();
         let stamp = stamps::in_control(self.control.filled(control));
         Ok((address::shown(&from), bytes, stamp, truncated))
+    }
+
+    /// Sender, length, wall-clock stamp (none here), truncation.
+    #[cfg(not(target_os = "linux"))]
+    fn read(&mut self) -> io::Result<(Option<SocketAddr>, usize, Option<i64>, bool)> {
+        let mut slices = [MaybeUninitSlice::new(self.buffer.spare())];
+        let (bytes, flags, from) = self.socket.recv_from_vectored(&mut slices)?;
+        Ok((address::shown(&from), bytes, None, flags.is_truncated()))
     }
 }
 
@@ -207,6 +224,11 @@ fn grow_receive_buffer(socket: &Socket) {
     }
 }
 
+/// The count that follows `held` and ends in the 32 bits of `now`.
+fn extended(held: u64, now: u32) -> u64 {
+    held + u64::from(now.wrapping_sub(held as u32))
+}
+
 /// Errors that say something of one datagram or moment, not of the socket.
 fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
@@ -228,10 +250,202 @@ const BATCH: usize = 64;
 const LONGEST: usize = 65_536;
 
 /// Room for the control message that is asked for, and then some.
+#[cfg(target_os = "linux")]
 const CONTROL: usize = 128;
 
 /// The receive buffer to ask for.
 const WANTED_BUFFER: usize = 8 * 1024 * 1024;
 
-/// Linux numbers the loopback interface so; elsewhere it is only a last try.
-const LOOPBACK_INTERFACE: u32 = 1;
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::thread;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn receiver() -> UdpReceiver {
+        UdpReceiver::bind(Some("127.0.0.1"), 0, Clock::new()).unwrap()
+    }
+
+    fn client(receiver: &UdpReceiver) -> UdpSocket {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(("127.0.0.1", receiver.local_addr().port())).unwrap();
+        client
+    }
+
+    /// The next `count` datagrams: sender, arrival, bytes, truncated.
+    fn take(receiver: &mut UdpReceiver, count: usize) -> Vec<(SocketAddr, Micros, Vec<u8>, bool)> {
+        let deadline = Deadline::after(LONG);
+        let mut all = Vec::new();
+        while all.len() < count && !deadline.is_over() {
+            receiver
+                .receive(deadline.left(), &mut |d| {
+                    all.push((d.address, d.arrival, d.bytes.to_vec(), d.truncated));
+                })
+                .unwrap();
+        }
+        assert_eq!(all.len(), count);
+        all
+    }
+
+    #[test]
+    fn both_families_reach_one_receiver_and_are_shown_as_they_are() {
+        let mut receiver = UdpReceiver::bind(None, 0, Clock::new()).unwrap();
+        let port = receiver.local_addr().port();
+        for local in ["127.0.0.1", "::1"] {
+            let client = UdpSocket::bind((local, 0)).unwrap();
+            client.send_to(local.as_bytes(), (local, port)).unwrap();
+            let got = take(&mut receiver, 1);
+            assert_eq!(got[0].0, client.local_addr().unwrap());
+            assert_eq!(got[0].2, local.as_bytes());
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_packet_has_the_time_of_its_coming_not_of_its_reading() {
+        let mut receiver = receiver();
+        let client = client(&receiver);
+        let clock = receiver.clock;
+        let mut sent = Vec::new();
+        let near = Duration::from_millis(1);
+        let mut idle = UdpReceiver::bind(Some("127.0.0.1"), 0, clock).unwrap();
+        let mut pause = || idle.receive(Duration::from_millis(3), &mut |_| unreachable!()).unwrap();
+        // The kernel takes a moment to begin.
+        let begun = (0..1000).any(|_| {
+            client.send(b"begun?").unwrap();
+            let after = clock.now();
+            pause();
+            take(&mut receiver, 1)[0].1 <= after + near
+        });
+        assert!(begun);
+        for i in 0..20_u8 {
+            let before = clock.now();
+            client.send(&[i]).unwrap();
+            sent.push((before, clock.now()));
+            pause();
+        }
+        let got = take(&mut receiver, sent.len());
+        for (i, (_, arrival, bytes, _)) in got.iter().enumerate() {
+            let (before, after) = sent[i];
+            assert_eq!(bytes, &[i as u8]);
+            assert!(
+                before - near <= *arrival && *arrival <= after + near,
+                "{before:?} {arrival:?} {after:?}"
+            );
+        }
+        assert!(got.windows(2).all(|two| two[0].1 <= two[1].1));
+    }
+
+    #[test]
+    fn the_longest_datagram_comes_whole() {
+        let mut receiver = receiver();
+        let long: Vec<u8> = (0..65_507_u32).map(|i| i as u8).collect();
+        client(&receiver).send(&long).unwrap();
+        let got = take(&mut receiver, 1);
+        assert!(got[0].2 == long && !got[0].3);
+    }
+
+    #[test]
+    fn a_truncated_datagram_is_marked() {
+        let mut receiver = receiver();
+        receiver.buffer = Buffer::new(100);
+        let client = client(&receiver);
+        client.send(&[7; 101]).unwrap();
+        client.send(&[8; 100]).unwrap();
+        client.send(&[]).unwrap();
+        let got = take(&mut receiver, 3);
+        assert_eq!((got[0].2.as_slice(), got[0].3), ([7; 100].as_slice(), true));
+        assert_eq!((got[1].2.as_slice(), got[1].3), ([8; 100].as_slice(), false));
+        assert_eq!((got[2].2.as_slice(), got[2].3), ([].as_slice(), false));
+    }
+
+    #[test]
+    fn a_batch_ends_and_the_next_goes_on() {
+        let mut receiver = receiver();
+        let client = client(&receiver);
+        for i in 0..100_u8 {
+            client.send(&[i]).unwrap();
+        }
+        let mut order = Vec::new();
+        assert_eq!(receiver.receive(LONG, &mut |d| order.push(d.bytes[0])).unwrap(), BATCH);
+        assert_eq!(receiver.receive(LONG, &mut |d| order.push(d.bytes[0])).unwrap(), 100 - BATCH);
+        assert!(order.iter().copied().eq(0..100));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_the_kernel_drops_is_counted_to_the_last() {
+        let mut receiver = receiver();
+        receiver.socket.set_recv_buffer_size(16 * 1024).unwrap();
+        assert_eq!(receiver.kernel_drops(), 0);
+        let client = client(&receiver);
+        let mut arrived = 0;
+        for round in 1..=3 {
+            for _ in 0..200 {
+                client.send(&[0; 894]).unwrap();
+            }
+            while receiver.receive(Duration::ZERO, &mut |_| arrived += 1).unwrap() > 0 {}
+            let dropped = receiver.kernel_drops();
+            assert!(dropped > 0);
+            assert_eq!(arrived + dropped, round * 200);
+        }
+    }
+
+    #[test]
+    fn a_wrapped_drop_counter_goes_on() {
+        assert_eq!(extended(5, 5), 5);
+        assert_eq!(extended(0x1_ffff_ffff, 10), 0x2_0000_000a);
+    }
+
+    #[test]
+    fn the_receive_buffer_holds_a_burst_of_a_thousand_senders() {
+        let receiver = receiver();
+        assert!(receiver.socket.recv_buffer_size().unwrap() >= 256 * 1024);
+    }
+
+    #[test]
+    fn the_waker_ends_a_wait_at_once() {
+        let mut receiver = receiver();
+        let waker = receiver.waker();
+        let long = Deadline::after(LONG);
+        waker.wake();
+        waker.wake();
+        assert_eq!(receiver.receive(LONG, &mut |_| ()).unwrap(), 0);
+        thread::scope(|s| {
+            s.spawn(|| waker.wake());
+            assert_eq!(receiver.receive(LONG, &mut |_| ()).unwrap(), 0);
+        });
+        assert!(long.left() > LONG / 2);
+        // And the wakes are used up.
+        let short = Deadline::after(Duration::from_millis(20));
+        assert_eq!(receiver.receive(Duration::from_millis(30), &mut |_| ()).unwrap(), 0);
+        assert!(short.is_over());
+    }
+
+    #[test]
+    fn a_port_in_use_says_what_to_do() {
+        let first = UdpReceiver::bind(None, 0, Clock::new()).unwrap();
+        let port = first.local_addr().port();
+        for bind in [None, Some("127.0.0.1")] {
+            let error = UdpReceiver::bind(bind, port, Clock::new()).unwrap_err();
+            assert_eq!(
+                error.message(),
+                format!(
+                    "port {port} is already in use: stop the other program (ss -lunp shows it) or choose another --port"
+                )
+            );
+            assert!(error.errno().is_some());
+        }
+    }
+
+    #[test]
+    fn a_strange_address_says_what_to_do() {
+        let error = UdpReceiver::bind(Some("192.0.2.77"), 0, Clock::new()).unwrap_err();
+        assert!(error.message().contains("192.0.2.77 is not an address of this machine"), "{error}");
+        let error = UdpReceiver::bind(Some("no-such-host.invalid"), 0, Clock::new()).unwrap_err();
+        assert!(error.message().contains("unknown host"), "{error}");
+    }
+}
