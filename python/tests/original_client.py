@@ -13,7 +13,7 @@ class LoudClient(AudioClient):
 
     packets = 0
 
-    def send_audio(self):
+    def send_audio(self):  # pyright: ignore[reportIncompatibleMethodOverride]
         super().send_audio()
         self.packets += 1
 

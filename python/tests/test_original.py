@@ -41,7 +41,7 @@ def server(protocol):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = start("original_server.py", "--protocol", protocol, "--port", port)
-    process.port = port
+    process.port = port  # pyright: ignore[reportAttributeAccessIssue]
     assert process.stdout.readline() == "listening\n"
     yield process
     process.kill()

@@ -24,17 +24,8 @@ def free_port(kind=socket.SOCK_DGRAM):
 
 
 def start_server(port, *options):
-    process = start_python(
-        example("server.py"),
-        "--bind",
-        "127.0.0.1",
-        "--port",
-        port,
-        "--output",
-        "null",
-        *options,
-        stderr=subprocess.PIPE,
-    )
+    command = [example("server.py"), "--bind", "127.0.0.1", "--port", port, "--output", "null"]
+    process = start_python(*command, *options)
     for line in process.stderr:
         if "ready" in line.lower():
             return process
@@ -43,8 +34,9 @@ def start_server(port, *options):
 
 @pytest.fixture
 def server():
-    process = start_server(free_port(), "--port", port := free_port(), "--stats-json", "server.json")
-    process.port = port
+    port = free_port()
+    process = start_server(port)
+    process.port = port  # pyright: ignore[reportAttributeAccessIssue]
     yield process
     process.kill()
     process.communicate()
@@ -96,11 +88,11 @@ def test_standard_input_is_streamed_and_standard_output_played_to(folder):
         *(example("client.py"), "--tcp", "--port", port, "--input", "-", "--quiet"), stdin=subprocess.PIPE, text=False
     )
     pcm = noise(44100)
-    client.communicate(pcm, timeout=20)
+    client.communicate(pcm, timeout=20)  # pyright: ignore[reportArgumentType]
     assert client.returncode == 0
     heard, _ = server.communicate(timeout=20)
     assert server.returncode == 0
-    assert pcm in heard
+    assert pcm in heard  # pyright: ignore[reportOperatorIssue]
 
 
 def can_connect_to(server, port):

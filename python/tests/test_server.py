@@ -274,9 +274,7 @@ def test_the_log_has_the_original_lines(caplog):
     def text(level):
         return [one.getMessage() for one in caplog.records if one.levelno == level]
 
-    assert eventually(
-        lambda: len([one for one in text(logging.DEBUG) if "127.0.0.1" in one and "sequence" in one]) >= 205
-    )
+    assert eventually(lambda: sum("127.0.0.1" in one and "sequence" in one for one in text(logging.DEBUG)) == 205)
     information = "\n".join(text(logging.INFO)).lower()
     for word in ("waiting", "connection from 127.0.0.1", "ready", "stopped"):
         assert word in information
