@@ -23,12 +23,16 @@ __all__ = ["client_main", "client_options", "client_parser", "main", "server_mai
 CLIENT_TEXT = "Stream a microphone, a file or a built-in sound to a server, and record it if you like."
 CLIENT_EXAMPLES = """\
 examples:
-  %(prog)s --host 192.168.1.20             the default microphone by UDP; asks whether to record
-  %(prog)s --tcp --record 10               by TCP, recording the first 10 s into Recording/
-  %(prog)s --input voice --duration 5      a built-in voice for 5 s; no microphone needed
+  %(prog)s --host 192.168.1.20
+      the default microphone by UDP; asks whether to record
+  %(prog)s --tcp --record 10
+      by TCP, recording the first 10 s into the folder Recording
+  %(prog)s --input voice --duration 5
+      a built-in voice for 5 s; no microphone needed
   %(prog)s --input file:speech.wav --size 20 --stats-json -
-                                           a file in packets of 20 ms, figures as JSON at the end
-  %(prog)s --list-devices                  what --input may name
+      a file in blocks of 20 ms, figures as JSON at the end
+  %(prog)s --list-devices
+      what --input may name
 
 Ctrl-C ends it; a running recording is finished.
 """
@@ -36,15 +40,31 @@ Ctrl-C ends it; a running recording is finished.
 SERVER_TEXT = "Receive streams, play them mixed, count what is lost, log, and record if you like."
 SERVER_EXAMPLES = """\
 examples:
-  %(prog)s                                 play what arrives by UDP on port 12345
-  %(prog)s --tcp                           the same by TCP; ends when its last client has left
-  %(prog)s --output null --record          no speaker needed: record what arrives
+  %(prog)s
+      play what arrives by UDP on port 12345
+  %(prog)s --tcp
+      the same by TCP; ends when its last client has left
+  %(prog)s --output null --record
+      no speaker needed: record what arrives
   %(prog)s --output - | aplay -f S16_LE -r 44100
-                                           PCM on standard output
+      PCM on standard output
   %(prog)s --duration 60 --stats-json stats.json --quiet
-                                           a minute's figures, nothing else
+      a minute's figures, nothing else
 
 Ctrl-C ends it; a running recording is finished. Every packet is in the log file (--log-file).
+"""
+
+DEMO_TEXT = "Client and server over loopback, for ten seconds, with live figures."
+DEMO_EXAMPLES = """\
+examples:
+  %(prog)s
+      microphone to speaker if the machine has them (wear headphones), else the built-in voice to a file
+  %(prog)s --tcp --duration 5
+      by TCP
+  %(prog)s --wire classic --size 50
+      the original's packets, 50 ms each
+  %(prog)s --input tone --output null
+      no sound card needed
 """
 
 CLIENT_KEYWORDS = (
@@ -70,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("client", CLIENT_TEXT, CLIENT_EXAMPLES, _add_client),
         ("server", SERVER_TEXT, SERVER_EXAMPLES, _add_server),
         ("devices", "List the sound devices of this machine.", None, _add_devices),
-        ("demo", "Client and server over loopback, for ten seconds, with live figures.", DEMO_EXAMPLES, _add_demo),
+        ("demo", DEMO_TEXT, DEMO_EXAMPLES, _add_demo),
     ):
         add(
             commands.add_parser(
@@ -236,16 +256,6 @@ def _add_devices(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "--host-api", metavar="NAME", help="sound system to ask: pulseaudio, alsa, … (the first that answers)"
     )
     return parser
-
-
-DEMO_EXAMPLES = """\
-examples:
-  %(prog)s                                 microphone to speaker if the machine has them (wear headphones),
-                                           else the built-in voice to a file
-  %(prog)s --tcp --duration 5              by TCP
-  %(prog)s --wire classic --size 50        the original's packets, 50 ms each
-  %(prog)s --input tone --output null      no sound card
-"""
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

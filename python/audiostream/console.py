@@ -17,6 +17,7 @@ from .server import AdvancedAudioServer
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import TextIO
 
     from typing_extensions import Self
 
@@ -74,8 +75,9 @@ class LinesAbove(io.TextIOBase):
         return len(text)
 
 
-def report(*ends: End, console: Console) -> None:
+def report(*ends: End, file: TextIO) -> None:
     """Prints the final figures of streams as a table each."""
+    console = Console(file=file)
     for end in ends:
         figures = end.stats.to_dict()
         figures.pop("sources", None)

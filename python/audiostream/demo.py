@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
         from .cli import run_devices
 
         return run_devices(args)
-    with Script(args) as script:
+    with Script(args, for_show=True) as script:
         options = {name: getattr(args, name) for name in SHARED}
         with (
             _server(args, options, script) as server,
@@ -34,8 +34,6 @@ def run(args: argparse.Namespace) -> int:
             script.say(f"Streaming {client.input_name} → {args.protocol} port {server.port} → {server.output_name}")
             client.start_recording()
             script.follow(client, server)
-        if script.console is None:
-            _print_report(client, server)
         if server.output_name.startswith("file:"):
             script.say(f"What the server played: {server.output_name.removeprefix('file:')}")
     return script.status
@@ -83,11 +81,3 @@ def _has(args: argparse.Namespace, way: str) -> bool:
         return any(getattr(device, f"is_default_{way}") for device in list_devices(args.host_api))
     except AudioStreamError:
         return False
-
-
-def _print_report(client: AudioClient, server: AdvancedAudioServer) -> None:
-    from rich.console import Console
-
-    from .console import report
-
-    report(client, server, console=Console())

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, overload
@@ -144,25 +145,15 @@ class RecordedFrames(Sequence[bytes]):
         self._chunk = chunk
 
     def __len__(self) -> int:
-        path, live = self._file()
-        if path is None:
-            return 0
-        with Path(path).open("rb") as file:
-            return self._count(_wav_layout(file), live=live)
+        with self._opened() as (_, _, count):
+            return count
 
     @overload
     def __getitem__(self, index: int) -> bytes: ...
     @overload
     def __getitem__(self, index: slice) -> list[bytes]: ...
     def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
-        path, live = self._file()
-        if path is None:
-            if isinstance(index, slice):
-                return []
-            raise IndexError("nothing is recorded yet")
-        with Path(path).open("rb") as file:
-            wav = _wav_layout(file)
-            count = self._count(wav, live=live)
+        with self._opened() as (file, wav, count):
             if isinstance(index, slice):
                 return [self._read(file, wav, at) for at in range(*index.indices(count))]
             at = index + count if index < 0 else index
@@ -171,12 +162,8 @@ class RecordedFrames(Sequence[bytes]):
             return self._read(file, wav, at)
 
     def __iter__(self) -> Iterator[bytes]:
-        path, live = self._file()
-        if path is None:
-            return
-        with Path(path).open("rb") as file:
-            wav = _wav_layout(file)
-            for at in range(self._count(wav, live=live)):
+        with self._opened() as (file, wav, count):
+            for at in range(count):
                 yield self._read(file, wav, at)
 
     def __eq__(self, other: object) -> bool:
@@ -191,9 +178,20 @@ class RecordedFrames(Sequence[bytes]):
         path, live = self._file()
         return f"<RecordedFrames of {path}, {'growing' if live else 'finished'}>" if path else "<RecordedFrames, empty>"
 
-    def _count(self, wav: _Wav, *, live: bool) -> int:
-        # The chunk that is still growing is not shown: an item never changes.
-        return wav.frames // self._chunk if live else -(-wav.frames // self._chunk)
+    @contextmanager
+    def _opened(self) -> Generator[tuple[BinaryIO, _Wav, int]]:
+        """The file, where its sound is, and how many chunks of it there are."""
+        path, live = self._file()
+        with Path(path or os.devnull).open("rb") as file:
+            try:
+                wav = _wav_layout(file)
+            except RecordingError:
+                # Nothing recorded yet, or a file so new that it has no header.
+                if path is not None and not live:
+                    raise
+                wav = _Wav(0, 0, 1, 1)
+            # The chunk that is still growing is not shown: an item never changes.
+            yield file, wav, wav.frames // self._chunk if live else -(-wav.frames // self._chunk)
 
     def _read(self, file: BinaryIO, wav: _Wav, at: int) -> bytes:
         first = at * self._chunk

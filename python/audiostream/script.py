@@ -49,13 +49,20 @@ class Script:
         status: The exit status, once the `with` block has been left.
     """
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        """Takes the parsed options."""
+    def __init__(self, args: argparse.Namespace, *, for_show: bool = False) -> None:
+        """Takes the parsed options.
+
+        Args:
+            args: What the parsers of `cli` return.
+            for_show: Final figures are what the run is for: print them to standard output, terminal or not.
+        """
         self._args = args
         self._prog: str = args.prog
         self._quiet: bool = getattr(args, "quiet", False)
         self._verbose: bool = getattr(args, "verbose", False)
         self._json: str | None = getattr(args, "stats_json", None)
+        self._for_show = for_show and not self._quiet
+        self._out = sys.stdout if self._for_show and self._json != "-" else sys.stderr
         self._ends: tuple[End, ...] = ()
         self._signals = 0
         self._interruptible = True
@@ -110,7 +117,7 @@ class Script:
     def say(self, text: str) -> None:
         """Tells the user something, unless asked to be quiet."""
         if not self._quiet:
-            print(text, file=sys.stderr)
+            print(text, file=self._out, flush=True)
 
     def _set_up_output(self) -> None:
         if self._json is not None and self._json != "-":
@@ -196,10 +203,10 @@ class Script:
                 sys.stdout.flush()
             else:
                 Path(self._json).write_text(text, encoding="utf-8")
-        if self.console is not None:
+        if self.console is not None or self._for_show:
             from .console import report
 
-            report(*self._ends, console=self.console)
+            report(*self._ends, file=self._out)
         for end in self._ends:
             if end.last_recording is not None:
                 self.say(f"Recording of the {_role(end)}: {end.last_recording}")
