@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Any classic packets at a receiver: it never panics, and every packet is accounted for.
 //!
 //! The input is a series of five bytes: time, sequence number, and length in chunks of 10 ms (or none, for a malformed one).
@@ -25,5 +26,23 @@ fuzz_target!(|data: &[u8]| {
         let counted = receiver.reception();
         assert_eq!(counted.received + refused + receiver.held(), sent);
         assert_eq!(counted.lost + counted.received, counted.expected + counted.duplicated);
+=======
+//! Any datagram is parsed without panic; what is believed is whole chunks.
+#![no_main]
+
+use _engine::engine::format::Format;
+use _engine::engine::wire::classic;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|packet: &[u8]| {
+    for channels in 1..=2 {
+        let Ok(format) = Format::new(8_000, channels) else { unreachable!("a valid format") };
+        let parsed = classic::parse(packet, format);
+        assert_eq!(parsed.is_ok(), classic::could_be(packet, format));
+        if let Ok((_, pcm)) = parsed {
+            assert_eq!(pcm.len() % classic::chunk_bytes(format), 0);
+            assert!(!pcm.is_empty());
+        }
+>>>>>>> house
     }
 });

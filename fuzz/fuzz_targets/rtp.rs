@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Any datagrams at an RTP receiver: it never panics, and every packet is accounted for.
 //!
 //! The input is a series of datagrams, each behind a byte of time and two of length.
@@ -29,4 +30,23 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(counted.lost + counted.received, counted.expected + counted.duplicated);
         rest = later;
     }
+=======
+//! Any datagram is parsed without panic; what is believed reads back the same once written.
+#![no_main]
+
+use _engine::engine::format::Format;
+use _engine::engine::wire::rtp;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|packet: &[u8]| {
+    if let Ok((header, payload)) = rtp::parse(packet) {
+        assert!(payload.len() + rtp::RtpHeader::LEN <= packet.len());
+        let mut written = Vec::new();
+        header.write(&mut written);
+        written.extend_from_slice(payload);
+        assert_eq!(rtp::parse(&written), Ok((header, payload)));
+    }
+    rtp::could_be(packet, Format::DEFAULT);
+    rtp::is_rtcp(packet);
+>>>>>>> house
 });

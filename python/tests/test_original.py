@@ -186,11 +186,12 @@ def test_a_subclass_that_overrides_send_audio_is_called_by_run() -> None:
     calls: list[int] = []
 
     class Counting(audiostream.AudioClient):
-        def send_audio(self) -> None:
-            super().send_audio()
+        def send_audio(self) -> bool:
+            sent = super().send_audio()
             calls.append(self.stats.packets_sent)
             if len(calls) == 10:
                 self.stop_event.set()
+            return sent
 
     with quiet_server() as server:
         client = Counting("udp", "127.0.0.1", server.port, input="tone")

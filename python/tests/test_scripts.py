@@ -99,9 +99,9 @@ def test_a_file_goes_from_script_to_script(protocol: str, noise_wav: dict[int, P
         )
         client.succeeds()
         if protocol == "udp":
-            sent = read_stats(tmp_path / "c.json")["packets_sent"]
+            count: int = read_stats(tmp_path / "c.json")["packets_sent"]
             lines = tmp_path / "packets.csv"
-            until(lambda: lines.exists() and len(lines.read_text().splitlines()) >= sent, "the packet log")
+            until(lambda: lines.exists() and len(lines.read_text().splitlines()) >= count, "the packet log")
             server.signal(signal.SIGINT)
         # With TCP the server ends when its client does.
         server.succeeds()
