@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 """The notebook runs from top to bottom and shows what it promises."""
 
 from __future__ import annotations
@@ -27,26 +26,3 @@ def test_the_recording_notebook_plays_and_plots(tmp_path: Path) -> None:
     assert "image/png" in shown, "the plots"
     assert any("<audio" in str(output.get("data", {}).get("text/html", "")) for output in outputs), "the player"
     assert not [output for output in outputs if output.output_type == "error"]
-=======
-"""The notebook runs from its first cell to its last, and shows a player and two plots."""
-
-import shutil
-
-import pytest
-
-from conftest import REPOSITORY
-
-
-def test_the_notebook_runs(folder):
-    nbformat = pytest.importorskip("nbformat")
-    nbclient = pytest.importorskip("nbclient")
-    pytest.importorskip("matplotlib")
-    shutil.copy(REPOSITORY / "examples" / "recording.ipynb", folder)
-    notebook = nbformat.read(folder / "recording.ipynb", as_version=4)
-    nbclient.NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(folder)}}).execute()
-    outputs = [one for cell in notebook.cells for one in cell.get("outputs", ())]
-    shown = [one["data"] for one in outputs if "data" in one]
-    assert any("<audio controls" in one.get("text/html", "") for one in shown)
-    assert sum("image/png" in one for one in shown) == 2
-    assert not [one for one in outputs if one.get("name") == "stderr"]
->>>>>>> python

@@ -10,6 +10,7 @@ pub mod format;
 pub mod net;
 pub mod playout;
 pub mod record;
+pub mod session;
 pub mod stats;
 pub mod stream;
 pub mod time;
