@@ -161,11 +161,11 @@ fn a_recording_that_is_stopped_has_all_that_was_pushed_under_its_final_name() {
     assert_eq!(recorder.start(temp.path(), None).unwrap_err().kind(), ErrorKind::State);
     assert_eq!(recorder.stop(Some("../x.wav")).unwrap_err().kind(), ErrorKind::Config);
     tap.push(&ramp(8_820, 882));
-    let recorded = recorder.stop(Some("take one")).unwrap().unwrap();
+    let done = recorder.stop(Some("take one")).unwrap().unwrap();
     tap.push(&[7; 441]);
-    assert_eq!((recorded.path.clone(), recorded.frames), (temp.path().join("take one.wav"), 4_851));
-    assert_eq!(recorder.state().path, Some(recorded.path.clone()));
-    assert_eq!(read(&recorded.path), ramp(0, 9_702));
+    assert_eq!((done.path.clone(), done.frames), (temp.path().join("take one.wav"), 4_851));
+    assert_eq!(recorder.state().path, Some(done.path.clone()));
+    assert_eq!(read(&done.path), ramp(0, 9_702));
     assert_eq!(recorder.stop(None).unwrap(), None);
     recorder.start(temp.path(), None).unwrap();
     tap.push(&ramp(5, 100));
@@ -192,9 +192,9 @@ fn what_the_queue_cannot_hold_is_counted_and_silence_stands_for_it() {
         pushed += 1;
         recorder.state().dropped_frames == before
     });
-    let recorded = recorder.stop(None).unwrap().unwrap();
+    let done = recorder.stop(None).unwrap().unwrap();
     let dropped = recorder.state().dropped_frames;
-    let got = read(&recorded.path);
+    let got = read(&done.path);
     assert!(dropped > 0);
     assert_eq!(got.len(), pushed);
     assert_eq!(got.iter().filter(|&&s| s == 0).count() as u64, dropped);
@@ -245,8 +245,8 @@ fn what_arrives_is_recorded_with_notes_beside_it() {
         };
         assert!(queue.push(head, &ramp(k as usize * 960, 960)));
     }
-    let recorded = recorder.stop().unwrap();
-    assert_eq!((recorded.frames, &recorded.error), (7 * 480, &None));
+    let done = recorder.stop().unwrap();
+    assert_eq!((done.frames, &done.error), (7 * 480, &None));
     let mut want = ramp(0, 7 * 960);
     want[5 * 960..6 * 960].fill(0);
     assert_eq!(read(&path), want);
