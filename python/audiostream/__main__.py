@@ -1,0 +1,5 @@
+"""`python -m audiostream`: the console script."""
+
+from .cli import main
+
+raise SystemExit(main())

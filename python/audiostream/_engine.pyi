@@ -1,0 +1,139 @@
+"""The native engine (Rust). `AudioClient` and `AdvancedAudioServer` are its public face.
+
+Every method releases the GIL while it works; those that wait look for signals at least every 50 ms, so that Ctrl-C
+interrupts them. All raise `StateError` in a forked child.
+"""
+
+from typing import final
+
+from ._types import (
+    ClientStatsDict,
+    DeviceDict,
+    RecordedDict,
+    RecordingStateDict,
+    ServerStatsDict,
+)
+
+__version__: str
+
+@final
+class Client:
+    """A sender: one source of sound, one way over the network, one recorder."""
+
+    def __new__(
+        cls,
+        *,
+        protocol: str,
+        host: str,
+        port: int,
+        size: float,
+        rate: int,
+        channels: int,
+        input: str,
+        wire: str,
+        ptime: float | None,
+        host_api: str | None,
+        latency: str,
+        local_port: int,
+        dscp: int,
+        ttl: int,
+        reconnect: float,
+        packet_log: str | None,
+    ) -> Client:
+        """Checks the arguments (`ConfigError`); opens nothing."""
+    def open_audio(self) -> None:
+        """Opens the source of sound: `DeviceError`, or `RecordingError` for `file:`. Idempotent."""
+    def open_socket(self) -> None:
+        """Opens the socket; TCP connects: `TransportError`. Idempotent."""
+    def start(self) -> None:
+        """Streams from now on, by itself. Idempotent."""
+    def send_one(self, timeout: float) -> bool:
+        """Sends one packet; False if there was no sound for `timeout` seconds or the stream has ended."""
+    def wait(self, timeout: float) -> bool:
+        """Waits at most `timeout` seconds; True once the stream has ended by itself; raises the error it died of."""
+    def start_recording(self, folder: str, frames: int | None) -> str:
+        """Keeps sound from now, for `frames` or until stopped; the file's path."""
+    def stop_recording(self, filename: str | None) -> RecordedDict | None:
+        """Finishes the recording that runs; None if none does."""
+    def recording_state(self) -> RecordingStateDict:
+        """What the recorder is doing."""
+    def stats(self) -> ClientStatsDict:
+        """The figures of this moment."""
+    def set_gain(self, gain: float) -> None:
+        """Multiplies what is sent by `gain`."""
+    def set_mute(self, mute: bool) -> None:
+        """Sends silence in place of sound."""
+    def local_address(self) -> str | None:
+        """`host:port` that the packets leave from; None before `open_socket`."""
+    def input_name(self) -> str:
+        """What the sound comes from."""
+    def close(self, drain: bool) -> None:
+        """Ends the stream, after what is queued has been sent if `drain`. Idempotent."""
+
+@final
+class Server:
+    """A receiver: one port, many senders, one output, one recorder."""
+
+    def __new__(
+        cls,
+        *,
+        protocol: str,
+        port: int,
+        size: float,
+        rate: int,
+        channels: int,
+        bind: str | None,
+        wire: str,
+        output: str,
+        host_api: str | None,
+        latency: str,
+        delay: float | None,
+        max_sources: int,
+        keep_listening: bool,
+        record: str | None,
+        record_name: str | None,
+        packet_log: str | None,
+    ) -> Server:
+        """Checks the arguments (`ConfigError`); opens nothing."""
+    def open_socket(self) -> None:
+        """Binds the port: `TransportError`. Idempotent."""
+    def open_audio(self) -> None:
+        """Opens the output: `DeviceError`, or `RecordingError` for `file:`. Idempotent."""
+    def start(self) -> None:
+        """Receives and plays from now on, by itself. Idempotent."""
+    def wait_packet(self, seen: int, timeout: float) -> int:
+        """The number of packets received so far, as soon as it exceeds `seen`, or at the timeout (seconds)."""
+    def has_ended(self) -> bool:
+        """Whether there were TCP clients and all have gone; raises the error that the engine died of."""
+    def wait(self, timeout: float) -> bool:
+        """Waits for `has_ended`, at most `timeout` seconds."""
+    def stats(self) -> ServerStatsDict:
+        """The figures of this moment."""
+    def start_recording(self, folder: str, name: str | None) -> str:
+        """Keeps what arrives from now; the file's path."""
+    def stop_recording(self) -> RecordedDict | None:
+        """Finishes the recording that runs; None if none does."""
+    def recording_state(self) -> RecordingStateDict:
+        """What the recorder is doing."""
+    def set_gain(self, gain: float) -> None:
+        """Multiplies what is played by `gain`."""
+    def set_mute(self, mute: bool) -> None:
+        """Plays silence; counting and recording go on."""
+    def local_address(self) -> str | None:
+        """`host:port` that is listened on; None before `open_socket`."""
+    def output_name(self) -> str:
+        """What the sound goes to."""
+    def close(self, drain: bool) -> None:
+        """Frees port and output, after what is queued has been played if `drain`. Idempotent."""
+
+def list_devices(host_api: str | None) -> list[DeviceDict]:
+    """The sound devices that are there now."""
+
+def host_apis() -> list[str]:
+    """The sound systems that can be asked for here, the one tried first at the head."""
+
+def set_log_level(level: int) -> None:
+    """The least level (of `logging`) of which the engine makes records at all."""
+
+def shutdown() -> None:
+    """Closes the log gate and stops all engines; for `atexit`."""

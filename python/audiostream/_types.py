@@ -1,0 +1,93 @@
+"""The shapes of what the native module hands over."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class RecordedDict(TypedDict):
+    """A finished recording."""
+
+    path: str
+    frames: int
+    rate: int
+    channels: int
+    bytes: int
+    error: str | None
+
+
+class RecordingStateDict(TypedDict):
+    """What a recorder is doing, and the last recording that it finished."""
+
+    recording: bool
+    frames: int
+    path: str | None
+    error: str | None
+    last: RecordedDict | None
+
+
+class DeviceDict(TypedDict):
+    """A sound device."""
+
+    index: int
+    name: str
+    id: str
+    host_api: str
+    max_input_channels: int
+    max_output_channels: int
+    default_rate: int
+    is_default_input: bool
+    is_default_output: bool
+
+
+class ClientStatsDict(TypedDict):
+    """A client's figures, and what else is known of the moment."""
+
+    protocol: str
+    wire: str
+    packets_sent: int
+    bytes_sent: int
+    frames_captured: int
+    frames_dropped: int
+    overruns: int
+    reconnects: int
+    next_sequence: int
+    level_db: float
+    ssrc: int
+
+
+class _Received(TypedDict):
+    wire: str
+    packets_expected: int
+    packets_received: int
+    packets_lost: int
+    packets_late: int
+    packets_duplicated: int
+    packets_reordered: int
+    packets_malformed: int
+    packets_dropped_local: int
+    bytes_received: int
+    frames_received: int
+    frames_played: int
+    frames_concealed: int
+    underruns: int
+    jitter_ms: float
+    delay_ms: float
+    delay_target_ms: float
+    protocol: str
+    last_sequence: int
+    level_db: float
+
+
+class SourceStatsDict(_Received):
+    """One sender's figures."""
+
+    ssrc: int
+    address: str
+
+
+class ServerStatsDict(_Received):
+    """A server's figures, and those of the senders that are there now."""
+
+    sources: list[SourceStatsDict]
+    sources_total: int

@@ -1,0 +1,274 @@
+"""The sending end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Literal
+
+from . import _engine
+from ._stream import Stream
+from .devices import end_name
+from .errors import AudioStreamError, ConfigError
+from .recording import Recording, make_folder, rename
+from .stats import ClientStats, client_stats
+
+if TYPE_CHECKING:
+    import os
+
+    from .devices import Device
+
+__all__ = ["AudioClient"]
+
+
+class AudioClient(Stream):
+    """Captures sound and streams it to a server: `AdvancedAudioServer`, or any program that hears RTP.
+
+    Construction opens the source of sound and the socket; TCP connects. A microphone delivers from then on; a file
+    begins with `start()` or `run()`. Use it as a context manager, or call `run()` in a thread as the original did:
+
+        with AudioClient(host="studio.local", input="voice") as client:
+            client.start_recording(10)
+            client.wait(10)
+
+    A subclass may override `send_audio`; `run()` then calls it for every packet.
+
+    Attributes:
+        protocol: As given.
+        host: As given.
+        port: As given.
+        size: As given, ms.
+        recording_folder: Where recordings go; made at construction.
+        FORMAT: 8, PortAudio's number for 16-bit samples.
+        CHANNELS: Channels of the stream.
+        RATE: Frames a second.
+        CHUNK: Frames in 10 ms.
+        NUMCHUNKS: Chunks in one block, `max(1, size // 10)`.
+        duration: As given, seconds.
+        stop_event: Set it, and `run()` ends.
+    """
+
+    _log = logging.getLogger("audiostream.client")
+    _name = "Client"
+
+    def __init__(
+        self,
+        protocol: str = "udp",
+        host: str = "localhost",
+        port: int = 12345,
+        size: float = 10,
+        *,
+        rate: int = 44100,
+        channels: int = 1,
+        input: str | int | Device | None = None,  # noqa: A002 - the option's name
+        wire: Literal["rtp", "classic"] | str = "rtp",  # noqa: PYI051 - the values, for editors
+        ptime: float | None = None,
+        host_api: str | None = None,
+        latency: Literal["low", "high"] | str = "low",  # noqa: PYI051
+        local_port: int = 0,
+        dscp: int = 46,
+        ttl: int = 1,
+        reconnect: float = 5.0,
+        record: bool | float | None = None,
+        recordings: str | os.PathLike[str] = "Recording",
+        duration: float | None = None,
+        packet_log: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Opens source and socket.
+
+        Args:
+            protocol: `'udp'` or `'tcp'`.
+            host: The server's name or address, IPv4 or IPv6, or a multicast group.
+            port: The server's port, 1 to 65535.
+            size: The block that the device works in, ms: 10, 20, … 150, and 5 or 2.5 on the rtp wire. On the classic
+                wire it is the packet too, and both ends must agree on it over TCP.
+            rate: Frames a second.
+            channels: 1 or 2.
+            input: Where the sound comes from: None for the default microphone; a device, its name, a part of it or its
+                index (`list_devices`); `'tone'` (440 Hz), `'voice'` (speech-like), `'silence'`; `'-'` for PCM on
+                standard input; `'file:PATH'` for a WAV, streamed in real time, whose end ends the stream.
+            wire: The packet format: `'rtp'` (RFC 3550 with L16 of RFC 3551; framed by RFC 4571 on TCP), or `'classic'`,
+                the original's 2-byte sequence number and PCM.
+            ptime: The RTP packet's length, ms, where it is not the block's. Packets never exceed 1,400 bytes: longer
+                ones are sent as several.
+            host_api: The sound system (`host_apis`); None takes the first that answers.
+            latency: `'low'` asks the device for one block of buffer, `'high'` for its own default.
+            local_port: The port to send from; 0 lets the system choose.
+            dscp: The packets' DiffServ code point (RFC 2474), 0 to 63; 46 (EF) asks for low delay.
+            ttl: How many hops a multicast packet may take, 1 to 255.
+            reconnect: How long a lost TCP connection is tried anew before the stream ends, seconds.
+            record: Records from the start: True until the end, a number for so many seconds.
+            recordings: The folder for recordings.
+            duration: `run()` and `wait()` end by themselves so many seconds after the start.
+            packet_log: A CSV file that gets a line for each packet, written natively:
+                `time_us,direction,source,sequence,timestamp,bytes,verdict`.
+
+        Raises:
+            ConfigError: An argument is wrong.
+            DeviceError: The input cannot be opened.
+            TransportError: The host is unknown, the port taken, the connection refused.
+            RecordingError: The folder cannot be made, the input file not read.
+        """
+        engine = _engine.Client(
+            protocol=protocol,
+            host=host,
+            port=port,
+            size=float(size),
+            rate=rate,
+            channels=channels,
+            input=end_name(input),
+            wire=wire,
+            ptime=ptime,
+            host_api=host_api,
+            latency=latency,
+            local_port=local_port,
+            dscp=dscp,
+            ttl=ttl,
+            reconnect=reconnect,
+            packet_log=None if packet_log is None else str(packet_log),
+        )
+        super().__init__(engine, size=size, rate=rate, channels=channels, recordings=recordings, duration=duration)
+        self._engine = engine
+        self.protocol = protocol
+        self.host = host
+        self.port = port
+        self._record = record
+        self._begin = threading.Lock()
+        make_folder(recordings)
+        try:
+            self.setup_audio()
+            self.setup_socket()
+        except BaseException:
+            engine.close(drain=False)
+            raise
+
+    def setup_audio(self) -> None:
+        """Opens the source of sound; called by the constructor.
+
+        Raises:
+            DeviceError: The device is missing, busy or cannot do it.
+            RecordingError: The input file cannot be read.
+        """
+        try:
+            self._engine.open_audio()
+        except AudioStreamError as error:
+            self._log.exception("Failed to set up audio: %s", error)
+            raise
+        self._log.info("Capturing from %s", self.input_name)
+
+    def setup_socket(self) -> None:
+        """Opens the socket, after `setup_audio`; called by the constructor. TCP connects.
+
+        Raises:
+            TransportError: The host is unknown, the port taken, the connection refused.
+        """
+        try:
+            self._engine.open_socket()
+        except AudioStreamError as error:
+            self._log.exception("Failed to set up the socket: %s", error)
+            raise
+        self._log.info("Ready to stream to %s:%d by %s", self.host, self.port, self.protocol.upper())
+
+    def send_audio(self) -> bool:
+        """Sends one packet, waiting for its sound for at most 1 s. For loops of your own, in place of `start()`.
+
+        Returns:
+            Whether a packet was sent; False too once a file has ended.
+
+        Raises:
+            AudioStreamError: Sound or network have failed.
+        """
+        self._before_start()
+        return self._engine.send_one(1.0)
+
+    def start_recording(self, duration: float | None = None) -> str:
+        """Keeps what is captured from now on, in a WAV file that grows on disk, beside the streaming.
+
+        Args:
+            duration: Seconds after which it ends by itself, to the frame: 10 gives 441,000 frames at 44.1 kHz. None
+                records until `stop_recording` or the stream's end.
+
+        Returns:
+            The file's path: `recording_YYYYmmdd_HHMMSS.wav` in the folder, never one that was there.
+
+        Raises:
+            ConfigError: The duration is not above zero.
+            RecordingError: The file cannot be made.
+            StateError: A recording is running, or the client is closed.
+        """
+        frames = None if duration is None else round(duration * self.RATE)
+        if frames is not None and frames < 1:
+            raise ConfigError(f"duration must be above 0 seconds, not {duration}")
+        make_folder(self.recording_folder)
+        self._tell_recording()
+        path = self._engine.start_recording(str(self.recording_folder), frames)
+        self._renamed = None
+        until = "until stopped" if duration is None else f"for {duration} s"
+        self._log.info("Recording to %s %s", path, until)
+        return path
+
+    def stop_recording(self, filename: str | None = None) -> Recording | None:
+        """Finishes the recording and logs its path, duration and size.
+
+        Args:
+            filename: A name for it, within the folder; a file of that name stays, a counter is appended. None keeps
+                the name that `start_recording` gave.
+
+        Returns:
+            The recording. One that has ended by itself is returned by the first call after; then, with nothing being
+            recorded, None, and the log says so.
+
+        Raises:
+            RecordingError: The name leads out of the folder, or the file cannot be finished; the recording is kept
+                under the name it had.
+        """
+        stopped = self._engine.stop_recording(filename)
+        recording = self._hand_out(stopped)
+        if recording is not None and stopped is None and filename is not None:
+            self._renamed = recording = rename(recording, self.recording_folder, filename)
+            self._log.info("Recording named %s", recording.path)
+        return recording
+
+    @property
+    def stats(self) -> ClientStats:
+        """The figures of this moment; after the end, the final ones."""
+        return client_stats(self._engine.stats())
+
+    @property
+    def sequenceNumber(self) -> int:  # noqa: N802 - the original's name
+        """The sequence number of the next packet, 0 to 65535. Starts at 0 on the classic wire, anywhere on rtp."""
+        return self._engine.stats()["next_sequence"]
+
+    @property
+    def ssrc(self) -> int:
+        """The stream's synchronisation source (RFC 3550 §3): 32 random bits; 0 on the classic wire."""
+        return self._engine.stats()["ssrc"]
+
+    @property
+    def level_db(self) -> float:
+        """The loudest sample lately, dBFS: 0 is full scale, negative infinity digital silence."""
+        return self._engine.stats()["level_db"]
+
+    @property
+    def input_name(self) -> str:
+        """What the sound comes from: the device's full name, or the built-in source."""
+        return self._engine.input_name()
+
+    def __repr__(self) -> str:
+        return f"<AudioClient {self.input_name} to {self.protocol}://{self.host}:{self.port}>"
+
+    def _before_start(self) -> None:
+        with self._begin:
+            record, self._record = self._record, None
+        if record is not None and record is not False:
+            self.start_recording(None if record is True else float(record))
+
+    def _run(self) -> None:
+        # Only one's own method needs Python for every packet.
+        if getattr(self.send_audio, "__func__", None) is AudioClient.send_audio:
+            self.start()
+            self.wait()
+            return
+        while not self._is_over() and not self._engine.wait(0.0):
+            self.send_audio()
+            self._tell_recording()

@@ -1,0 +1,147 @@
+"""What a terminal shows while a stream runs, and a table of what it came to. Needs rich."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from .client import AudioClient
+from .server import AdvancedAudioServer
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import TextIO
+
+    from typing_extensions import Self
+
+End = AudioClient | AdvancedAudioServer
+
+REFRESHES_PER_SECOND = 8
+METER_CELLS = 40
+METER_FLOOR_DB = -60.0
+SOURCES_SHOWN = 10
+
+
+class LiveFigures:
+    """Live figures and level meters of one or more streams, drawn by a thread of its own, gone at the end."""
+
+    def __init__(self, *ends: End, console: Console | None = None, note: str = "Ctrl-C to stop") -> None:
+        """Makes the display; `with` shows it."""
+        self._ends = ends
+        self._note = note
+        self._since = time.monotonic()
+        self.console = console or Console(stderr=True)
+        self._live = Live(
+            get_renderable=self._render,
+            console=self.console,
+            refresh_per_second=REFRESHES_PER_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def _render(self) -> RenderableType:
+        passed = time.monotonic() - self._since
+        footer = Text(f"{passed:6.0f} s   {self._note}", style="dim")
+        return Group(*(_panel(end) for end in self._ends), footer)
+
+
+class LinesAbove(io.TextIOBase):
+    """A text stream whose lines appear above the live figures of the same console."""
+
+    def __init__(self, console: Console) -> None:
+        """Writes through `console`."""
+        self._console = console
+
+    def write(self, text: str) -> int:
+        """Prints the text as it is, without markup."""
+        self._console.print(Text(text), end="", soft_wrap=True)
+        return len(text)
+
+
+def report(*ends: End, file: TextIO) -> None:
+    """Prints the final figures of streams as a table each."""
+    console = Console(file=file)
+    for end in ends:
+        figures = end.stats.to_dict()
+        figures.pop("sources", None)
+        name = "client" if isinstance(end, AudioClient) else "server"
+        table = Table(title=f"Statistics of the {name}", show_header=False, title_justify="left")
+        table.add_column(style="cyan")
+        table.add_column(justify="right")
+        for key, value in figures.items():
+            table.add_row(key, f"{value:.3f}" if isinstance(value, float) else str(value))
+        console.print(table)
+
+
+def meter(level_db: float) -> Text:
+    """A level, dBFS, as a bar: green, yellow from -18, red from -6."""
+    part = (max(level_db, METER_FLOOR_DB) - METER_FLOOR_DB) / -METER_FLOOR_DB
+    lit = min(METER_CELLS, round(part * METER_CELLS))
+    bar = Text()
+    for cell in range(METER_CELLS):
+        at = METER_FLOOR_DB * (1 - cell / METER_CELLS)
+        style = "red" if at >= -6 else "yellow" if at >= -18 else "green"
+        bar.append("█" if cell < lit else "·", style if cell < lit else "dim")
+    return bar.append(f" {level_db:6.1f} dB" if level_db > METER_FLOOR_DB else "  quiet")
+
+
+def _panel(end: End) -> Panel:
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="cyan", no_wrap=True)
+    rows.add_column()
+    title = _client_rows(rows, end) if isinstance(end, AudioClient) else _server_rows(rows, end)
+    if end.is_recording:
+        last = Text("● ", style="red")
+        rows.add_row("recording", last.append(f"{end.recording_seconds:.1f} s", style="default"))
+    return Panel(rows, title=Text(title), title_align="left")
+
+
+def _client_rows(rows: Table, client: AudioClient) -> str:
+    stats = client.stats
+    rows.add_row("from", Text(client.input_name))
+    rows.add_row("level", meter(client.level_db))
+    rows.add_row("sent", f"{stats.packets_sent:,} packets, {stats.bytes_sent / 1e6:,.2f} MB ({stats.wire})")
+    rows.add_row(
+        "dropped", f"{stats.frames_dropped:,} frames, {stats.overruns} overruns, {stats.reconnects} reconnects"
+    )
+    return f"client → {client.protocol}://{client.host}:{client.port}"
+
+
+def _server_rows(rows: Table, server: AdvancedAudioServer) -> str:
+    stats = server.stats
+    rows.add_row("to", Text(server.output_name))
+    rows.add_row("level", meter(server.level_db))
+    rows.add_row(
+        "received",
+        f"{stats.packets_received:,} of {stats.packets_expected:,} packets, {stats.bytes_received / 1e6:,.2f} MB",
+    )
+    lost = Text(f"{stats.packets_lost:,} ({100 * stats.loss_rate:.2f} %)", style="red" if stats.packets_lost else "")
+    others = f", {stats.packets_late} late, {stats.packets_duplicated} doubled, {stats.packets_reordered} reordered"
+    rows.add_row("lost", lost.append(others, style="default"))
+    rows.add_row(
+        "time", f"jitter {stats.jitter_ms:.2f} ms, delay {stats.delay_ms:.1f} ms (target {stats.delay_target_ms:.1f})"
+    )
+    for source in stats.sources[:SOURCES_SHOWN]:
+        counts = f"{source.packets_received:,} packets, {source.packets_lost:,} lost"
+        figures = f"{source.wire}, {counts}, jitter {source.jitter_ms:.2f} ms"
+        rows.add_row("source", Text(f"{source.address}  {figures}"))
+    if len(stats.sources) > SOURCES_SHOWN:
+        rows.add_row("", f"and {len(stats.sources) - SOURCES_SHOWN} more")
+    return f"server ← {server.protocol}://{server.local_address}"

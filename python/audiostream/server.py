@@ -1,0 +1,273 @@
+"""The receiving end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Literal
+
+from . import _engine, logs
+from ._stream import STEP, Stream
+from .devices import end_name
+from .errors import AudioStreamError
+from .recording import Recording, make_folder
+from .stats import ServerStats, server_stats
+
+if TYPE_CHECKING:
+    import os
+
+    from .devices import Device
+
+__all__ = ["AdvancedAudioServer"]
+
+
+class AdvancedAudioServer(Stream):
+    """Receives streams, plays them mixed, counts what was lost, and records.
+
+    Construction binds the port and opens the output; it never waits for a client. Use it as a context manager, or
+    call `run()` as the original did:
+
+        with AdvancedAudioServer(output="null", record=True) as server:
+            server.wait(60)
+            print(server.stats.packets_lost)
+
+    A subclass may override `receive_data`; `run()` then calls it for every packet.
+
+    Attributes:
+        protocol: As given.
+        port: As given; where it was 0, the port that the system chose.
+        size: As given, ms.
+        recording_folder: Where recordings go.
+        FORMAT: 8, PortAudio's number for 16-bit samples.
+        CHANNELS: Channels of the output.
+        RATE: Frames a second.
+        CHUNK: Frames in 10 ms.
+        NUMCHUNKS: Chunks in one block, `max(1, size // 10)`.
+        keep_listening: As given.
+        duration: As given, seconds.
+        stop_event: Set it, and `run()` ends.
+    """
+
+    _log = logging.getLogger("audiostream.server")
+    _name = "Server"
+
+    def __init__(
+        self,
+        protocol: str = "udp",
+        port: int = 12345,
+        size: float = 10,
+        *,
+        rate: int = 44100,
+        channels: int = 1,
+        bind: str | None = None,
+        wire: Literal["auto", "rtp", "classic"] | str = "auto",  # noqa: PYI051 - the values, for editors
+        output: str | int | Device | None = None,
+        host_api: str | None = None,
+        latency: Literal["low", "high"] | str = "low",  # noqa: PYI051
+        delay: float | None = None,
+        record: bool | str | None = None,
+        recordings: str | os.PathLike[str] = "Recording",
+        max_sources: int = 32,
+        keep_listening: bool = False,
+        duration: float | None = None,
+        packet_log: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Binds the port and opens the output.
+
+        Args:
+            protocol: `'udp'` or `'tcp'`.
+            port: The port to listen on; 0 lets the system choose (see `port`, `local_address`).
+            size: The block that the output works in, ms: 10, 20, … 150, or 5, or 2.5. A sender may use another.
+            rate: Frames a second.
+            channels: 1 or 2.
+            bind: The address to listen on; None is every interface, IPv4 and IPv6. A multicast group is joined.
+            wire: The packet format: `'rtp'`, `'classic'`, or `'auto'`, which finds it out for each sender.
+            output: Where the sound goes: None for the default speaker; a device, its name, a part of it or its index
+                (`list_devices`); `'null'` for nowhere, at the pace of a clock; `'-'` for PCM on standard output;
+                `'file:PATH'` for a WAV.
+            host_api: The sound system (`host_apis`); None takes the first that answers.
+            latency: `'low'` asks the device for one block of buffer, `'high'` for its own default.
+            delay: How long a packet is kept before it is played, ms, at most 2000; None is one packet plus the
+                device's block.
+            record: Records what arrives, losses as silence of exact length: True for a name with the time in it, or
+                the file's name in the folder.
+            recordings: The folder for recordings; made when one is begun.
+            max_sources: How many senders are held at once, 1 to 1024.
+            keep_listening: With TCP, go on when the last client has left; otherwise that ends `run()`, as in the
+                original.
+            duration: `run()` and `wait()` end by themselves so many seconds after the start.
+            packet_log: A CSV file that gets a line for each packet, written natively:
+                `time_us,direction,source,sequence,timestamp,bytes,verdict`.
+
+        Raises:
+            ConfigError: An argument is wrong.
+            TransportError: The port is in use, or the address is not this machine's.
+            DeviceError: The output cannot be opened.
+            RecordingError: The folder or a file cannot be made.
+        """
+        engine = _engine.Server(
+            protocol=protocol,
+            port=port,
+            size=float(size),
+            rate=rate,
+            channels=channels,
+            bind=bind,
+            wire=wire,
+            output=end_name(output),
+            host_api=host_api,
+            latency=latency,
+            delay=delay,
+            max_sources=max_sources,
+            keep_listening=keep_listening,
+            record=str(recordings) if record else None,
+            record_name=record if isinstance(record, str) else None,
+            packet_log=None if packet_log is None else str(packet_log),
+        )
+        super().__init__(engine, size=size, rate=rate, channels=channels, recordings=recordings, duration=duration)
+        self._engine = engine
+        self.protocol = protocol
+        self.port = port
+        self.keep_listening = keep_listening
+        # Packets that the engine has received, and those of them that `receive_data` has told of.
+        self._arrived = 0
+        self._seen = 0
+        if record:
+            make_folder(recordings)
+        try:
+            self.setup_socket()
+            self.setup_audio()
+        except BaseException:
+            engine.close(drain=False)
+            raise
+        self._log.info("Server ready, playing to %s", self.output_name)
+
+    def setup_socket(self) -> None:
+        """Binds the port; called by the constructor. TCP listens, and accepts its clients once started.
+
+        Raises:
+            TransportError: The port is in use, or the address is not this machine's.
+        """
+        try:
+            self._engine.open_socket()
+        except AudioStreamError as error:
+            self._log.exception("Failed to set up the socket: %s", error)
+            raise
+        address = self.local_address
+        if self.port == 0 and address is not None:
+            self.port = int(address.rpartition(":")[2])
+        waiting = "waiting for a connection" if self.protocol.lower() == "tcp" else "waiting for packets"
+        self._log.info("Listening on %s by %s, %s", address, self.protocol.upper(), waiting)
+
+    def setup_audio(self) -> None:
+        """Opens the output, after `setup_socket`; called by the constructor.
+
+        Raises:
+            DeviceError: The device is missing, busy or cannot do it.
+            RecordingError: The output file cannot be made.
+        """
+        try:
+            self._engine.open_audio()
+        except AudioStreamError as error:
+            self._log.exception("Failed to set up audio: %s", error)
+            raise
+
+    def receive_data(self) -> bool:
+        """Waits for the next packet, which the engine tracks, plays and records. Starts the engine if need be.
+
+        Returns:
+            True for each packet received, in turn; False when the peer has gone (TCP), after `stop` or `close`, after
+            the `duration`, or on an error, which is logged.
+        """
+        try:
+            if not self._is_over():
+                self.start()
+            while not self._is_over():
+                if self._seen < self._arrived:
+                    self._seen += 1
+                    return True
+                self._arrived = self._engine.wait_packet(self._seen, STEP)
+                if self._seen >= self._arrived and self._engine.has_ended() and not self.keep_listening:
+                    return False
+                self._tell_recording()
+                logs.sync_level()
+        except AudioStreamError as error:
+            self._log.exception("Failed to receive: %s", error)
+        return False
+
+    def start_recording(self, name: str | None = None) -> str:
+        """Keeps what arrives from now on, in sequence order, losses as silence of exact length.
+
+        Args:
+            name: The file's name in the folder; None makes one of the time. Never a file that was there.
+
+        Returns:
+            The file's path. A sidecar beside it (JSON) lists the losses.
+
+        Raises:
+            RecordingError: The name leads out of the folder, or the file cannot be made.
+            StateError: A recording is running, or the server is closed.
+        """
+        make_folder(self.recording_folder)
+        self._tell_recording()
+        path = self._engine.start_recording(str(self.recording_folder), name)
+        self._log.info("Recording to %s", path)
+        return path
+
+    def stop_recording(self) -> Recording | None:
+        """Finishes the recording and logs its path, duration and size.
+
+        Returns:
+            The recording. One that ended with the stream is returned by the first call after; then, with nothing
+            being recorded, None, and the log says so.
+        """
+        return self._hand_out(self._engine.stop_recording())
+
+    @property
+    def stats(self) -> ServerStats:
+        """The figures of this moment; after the end, the final ones."""
+        return server_stats(self._engine.stats())
+
+    @property
+    def total_packets(self) -> int:
+        """Packets received so far, from all senders, doubles included."""
+        return self._engine.stats()["packets_received"]
+
+    @property
+    def lost_packets(self) -> int:
+        """Packets expected and never received so far, from all senders."""
+        return self._engine.stats()["packets_lost"]
+
+    @property
+    def last_received_sequence(self) -> int:
+        """The sequence number of the last packet, 0 to 65535; -1 before any."""
+        return self._engine.stats()["last_sequence"]
+
+    @property
+    def level_db(self) -> float:
+        """The loudest sample played lately, dBFS: 0 is full scale, negative infinity digital silence."""
+        return self._engine.stats()["level_db"]
+
+    @property
+    def output_name(self) -> str:
+        """What the sound goes to: the device's full name, or the built-in sink."""
+        return self._engine.output_name()
+
+    def __repr__(self) -> str:
+        return f"<AdvancedAudioServer {self.protocol}://{self.local_address} to {self.output_name}>"
+
+    def _wait_engine(self, step: float) -> bool:
+        if not self.keep_listening:
+            return self._engine.wait(step)
+        # Raises what the engine died of; that all clients have gone is no end here.
+        self._engine.has_ended()
+        time.sleep(step)
+        return False
+
+    def _run(self) -> None:
+        # Only one's own method needs Python for every packet.
+        if getattr(self.receive_data, "__func__", None) is AdvancedAudioServer.receive_data:
+            self.start()
+            self.wait()
+            return
+        while not self._is_over() and self.receive_data():
+            pass

@@ -1,0 +1,156 @@
+"""Snapshots of what was counted. Terms after RFC 3550, units in the names; frames count all channels as one.
+
+A snapshot is frozen, so that its figures belong together: `packets_lost == packets_expected - packets_received +
+packets_duplicated` holds in every one. The fields are the keys of the scripts' `--stats-json`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ClientStats", "ServerStats", "SourceStats"]
+
+_T = TypeVar("_T", bound="_Snapshot")
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """What all snapshots can do."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as a plain dictionary, ready for JSON or `pandas.DataFrame([...])`."""
+        return dataclasses.asdict(self, dict_factory=_with_lists)
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """The figures as JSON text.
+
+        Args:
+            indent: Spaces a level; None for a single line.
+        """
+        import json  # only who asks pays
+
+        return json.dumps(self.to_dict(), indent=indent)
+
+
+@dataclass(frozen=True)
+class ClientStats(_Snapshot):
+    """What a client has sent.
+
+    Attributes:
+        protocol: `'udp'` or `'tcp'`.
+        wire: The packet format, `'rtp'` or `'classic'`.
+        packets_sent: Packets handed to the network.
+        bytes_sent: Their bytes, wire headers (RTP or classic) included; not those of UDP, TCP and IP.
+        frames_captured: Frames that the source of sound delivered.
+        frames_dropped: Frames captured and never sent: the queue was full, the oldest went first.
+        overruns: How often the queue was full.
+        reconnects: TCP connections made after the first.
+    """
+
+    protocol: str
+    wire: str
+    packets_sent: int = 0
+    bytes_sent: int = 0
+    frames_captured: int = 0
+    frames_dropped: int = 0
+    overruns: int = 0
+    reconnects: int = 0
+
+
+@dataclass(frozen=True)
+class _Received(_Snapshot):
+    """What a server counts, of one source or of all."""
+
+    protocol: str
+    wire: str
+    packets_expected: int = 0
+    packets_received: int = 0
+    packets_lost: int = 0
+    packets_late: int = 0
+    packets_duplicated: int = 0
+    packets_reordered: int = 0
+    packets_malformed: int = 0
+    packets_dropped_local: int = 0
+    bytes_received: int = 0
+    frames_received: int = 0
+    frames_played: int = 0
+    frames_concealed: int = 0
+    underruns: int = 0
+    jitter_ms: float = 0.0
+    delay_ms: float = 0.0
+    delay_target_ms: float = 0.0
+
+    @property
+    def loss_rate(self) -> float:
+        """The part of the packets expected that never came, 0.0 to 1.0; 0.0 before any was expected."""
+        return self.packets_lost / self.packets_expected if self.packets_expected else 0.0
+
+
+@dataclass(frozen=True)
+class SourceStats(_Received):
+    """What a server has received from one sender.
+
+    Attributes:
+        protocol: `'udp'` or `'tcp'`.
+        wire: The packet format found, `'rtp'` or `'classic'`.
+        packets_expected: Packets from the first to the last sequence number seen (RFC 3550 A.3).
+        packets_received: Packets that arrived and were believed, doubles included.
+        packets_lost: Expected and never received.
+        packets_late: Received after their time to be played; a part of received, not of lost.
+        packets_duplicated: Received more than once: the copies.
+        packets_reordered: Received after one with a higher sequence number.
+        packets_malformed: What the parsers did not believe.
+        packets_dropped_local: Dropped on this machine, by the kernel's socket buffer or a full queue of ours.
+        bytes_received: Bytes of the packets received, their wire headers (RTP or classic) included.
+        frames_received: Frames in the packets received, doubles left out.
+        frames_played: Frames of received sound that were played.
+        frames_concealed: Frames put in for sound that was missing while the source was playing.
+        underruns: How often a playing source had nothing to play.
+        jitter_ms: Interarrival jitter (RFC 3550 §6.4.1).
+        delay_ms: The present delay in the playout buffer.
+        delay_target_ms: The delay that playout aims at.
+        ssrc: The synchronisation source (RFC 3550 §3); 0 on the classic wire.
+        address: Where it sends from, `host:port`.
+    """
+
+    ssrc: int = 0
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class ServerStats(_Received):
+    """What a server has received from all senders, those that have left included.
+
+    The attributes are those of `SourceStats`, as sums (times: the largest of the present sources), and:
+
+    Attributes:
+        sources: One `SourceStats` for each sender that is there now, oldest first.
+    """
+
+    sources: tuple[SourceStats, ...] = ()
+
+
+def client_stats(figures: Mapping[str, Any]) -> ClientStats:
+    """The public snapshot of a native client's `stats()`."""
+    return _snapshot(ClientStats, figures)
+
+
+def server_stats(figures: Mapping[str, Any]) -> ServerStats:
+    """The public snapshot of a native server's `stats()`."""
+    sources = tuple(_snapshot(SourceStats, {"protocol": figures["protocol"], **one}) for one in figures["sources"])
+    return _snapshot(ServerStats, {**figures, "sources": sources})
+
+
+def _snapshot(kind: type[_T], figures: Mapping[str, Any]) -> _T:
+    """The snapshot among `figures`, which may hold more."""
+    return kind(**{field.name: figures[field.name] for field in dataclasses.fields(kind) if field.name in figures})
+
+
+def _with_lists(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A dictionary as JSON would give it back: lists for tuples."""
+    return {key: list(cast("tuple[Any]", value)) if isinstance(value, tuple) else value for key, value in items}

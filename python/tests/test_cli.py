@@ -1,0 +1,94 @@
+"""The parsers: every option there, every option a keyword of its class."""
+
+import inspect
+import os
+import re
+
+import pytest
+
+import audiostream
+from audiostream import cli
+from conftest import example, run_python
+
+BOTH = {
+    *("--protocol", "--udp", "--tcp", "--port", "--size", "--rate", "--channels", "--duration", "--stats-json"),
+    *("--packet-log", "--quiet", "-v", "--list-devices", "--host-api", "--latency", "--wire", "--record"),
+}
+CLIENT = BOTH | {"--host", "--input", "--local-port", "--recordings"}
+SERVER = BOTH | {"--bind", "--output", "--log-file", "--delay"}
+
+
+def options(parser):
+    return {name for action in parser._actions for name in action.option_strings}
+
+
+def keywords(kind):
+    return set(inspect.signature(kind).parameters)
+
+
+def test_every_option_is_there():
+    assert options(cli.client_parser()) >= CLIENT
+    assert options(cli.server_parser()) >= SERVER
+
+
+def test_every_option_is_a_keyword_of_the_class_and_has_its_default():
+    for parse, pick, kind in (
+        (cli.client_parser, cli.client_options, audiostream.AudioClient),
+        (cli.server_parser, cli.server_options, audiostream.AdvancedAudioServer),
+    ):
+        given = pick(parse().parse_args([]))
+        defaults = {name: one.default for name, one in inspect.signature(kind).parameters.items()}
+        assert given == defaults
+
+
+def test_udp_and_tcp_are_short_for_the_protocol():
+    parse = cli.client_parser().parse_args
+    assert parse([]).protocol == "udp"
+    assert parse(["--tcp"]).protocol == parse(["--protocol", "tcp"]).protocol == "tcp"
+    assert parse(["--tcp", "--udp"]).protocol == "udp"
+
+
+def test_record_takes_an_optional_value():
+    assert cli.client_parser().parse_args(["--record"]).record is True
+    assert cli.client_parser().parse_args(["--record", "2.5"]).record == 2.5
+    assert cli.server_parser().parse_args(["--record"]).record is True
+    assert cli.server_parser().parse_args(["--record", "take1"]).record == "take1"
+
+
+def test_sizes_are_numbers():
+    parse = cli.client_parser().parse_args
+    assert repr(parse(["--size", "20"]).size) == "20"
+    assert parse(["--size", "2.5"]).size == 2.5
+
+
+@pytest.mark.parametrize("command", [[], ["client"], ["server"], ["devices"], ["demo"]])
+def test_help_teaches_and_exits_0(command):
+    result = run_python("-m", "audiostream", *command, "--help")
+    assert result.returncode == 0
+    assert result.stderr == ""
+    if command and command != ["devices"]:
+        assert "examples:" in result.stdout
+        assert "%(" not in result.stdout
+
+
+def test_the_demo_offers_its_options():
+    text = run_python("-m", "audiostream", "demo", "--help").stdout
+    for option in ("--duration", "--protocol", "--wire", "--size", "--input", "--output", "--port"):
+        assert option in text
+
+
+@pytest.mark.parametrize("name", ["client", "server"])
+def test_the_examples_have_the_same_options(name):
+    flags = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+    script = run_python(example(f"{name}.py"), "--help").stdout
+    command = run_python("-m", "audiostream", name, "--help").stdout
+    assert set(flags.findall(script)) == set(flags.findall(command))
+
+
+def test_the_version_is_the_packages():
+    assert run_python("-m", "audiostream", "--version").stdout == f"audiostream {audiostream.__version__}\n"
+
+
+def test_the_examples_can_be_started():
+    assert os.access(example("client.py"), os.X_OK)
+    assert os.access(example("server.py"), os.X_OK)

@@ -1,0 +1,388 @@
+"""The client from the outside: the original's contract, and what was added to it."""
+
+import logging
+import os
+import socket
+import threading
+import time
+
+import pytest
+
+import audiostream
+from audiostream import AudioClient
+from conftest import eventually, noise, read_wav, write_wav
+
+
+@pytest.fixture
+def client(server):
+    """A client that streams the built-in voice to the server."""
+    with AudioClient(port=server.port, input="voice") as client:
+        yield client
+
+
+def streaming(server, **options):
+    return AudioClient(port=server.port, **{"input": "tone", **options})
+
+
+def test_the_original_attributes_are_there(server):
+    client = streaming(server, size=50)
+    assert (client.protocol, client.host, client.port, client.size) == ("udp", "localhost", server.port, 50)
+    assert (client.FORMAT, client.CHANNELS, client.RATE, client.CHUNK, client.NUMCHUNKS) == (8, 1, 44100, 441, 5)
+    assert client.recording_folder == "Recording"
+    assert os.path.isdir("Recording")
+    assert client.is_recording is False
+    assert len(client.recorded_frames) == 0
+    assert isinstance(client.sequenceNumber, int)
+    assert isinstance(client.stop_event, threading.Event)
+    client.cleanup()
+    client.cleanup()
+
+
+def test_the_original_arguments_are_taken_by_position(server):
+    with AudioClient("udp", "127.0.0.1", server.port, 20, input="silence") as client:
+        assert client.NUMCHUNKS == 2
+
+
+@pytest.mark.parametrize(("size", "chunks"), [(2.5, 1), (5, 1), (10, 1), (150, 15)])
+def test_there_is_at_least_one_chunk(server, size, chunks):
+    client = streaming(server, size=size)
+    assert chunks == client.NUMCHUNKS
+    client.close()
+
+
+def test_what_is_sent_is_received(server, client):
+    assert eventually(lambda: client.stats.packets_sent >= 20)
+    client.stop()
+    sent = client.stats
+    assert eventually(lambda: server.stats.packets_received == sent.packets_sent)
+    assert server.stats.packets_lost == 0
+    assert server.stats.bytes_received == sent.bytes_sent
+
+
+def test_run_sends_until_the_event_is_set(server):
+    client = streaming(server)
+    thread = threading.Thread(target=client.run)
+    thread.start()
+    assert eventually(lambda: client.stats.packets_sent > 5)
+    client.stop_event.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    with pytest.raises(audiostream.StateError):
+        client.start()
+
+
+def test_a_file_starts_with_run_and_ends_it(server, folder):
+    path = write_wav(folder / "in.wav", noise(4410))
+    client = streaming(server, input=f"file:{path}")
+    time.sleep(0.2)
+    assert client.stats.packets_sent == 0
+    client.run()
+    assert client.stats.frames_captured == 4410
+    assert client.stats.packets_sent == 10
+
+
+def test_send_audio_sends_one_packet(server, folder):
+    path = write_wav(folder / "in.wav", noise(2 * 441))
+    client = streaming(server, input=f"file:{path}")
+    assert client.send_audio()
+    assert client.stats.packets_sent == 1
+    assert client.send_audio()
+    assert not client.send_audio()
+    assert client.wait(1)
+    client.close()
+
+
+def test_an_overridden_send_audio_is_called_for_every_packet(server, folder):
+    class Counting(AudioClient):
+        calls = 0
+
+        def send_audio(self):
+            self.calls += 1
+            return super().send_audio()
+
+    path = write_wav(folder / "in.wav", noise(5 * 441))
+    client = Counting(port=server.port, input=f"file:{path}")
+    client.run()
+    assert client.stats.packets_sent == 5
+    assert client.calls in {5, 6}
+
+
+def test_overridden_set_up_methods_are_called_in_order(server):
+    class Telling(AudioClient):
+        def setup_audio(self):
+            self.told = ["audio"]
+            super().setup_audio()
+
+        def setup_socket(self):
+            self.told.append("socket")
+            super().setup_socket()
+
+    client = Telling(port=server.port, input="tone")
+    assert client.told == ["audio", "socket"]
+    client.close()
+
+
+def test_sequence_numbers_start_at_0_on_the_classic_wire(server, folder):
+    path = write_wav(folder / "in.wav", noise(3 * 441))
+    client = streaming(server, input=f"file:{path}", wire="classic")
+    assert client.sequenceNumber == 0
+    client.run()
+    assert client.sequenceNumber == 3
+
+
+def test_a_recording_with_a_duration_ends_by_itself_to_the_frame(client, caplog):
+    caplog.set_level(logging.INFO, "audiostream")
+    path = client.start_recording(0.5)
+    assert client.is_recording
+    assert client.recording_seconds < 0.5
+    assert eventually(lambda: not client.is_recording)
+    recording = client.stop_recording()
+    assert str(recording.path) == path
+    assert recording.frames == 22050
+    assert recording.duration == 0.5
+    assert len(read_wav(path)) == 22050 * 2
+    assert client.last_recording == recording
+    (line,) = [one.getMessage() for one in caplog.records if "saved" in one.getMessage()]
+    assert path in line
+    assert "0.50 s" in line
+    assert str(os.path.getsize(path)) in line
+
+
+def test_a_recording_that_ended_by_itself_is_handed_out_once_and_can_be_named(client):
+    client.start_recording(0.1)
+    assert eventually(lambda: not client.is_recording)
+    recording = client.stop_recording("mine.wav")
+    assert str(recording.path) == "Recording/mine.wav"
+    assert os.listdir("Recording") == ["mine.wav"]
+    assert b"".join(client.recorded_frames) == recording.pcm()
+    assert client.stop_recording() is None
+
+
+def test_stopping_what_does_not_run_says_so(client, caplog):
+    assert client.stop_recording() is None
+    assert "No recording in progress" in caplog.text
+
+
+def test_a_recording_is_stopped_and_named(client):
+    client.start_recording()
+    assert eventually(lambda: client.recording_seconds > 0.2)
+    recording = client.stop_recording("take.wav")
+    assert str(recording.path) == "Recording/take.wav"
+    assert recording.frames > 0.2 * 44100
+    assert not client.is_recording
+
+
+def test_two_recordings_in_a_second_get_two_names(client):
+    first = client.start_recording()
+    client.stop_recording()
+    assert client.start_recording() != first
+
+
+def test_a_second_recording_beside_the_first_is_refused(client):
+    client.start_recording()
+    with pytest.raises(audiostream.StateError):
+        client.start_recording()
+
+
+@pytest.mark.parametrize("duration", [0, -1])
+def test_a_recording_of_no_length_is_refused(client, duration):
+    with pytest.raises(audiostream.ConfigError):
+        client.start_recording(duration)
+
+
+def test_a_name_never_leads_out_of_the_folder(client, folder):
+    client.start_recording()
+    with pytest.raises(audiostream.RecordingError):
+        client.stop_recording("../x.wav")
+    client.stop()
+    assert not (folder / "x.wav").exists()
+    assert len(os.listdir("Recording")) == 1
+
+
+def test_recorded_frames_grow_and_join_to_the_file(client):
+    client.start_recording()
+    frames = client.recorded_frames
+    assert eventually(lambda: len(frames) > 10)
+    before = len(frames)
+    assert eventually(lambda: len(frames) > before)
+    assert {len(one) for one in frames} == {882}
+    recording = client.stop_recording("named")
+    assert b"".join(frames) == recording.pcm()
+
+
+def test_record_keeps_all_from_the_first_sample_to_the_last(server, folder):
+    pcm = noise(4410)
+    path = write_wav(folder / "in.wav", pcm)
+    client = streaming(server, input=f"file:{path}", record=True)
+    client.run()
+    assert client.last_recording.pcm() == pcm
+
+
+def test_record_takes_seconds(server):
+    with streaming(server, record=0.1) as client:
+        assert eventually(lambda: client.last_recording is not None)
+        assert client.last_recording.frames == 4410
+
+
+def test_the_end_finishes_a_recording(server):
+    with streaming(server) as client:
+        client.start_recording()
+        assert eventually(lambda: client.recording_seconds > 0.1)
+    recording = client.stop_recording()
+    assert len(read_wav(recording.path)) == recording.frames * 2
+
+
+def test_duration_ends_run(server):
+    client = streaming(server, duration=0.3)
+    start = time.monotonic()
+    client.run()
+    assert 0.25 < time.monotonic() - start < 2
+
+
+def test_wait_gives_up_in_time(client):
+    start = time.monotonic()
+    assert client.wait(0.2) is False
+    assert 0.15 < time.monotonic() - start < 1
+
+
+def test_mute_and_gain_are_properties(client):
+    assert client.mute is False
+    assert client.gain == 1.0
+    client.gain = 0.5
+    client.mute = True
+    assert client.gain == 0.5
+    assert client.mute is True
+
+
+def test_muted_sound_is_silence_and_packets_go_on(server, folder):
+    with audiostream.AdvancedAudioServer(port=0, bind="127.0.0.1", output="null", record="muted") as listener:
+        with streaming(listener) as client:
+            client.mute = True
+            eventually(lambda: listener.stats.packets_received > 30)
+        assert eventually(lambda: listener.stats.packets_received == client.stats.packets_sent)
+    pcm = listener.last_recording.pcm()
+    assert len(pcm) > 20 * 882
+    assert not any(pcm[10 * 882 :])
+
+
+def test_the_level_is_that_of_the_tone(client, server):
+    with streaming(server) as tone:
+        assert eventually(lambda: -12.5 < tone.level_db < -11.5)
+
+
+def test_the_local_port_can_be_chosen(server):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with streaming(server, local_port=port) as client:
+        assert client.local_address.endswith(f":{port}")
+        assert eventually(lambda: server.stats.sources)
+        assert server.stats.sources[0].address.endswith(f":{port}")
+
+
+def test_the_packet_log_has_a_line_for_each_packet(server, folder):
+    path = write_wav(folder / "in.wav", noise(10 * 441))
+    client = streaming(server, input=f"file:{path}", packet_log=folder / "packets.csv")
+    client.run()
+    head, *lines = (folder / "packets.csv").read_text().splitlines()
+    assert head == "time_us,direction,source,sequence,timestamp,bytes,verdict"
+    assert len(lines) == 10
+    assert {line.split(",")[1] for line in lines} == {"out"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"protocol": "sctp"},
+        {"size": 15},
+        {"size": 0},
+        {"size": -10},
+        {"size": 160},
+        {"size": 5, "wire": "classic"},
+        {"rate": 0},
+        {"channels": 3},
+        {"port": 0},
+        {"wire": "auto"},
+        {"dscp": 64},
+        {"latency": "medium"},
+        {"ptime": 20, "wire": "classic"},
+        {"ptime": -1},
+        {"host": ""},
+        {"reconnect": -1.0},
+        {"reconnect": float("nan")},
+        {"size": float("nan")},
+        {"input": "file:"},
+    ],
+)
+def test_a_wrong_argument_is_a_config_error(wrong):
+    with pytest.raises(audiostream.ConfigError) as caught:
+        AudioClient(**{"port": 9, "input": "tone", **wrong})
+    assert str(caught.value)
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 1 << 40])
+def test_a_port_out_of_range_is_a_config_error(port):
+    with pytest.raises((audiostream.ConfigError, OverflowError)):
+        AudioClient(port=port, input="tone")
+
+
+def test_an_unknown_host_is_a_transport_error(caplog):
+    with pytest.raises(audiostream.TransportError, match=r"no-such-host\.invalid"):
+        AudioClient(host="no-such-host.invalid", input="tone")
+    (record,) = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert record.exc_info
+
+
+def test_a_refused_tcp_connection_is_a_transport_error():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(audiostream.TransportError) as caught:
+        AudioClient("tcp", "127.0.0.1", port, input="tone")
+    assert str(port) in str(caught.value)
+
+
+def test_an_unknown_device_is_a_device_error():
+    with pytest.raises(audiostream.DeviceError, match="no such microphone"):
+        AudioClient(input="no such microphone")
+
+
+def test_a_file_that_cannot_be_read_is_a_recording_error(folder):
+    with pytest.raises(audiostream.RecordingError, match=r"gone\.wav"):
+        AudioClient(input="file:gone.wav")
+    (folder / "text.wav").write_text("no sound")
+    with pytest.raises(audiostream.RecordingError, match=r"text\.wav"):
+        AudioClient(input="file:text.wav")
+
+
+def test_a_folder_that_cannot_be_made_is_a_recording_error(folder):
+    (folder / "Recording").write_text("in the way")
+    with pytest.raises(audiostream.RecordingError, match="Recording"):
+        AudioClient(input="tone")
+
+
+def test_a_failed_set_up_frees_the_port(server):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    class Failing(AudioClient):
+        def setup_socket(self):
+            super().setup_socket()
+            raise RuntimeError("after the socket")
+
+    with pytest.raises(RuntimeError, match="after the socket"):
+        Failing(port=server.port, input="tone", local_port=port)
+    with streaming(server, local_port=port):
+        pass
+
+
+def test_closing_is_for_ever_and_may_be_repeated(client):
+    client.stop()
+    client.stop()
+    client.close()
+    client.cleanup()
+    assert client.wait(1)
+    assert client.stats.packets_sent >= 0
+    with pytest.raises(audiostream.StateError):
+        client.start_recording()

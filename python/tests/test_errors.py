@@ -1,0 +1,69 @@
+"""Errors are what they say, and what the builtins call them."""
+
+import errno
+
+import pytest
+
+from audiostream import (
+    AudioStreamError,
+    ConfigError,
+    DeviceError,
+    RecordingError,
+    StateError,
+    TransportError,
+)
+from audiostream.errors import explain_import_error
+from conftest import run_python
+
+
+@pytest.mark.parametrize(
+    ("kind", "builtin"),
+    [
+        (DeviceError, OSError),
+        (TransportError, OSError),
+        (RecordingError, OSError),
+        (ConfigError, ValueError),
+        (StateError, RuntimeError),
+    ],
+)
+def test_every_error_is_ours_and_the_builtin_it_is(kind, builtin):
+    assert issubclass(kind, AudioStreamError)
+    assert issubclass(kind, builtin)
+
+
+def test_an_error_of_the_system_keeps_its_number():
+    error = TransportError(errno.EADDRINUSE, "port 12345 is in use")
+    assert error.errno == errno.EADDRINUSE
+    assert "port 12345 is in use" in str(error)
+
+
+def test_a_missing_sound_library_names_the_package_to_install():
+    told = explain_import_error(
+        ImportError("libasound.so.2: cannot open shared object file: No such file or directory")
+    )
+    assert "libasound2" in str(told)
+    assert "dnf install alsa-lib" in str(told)
+    assert "pacman -S alsa-lib" in str(told)
+
+
+def test_other_import_errors_stay_as_they_are():
+    error = ImportError("undefined symbol: PyFoo")
+    assert explain_import_error(error) is error
+
+
+def test_importing_without_the_sound_library_says_what_to_do():
+    script = """
+import importlib.abc, sys
+
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "audiostream._engine":
+            raise ImportError("libasound.so.2: cannot open shared object file")
+
+sys.meta_path.insert(0, Missing())
+import audiostream
+"""
+    result = run_python("-c", script)
+    assert result.returncode == 1
+    assert "ImportError: audiostream needs ALSA's library" in result.stderr
+    assert "apt-get install" in result.stderr
