@@ -335,6 +335,8 @@ fn deliver(source: u32, packets: &[Sent], delayed: bool) -> (Arrived, BTreeMap<u
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     /// A source alone: whatever the order within the patience, losses and copies.
     #[test]
     fn the_order_of_arrival_leaves_no_trace(
