@@ -45,6 +45,23 @@ def server():
         yield server
 
 
+@pytest.fixture(autouse=True)
+def ended_processes():
+    """Ends what a failed test left running."""
+    yield
+    while started:
+        process = started.pop()
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+started: list[subprocess.Popen] = []
+
+
 def noise(frames, channels=1, seed=1):
     """PCM that no two places of have in common."""
     return random.Random(seed).randbytes(frames * channels * 2)
@@ -89,7 +106,9 @@ def run_python(*arguments, timeout=60, **options):
 def start_python(*arguments, **options):
     """Starts this Python in the test's folder; its output is text in pipes."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
-    return subprocess.Popen([sys.executable, *map(str, arguments)], env=script_environment(), **{**pipes, **options})
+    process = subprocess.Popen([sys.executable, *map(str, arguments)], env=script_environment(), **{**pipes, **options})
+    started.append(process)
+    return process
 
 
 def script_environment():

@@ -43,9 +43,7 @@ def server(protocol):
     process = start("original_server.py", "--protocol", protocol, "--port", port)
     process.port = port  # pyright: ignore[reportAttributeAccessIssue]
     assert process.stdout.readline() == "listening\n"
-    yield process
-    process.kill()
-    process.communicate()
+    return process
 
 
 def finish(server, protocol):

@@ -37,9 +37,7 @@ def server():
     port = free_port()
     process = start_server(port)
     process.port = port  # pyright: ignore[reportAttributeAccessIssue]
-    yield process
-    process.kill()
-    process.communicate()
+    return process
 
 
 def test_client_and_server_end_by_themselves_with_their_figures(folder):
