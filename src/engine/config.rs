@@ -352,6 +352,8 @@ pub struct ServerConfig {
     pub delay: Option<Duration>,
     /// How many senders are held at once.
     pub max_sources: usize,
+    /// TCP: go on after the last client has left.
+    pub keep_listening: bool,
 }
 
 impl Default for ServerConfig {
@@ -365,6 +367,7 @@ impl Default for ServerConfig {
             output: Output::Device(DeviceChoice::Default),
             delay: None,
             max_sources: 32,
+            keep_listening: false,
         }
     }
 }

@@ -49,6 +49,13 @@ impl Error {
         Self { kind, message: format!("{message}: {error}"), errno: error.raw_os_error() }
     }
 
+    /// The same, keeping `error`'s number where the sentence already says all of it.
+    #[must_use]
+    pub fn with_errno(mut self, error: &std::io::Error) -> Self {
+        self.errno = error.raw_os_error();
+        self
+    }
+
     /// What the caller can do about it.
     pub const fn kind(&self) -> ErrorKind {
         self.kind

@@ -2,10 +2,16 @@
 //!
 //! Arrows point one way: session → (net, audio, record) → (stream, playout) → (wire, codec) → plain value types.
 
+pub mod audio;
+pub mod codec;
 pub mod config;
 pub mod error;
 pub mod format;
+pub mod net;
 pub mod playout;
+pub mod record;
+pub mod session;
 pub mod stats;
 pub mod stream;
 pub mod time;
+pub mod wire;

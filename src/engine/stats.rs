@@ -49,6 +49,34 @@ pub struct Playback {
     pub level_db: f64,
 }
 
+impl Reception {
+    /// Adds another source's figures; the jitter is the worst.
+    pub fn add(&mut self, other: &Self) {
+        self.expected += other.expected;
+        self.received += other.received;
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+        self.jitter_frames = self.jitter_frames.max(other.jitter_frames);
+        self.bytes += other.bytes;
+        self.frames += other.frames;
+        self.restarts += other.restarts;
+    }
+}
+
+impl Playback {
+    /// Adds another source's figures; delay and level are the highest.
+    pub fn add(&mut self, other: &Self) {
+        self.late_packets += other.late_packets;
+        self.frames_played += other.frames_played;
+        self.frames_concealed += other.frames_concealed;
+        self.underruns += other.underruns;
+        self.delay_ms = self.delay_ms.max(other.delay_ms);
+        self.delay_target_ms = self.delay_target_ms.max(other.delay_target_ms);
+        self.level_db = self.level_db.max(other.level_db);
+    }
+}
+
 /// One source of a server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceStats {

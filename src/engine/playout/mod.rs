@@ -1,3 +1,5 @@
 //! When a frame is heard. Pure: time and packets come in as arguments, sound goes out.
 
 pub mod buffer;
+pub mod player;
+pub mod render;

@@ -1,3 +1,8 @@
 //! One sender, one receiver: packets numbered, believed, counted, put in order. Pure.
 
+mod media_clock;
+mod probation;
 pub mod queue;
+pub mod receiver;
+pub mod sender;
+pub mod sequence;

@@ -106,6 +106,11 @@ impl PacketReader {
         true
     }
 
+    /// The oldest packet's head, left where it is.
+    pub fn peek(&self) -> Option<Head> {
+        self.heads.peek().ok().copied()
+    }
+
     /// Whether nothing is waiting.
     pub fn is_empty(&self) -> bool {
         self.heads.is_empty()

@@ -1,0 +1,1 @@
+"""What the tests share: a bad network, a sound card, peers that misbehave, and ears."""

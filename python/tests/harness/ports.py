@@ -1,0 +1,42 @@
+"""Ports: free ones, and whether somebody listens."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from .wait import until
+
+
+def free_port() -> int:
+    """A port that is free for UDP and TCP at this moment."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
+            tcp.bind(("127.0.0.1", 0))
+            port = tcp.getsockname()[1]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+                try:
+                    udp.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                return port
+
+
+def is_open(protocol: str, port: int) -> bool:
+    """Whether a socket of this machine is bound to (UDP) or listens on (TCP) `port`."""
+    state = {"udp": "07", "tcp": "0A"}[protocol]
+    for family in ("", "6"):
+        try:
+            lines = Path(f"/proc/net/{protocol}{family}").read_text().splitlines()[1:]
+        except FileNotFoundError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if int(fields[1].rsplit(":", 1)[1], 16) == port and fields[3] == state:
+                return True
+    return False
+
+
+def wait_open(protocol: str, port: int, timeout: float = 20.0) -> None:
+    """Waits until somebody is there."""
+    until(lambda: is_open(protocol, port), f"a {protocol} socket on port {port}", timeout)

@@ -1,0 +1,167 @@
+//! The client as Python sees it.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::error::to_python;
+use super::gateway::{Close, Held};
+use super::logging;
+use super::recording::{recorded_dict, state_dict};
+use crate::engine::config::{Audio, BlockSize, ClientConfig, Input, Latency, Path, Protocol, Wire};
+use crate::engine::error::{Error, Result};
+use crate::engine::format::Format;
+use crate::engine::session::client::{self, Identity};
+
+/// Captures sound, sends it, records it. `audiostream.AudioClient` is what users see.
+#[pyclass(frozen, module = "audiostream._engine")]
+pub struct Client {
+    held: Held<client::Client>,
+    protocol: Protocol,
+    wire: Wire,
+}
+
+impl Close for client::Client {
+    fn close(&self, drain: bool) -> Result<()> {
+        self.close(drain)
+    }
+}
+
+#[pymethods]
+impl Client {
+    #[new]
+    #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, wire, ptime, host_api, latency, local_port,
+                        dscp, ttl, reconnect, packet_log))]
+    #[allow(clippy::too_many_arguments, reason = "keywords of one Python call")]
+    fn new(
+        py: Python<'_>,
+        protocol: &str,
+        host: String,
+        port: u16,
+        size: f64,
+        rate: u32,
+        channels: u16,
+        input: &str,
+        wire: &str,
+        ptime: Option<f64>,
+        host_api: Option<String>,
+        latency: &str,
+        local_port: u16,
+        dscp: u8,
+        ttl: u8,
+        reconnect: f64,
+        packet_log: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        logging::open(py)?;
+        let config = || -> Result<ClientConfig> {
+            let reconnect = Duration::try_from_secs_f64(reconnect)
+                .map_err(|_| Error::config(format!("reconnect must be seconds, 0 or more, not {reconnect}")))?;
+            let ptime = ptime.map(milliseconds).transpose()?;
+            let block = BlockSize::from_ms(size)?;
+            let protocol = Protocol::parse(protocol)?;
+            let wire = Wire::parse(wire)?
+                .ok_or_else(|| Error::config("wire must be 'rtp' or 'classic' on a client: 'auto' is the server's"))?;
+            let audio = Audio { format: Format::new(rate, channels)?, block, host_api, latency: Latency::parse(latency)? };
+            let path = Path { protocol, host, port, local_port, dscp, ttl, reconnect };
+            Ok(ClientConfig { audio, path, input: Input::parse(input)?, wire, ptime })
+        };
+        let config = config().map_err(|error| to_python(py, &error))?;
+        let (protocol, wire) = (config.path.protocol, config.wire);
+        let identity = match wire {
+            Wire::Rtp => Identity::from_random(RandomState::new().hash_one(0u8)),
+            Wire::Classic => Identity::from_random(0),
+        };
+        let made = py.detach(|| client::Client::new(config, identity, packet_log.as_deref()));
+        Ok(Self { held: Held::new(made.map_err(|error| to_python(py, &error))?), protocol, wire })
+    }
+
+    fn open_audio(&self, py: Python<'_>) -> PyResult<()> {
+        self.held.call_long(py, |_| {}, client::Client::open_audio)
+    }
+
+    fn open_socket(&self, py: Python<'_>) -> PyResult<()> {
+        self.held.call_long(py, client::Client::cancel, client::Client::open_socket)
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        logging::open(py)?;
+        self.held.call_long(py, client::Client::cancel, client::Client::start)
+    }
+
+    fn send_one(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let sent = self.held.wait(py, timeout, |client, slice| {
+            let sent = client.send_one(slice)?;
+            Ok((sent || client.wait(Duration::ZERO)?).then_some(sent))
+        })?;
+        Ok(sent.unwrap_or(false))
+    }
+
+    fn wait(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let ended = self.held.wait(py, timeout, |client, slice| Ok(client.wait(slice)?.then_some(())))?;
+        Ok(ended.is_some())
+    }
+
+    #[pyo3(signature = (folder, frames))]
+    fn start_recording(&self, py: Python<'_>, folder: PathBuf, frames: Option<u64>) -> PyResult<PathBuf> {
+        self.held.call(py, move |client| client.start_recording(&folder, frames))
+    }
+
+    #[pyo3(signature = (filename))]
+    fn stop_recording<'py>(&self, py: Python<'py>, filename: Option<String>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let recorded = self.held.call(py, move |client| client.stop_recording(filename.as_deref()))?;
+        recorded.map(|recorded| recorded_dict(py, &recorded)).transpose()
+    }
+
+    fn recording_state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let state = self.held.call(py, |client| Ok(client.recording_state()))?;
+        state_dict(py, &state)
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (stats, ssrc) = self.held.call(py, |client| Ok((client.stats(), client.ssrc())))?;
+        let dict = PyDict::new(py);
+        dict.set_item("packets_sent", stats.packets_sent)?;
+        dict.set_item("bytes_sent", stats.bytes_sent)?;
+        dict.set_item("frames_captured", stats.frames_captured)?;
+        dict.set_item("frames_dropped", stats.frames_dropped)?;
+        dict.set_item("overruns", stats.overruns)?;
+        dict.set_item("reconnects", stats.reconnects)?;
+        dict.set_item("next_sequence", stats.next_sequence)?;
+        dict.set_item("level_db", stats.level_db)?;
+        dict.set_item("ssrc", ssrc)?;
+        dict.set_item("protocol", self.protocol.name())?;
+        dict.set_item("wire", self.wire.name())?;
+        Ok(dict)
+    }
+
+    fn set_gain(&self, py: Python<'_>, gain: f32) -> PyResult<()> {
+        self.held.call(py, move |client| client.set_gain(gain))
+    }
+
+    fn set_mute(&self, py: Python<'_>, mute: bool) -> PyResult<()> {
+        self.held.call(py, move |client| {
+            client.set_muted(mute);
+            Ok(())
+        })
+    }
+
+    fn local_address(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.held.call(py, |client| Ok(client.addresses().map(|(local, _)| local.to_string())))
+    }
+
+    fn input_name(&self, py: Python<'_>) -> PyResult<String> {
+        self.held.call(py, |client| Ok(client.input_name()))
+    }
+
+    fn close(&self, py: Python<'_>, drain: bool) -> PyResult<()> {
+        self.held.call(py, move |client| client.close(drain))
+    }
+}
+
+/// A duration from milliseconds, fractions kept.
+pub fn milliseconds(ms: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(ms / 1e3).map_err(|_| Error::config(format!("milliseconds must be 0 or more, not {ms}")))
+}

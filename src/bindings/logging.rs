@@ -1,0 +1,160 @@
+//! Engine log records on their way to Python's `logging`.
+//!
+//! The global logger of the `log` crate is ours: on any thread it queues or drops, and never waits for the GIL. One
+//! thread, `as-control`, hands the queue to pyo3-log. Third-party records above WARN never get in.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use pyo3::prelude::*;
+
+/// Records below `level` (Python's numbers: 10 DEBUG … 50 CRITICAL) are not even queued.
+#[pyfunction]
+pub fn set_log_level(level: u32) {
+    log::set_max_level(match level {
+        0..=9 => LevelFilter::Trace,
+        10..=19 => LevelFilter::Debug,
+        20..=29 => LevelFilter::Info,
+        30..=39 => LevelFilter::Warn,
+        40..=50 => LevelFilter::Error,
+        _ => LevelFilter::Off,
+    });
+}
+
+/// Makes sure that records get to Python, from this process, at the level that `logging` now wants.
+pub fn open(py: Python<'_>) -> PyResult<()> {
+    follow_level(py)?;
+    let gate = GATE.get_or_init(Gate::new);
+    // A second call in a process only fails to be first.
+    let _ = log::set_logger(gate);
+    let mut control = CONTROL.lock().unwrap_or_else(PoisonError::into_inner);
+    let process = std::process::id();
+    if gate.process.swap(process, Relaxed) != process || control.is_none() {
+        // After fork() the thread is the parent's.
+        std::mem::forget(control.take());
+        gate.open.store(true, Relaxed);
+        let logger = pyo3_log::Logger::new(py, pyo3_log::Caching::Loggers)?.filter(LevelFilter::Trace);
+        let thread = std::thread::Builder::new().name("as-control".into()).spawn(move || gate.carry(&logger));
+        *control = Some(thread?);
+    }
+    Ok(())
+}
+
+/// Carries what is queued, and nothing after it.
+pub fn close() {
+    let thread = CONTROL.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(gate) = GATE.get()
+        && gate.process.load(Relaxed) == std::process::id()
+    {
+        gate.open.store(false, Relaxed);
+        if let Some(thread) = thread {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Gate {
+    queue: Sender<Line>,
+    lines: Receiver<Line>,
+    dropped: AtomicU64,
+    open: AtomicBool,
+    process: AtomicU32,
+}
+
+struct Line {
+    level: Level,
+    target: String,
+    text: String,
+}
+
+impl Gate {
+    fn new() -> Self {
+        let (queue, lines) = bounded(QUEUE);
+        Self { queue, lines, dropped: AtomicU64::new(0), open: AtomicBool::new(false), process: AtomicU32::new(0) }
+    }
+
+    /// The control thread. It looks rather than waits: a waiting receiver would make the senders take a lock.
+    fn carry(&self, logger: &pyo3_log::Logger) {
+        let mut rounds = 0u32;
+        loop {
+            let open = self.open.load(Relaxed);
+            let carried = self.carry_batch(logger);
+            let dropped = self.dropped.swap(0, Relaxed);
+            if dropped > 0 {
+                hand_over(logger, Level::Warn, "audiostream", &format!("{dropped} log records were dropped: logging is too slow"));
+            }
+            rounds += 1;
+            if rounds.is_multiple_of(LEVEL_ROUNDS) && open {
+                Python::try_attach(|py| follow_level(py).ok());
+            }
+            if !carried {
+                if !open {
+                    return;
+                }
+                std::thread::park_timeout(LOOK_EVERY);
+            }
+        }
+    }
+
+    fn carry_batch(&self, logger: &pyo3_log::Logger) -> bool {
+        if self.lines.is_empty() {
+            return false;
+        }
+        Python::try_attach(|_| {
+            for _ in 0..BATCH {
+                match self.lines.try_recv() {
+                    Ok(line) => hand_over(logger, line.level, &line.target, &line.text),
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                }
+            }
+        })
+        .is_some()
+    }
+}
+
+impl Log for Gate {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("audiostream") || metadata.level() <= Level::Warn
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let ours = self.open.load(Relaxed) && self.process.load(Relaxed) == std::process::id();
+        if !ours || !self.enabled(record.metadata()) {
+            return;
+        }
+        if self.queue.is_full() {
+            self.dropped.fetch_add(1, Relaxed);
+            return;
+        }
+        let line = Line { level: record.level(), target: record.target().into(), text: record.args().to_string() };
+        if self.queue.try_send(line).is_err() {
+            self.dropped.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn hand_over(logger: &pyo3_log::Logger, level: Level, target: &str, text: &str) {
+    logger.log(&Record::builder().level(level).target(target).args(format_args!("{text}")).build());
+}
+
+/// Takes the level of Python's logger `audiostream`.
+fn follow_level(py: Python<'_>) -> PyResult<()> {
+    let logger = py.import("logging")?.call_method1("getLogger", ("audiostream",))?;
+    set_log_level(logger.call_method0("getEffectiveLevel")?.extract()?);
+    Ok(())
+}
+
+static GATE: OnceLock<Gate> = OnceLock::new();
+static CONTROL: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
+const QUEUE: usize = 8192;
+const BATCH: usize = 128;
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Looks between two questions for the level.
+const LEVEL_ROUNDS: u32 = 25;

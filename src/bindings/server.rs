@@ -1,0 +1,201 @@
+//! The server as Python sees it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::client::milliseconds;
+use super::error::to_python;
+use super::gateway::{Close, Held};
+use super::logging;
+use super::recording::{recorded_dict, state_dict};
+use crate::engine::config::{Audio, BlockSize, Latency, Output, Protocol, ServerConfig, Wire};
+use crate::engine::error::Result;
+use crate::engine::format::Format;
+use crate::engine::session::server;
+use crate::engine::stats::{Playback, Reception};
+
+/// Hears senders, plays them, counts them, records them. `audiostream.AdvancedAudioServer` is what users see.
+#[pyclass(frozen, module = "audiostream._engine")]
+pub struct Server {
+    held: Held<server::Server>,
+    protocol: Protocol,
+    wire: Option<Wire>,
+    rate: u32,
+    record: Option<(PathBuf, Option<String>)>,
+}
+
+impl Close for server::Server {
+    fn close(&self, drain: bool) -> Result<()> {
+        self.close(drain)
+    }
+}
+
+#[pymethods]
+impl Server {
+    #[new]
+    #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, wire, output, host_api, latency, delay, max_sources,
+                        keep_listening, record, record_name, packet_log))]
+    #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools, reason = "keywords of one Python call")]
+    fn new(
+        py: Python<'_>,
+        protocol: &str,
+        port: u16,
+        size: f64,
+        rate: u32,
+        channels: u16,
+        bind: Option<String>,
+        wire: &str,
+        output: &str,
+        host_api: Option<String>,
+        latency: &str,
+        delay: Option<f64>,
+        max_sources: usize,
+        keep_listening: bool,
+        record: Option<PathBuf>,
+        record_name: Option<String>,
+        packet_log: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        logging::open(py)?;
+        let config = || -> Result<ServerConfig> {
+            let block = BlockSize::from_ms(size)?;
+            let audio = Audio { format: Format::new(rate, channels)?, block, host_api, latency: Latency::parse(latency)? };
+            let protocol = Protocol::parse(protocol)?;
+            let (wire, output) = (Wire::parse(wire)?, Output::parse(output)?);
+            let delay = delay.map(milliseconds).transpose()?;
+            Ok(ServerConfig { audio, protocol, bind, port, wire, output, delay, max_sources, keep_listening })
+        };
+        let config = config().map_err(|error| to_python(py, &error))?;
+        let (protocol, wire) = (config.protocol, config.wire);
+        let made = py.detach(|| server::Server::new(config, packet_log.as_deref()));
+        let held = Held::new(made.map_err(|error| to_python(py, &error))?);
+        Ok(Self { held, protocol, wire, rate, record: record.map(|folder| (folder, record_name)) })
+    }
+
+    fn open_socket(&self, py: Python<'_>) -> PyResult<()> {
+        self.held.call_long(py, |_| {}, server::Server::open_socket)
+    }
+
+    fn open_audio(&self, py: Python<'_>) -> PyResult<()> {
+        self.held.call_long(py, |_| {}, server::Server::open_audio)
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        logging::open(py)?;
+        let record = self.record.clone();
+        self.held.call_long(
+            py,
+            |_| {},
+            move |server| {
+                // Before the first packet can be taken.
+                if let Some((folder, name)) = record
+                    && !server.is_started()
+                {
+                    server.start_recording(&folder, name.as_deref())?;
+                }
+                server.start()
+            },
+        )
+    }
+
+    fn wait_packet(&self, py: Python<'_>, seen: u64, timeout: f64) -> PyResult<u64> {
+        let mut packets = seen;
+        self.held.wait(py, timeout, |server, slice| {
+            packets = server.wait_packet(seen, slice)?;
+            Ok((packets > seen || server.wait(Duration::ZERO)?).then_some(()))
+        })?;
+        Ok(packets)
+    }
+
+    fn has_ended(&self, py: Python<'_>) -> PyResult<bool> {
+        self.held.call(py, |server| server.wait(Duration::ZERO))
+    }
+
+    fn wait(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let ended = self.held.wait(py, timeout, |server, slice| Ok(server.wait(slice)?.then_some(())))?;
+        Ok(ended.is_some())
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (stats, last) = self.held.call(py, |server| Ok((server.stats(), server.last_sequence())))?;
+        let dict = PyDict::new(py);
+        self.fill(&dict, &stats.reception, &stats.playback)?;
+        dict.set_item("packets_malformed", stats.malformed)?;
+        dict.set_item("packets_dropped_local", stats.dropped_local)?;
+        let wire = stats.sources.first().map(|source| source.wire).or(self.wire);
+        dict.set_item("wire", wire.map_or("auto", Wire::name))?;
+        dict.set_item("last_sequence", last.map_or(-1, i32::from))?;
+        dict.set_item("level_db", stats.playback.level_db)?;
+        let mut sources = Vec::new();
+        for source in &stats.sources {
+            let dict = PyDict::new(py);
+            self.fill(&dict, &source.reception, &source.playback)?;
+            dict.set_item("packets_malformed", 0)?;
+            dict.set_item("packets_dropped_local", source.dropped_local)?;
+            dict.set_item("wire", source.wire.name())?;
+            dict.set_item("last_sequence", source.last_sequence)?;
+            dict.set_item("ssrc", source.ssrc)?;
+            dict.set_item("address", source.address.to_string())?;
+            sources.push(dict);
+        }
+        dict.set_item("sources", sources)?;
+        Ok(dict)
+    }
+
+    #[pyo3(signature = (folder, name))]
+    fn start_recording(&self, py: Python<'_>, folder: PathBuf, name: Option<String>) -> PyResult<PathBuf> {
+        self.held.call(py, move |server| server.start_recording(&folder, name.as_deref()))
+    }
+
+    fn stop_recording<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let recorded = self.held.call(py, server::Server::stop_recording)?;
+        recorded.map(|recorded| recorded_dict(py, &recorded)).transpose()
+    }
+
+    fn recording_state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let state = self.held.call(py, |server| Ok(server.recording_state()))?;
+        state_dict(py, &state)
+    }
+
+    fn set_gain(&self, py: Python<'_>, gain: f32) -> PyResult<()> {
+        self.held.call(py, move |server| server.set_gain(gain))
+    }
+
+    fn set_mute(&self, py: Python<'_>, mute: bool) -> PyResult<()> {
+        self.held.call(py, move |server| server.set_muted(mute))
+    }
+
+    fn local_address(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.held.call(py, |server| Ok(server.local_address().map(|address| address.to_string())))
+    }
+
+    fn output_name(&self, py: Python<'_>) -> PyResult<String> {
+        self.held.call(py, |server| Ok(server.output_name()))
+    }
+
+    fn close(&self, py: Python<'_>, drain: bool) -> PyResult<()> {
+        self.held.call(py, move |server| server.close(drain))
+    }
+}
+
+impl Server {
+    fn fill(&self, dict: &Bound<'_, PyDict>, reception: &Reception, playback: &Playback) -> PyResult<()> {
+        dict.set_item("packets_expected", reception.expected)?;
+        dict.set_item("packets_received", reception.received)?;
+        dict.set_item("packets_lost", reception.lost)?;
+        dict.set_item("packets_late", playback.late_packets)?;
+        dict.set_item("packets_duplicated", reception.duplicated)?;
+        dict.set_item("packets_reordered", reception.reordered)?;
+        dict.set_item("bytes_received", reception.bytes)?;
+        dict.set_item("frames_received", reception.frames)?;
+        dict.set_item("frames_played", playback.frames_played)?;
+        dict.set_item("frames_concealed", playback.frames_concealed)?;
+        dict.set_item("underruns", playback.underruns)?;
+        dict.set_item("jitter_ms", reception.jitter_frames * 1e3 / f64::from(self.rate))?;
+        dict.set_item("delay_ms", playback.delay_ms)?;
+        dict.set_item("delay_target_ms", playback.delay_target_ms)?;
+        dict.set_item("protocol", self.protocol.name())
+    }
+}

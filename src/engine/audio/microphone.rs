@@ -1,0 +1,181 @@
+//! A microphone as a port: from the device's callback to the capture's target, gaps filled by the clock.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use assert_no_alloc::assert_no_alloc;
+use cpal::traits::{DeviceTrait, StreamTrait};
+use cpal::{Data, SampleFormat};
+
+use crate::engine::config::Audio;
+use crate::engine::error::{Error, Result};
+use crate::engine::format::Format;
+use crate::engine::time::{Clock, Micros};
+
+use super::capture::CaptureTarget;
+use super::convert::{Intake, Sample};
+use super::device::{Purpose, trouble};
+use super::plan::{Plan, plan};
+use super::watch::{AWAY_TICK, Beat, Facts, Opened, Port};
+
+/// Finds the device anew each time it is called.
+pub(super) type Finder = Box<dyn FnMut() -> Result<cpal::Device> + Send>;
+
+/// The recording end of a device.
+pub(super) struct Microphone {
+    finder: Finder,
+    audio: Audio,
+    clock: Clock,
+    shared: Arc<Mutex<Delivery>>,
+    /// How far behind the clock silence is kept while there is no device.
+    lead: Duration,
+}
+
+impl Microphone {
+    pub(super) fn new(finder: Finder, audio: &Audio, clock: Clock, target: Box<dyn CaptureTarget>) -> Self {
+        let delivery = Delivery {
+            target,
+            format: audio.format,
+            silence: vec![0; SILENCE_FRAMES * audio.format.channels()].into(),
+            until: None,
+            gap: false,
+        };
+        Self {
+            finder,
+            audio: audio.clone(),
+            clock,
+            shared: Arc::new(Mutex::new(delivery)),
+            lead: Duration::ZERO,
+        }
+    }
+}
+
+impl Port for Microphone {
+    fn build(&mut self, beat: Beat, growth: u32) -> Result<Opened> {
+        let device = (self.finder)()?;
+        let plan = plan(&device, Purpose::Record, &self.audio, growth)?;
+        let beat = if plan.may_promote { beat } else { beat.without_promotion() };
+        let errors = beat.clone();
+        let listener = Listener {
+            beat,
+            intake: Intake::new(plan.layout, self.audio.format)?,
+            shared: self.shared.clone(),
+            clock: self.clock,
+            xruns: 0,
+        };
+        let stream = listener.build(&device, &plan, errors)?;
+        let block_frames = plan.stream_frames(stream.buffer_size().ok(), self.audio.format);
+        self.lead = self.audio.format.duration(block_frames as u64 * 2);
+        let facts = Facts { description: plan.description, block_frames, may_grow: plan.may_grow };
+        Ok(Opened { stream, facts })
+    }
+
+    fn lost(&mut self) {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).gap = true;
+    }
+
+    fn away(&mut self, now: Micros) {
+        // Behind by at least what the device that comes back hands over first, and in no hurry to catch up: what
+        // listens has room for some blocks, not for all that was missed before the loss was noticed.
+        let mut delivery = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        delivery.fill_up_to(now - self.lead, self.audio.format.frames(AWAY_TICK * 4));
+    }
+}
+
+/// The callback's own.
+struct Listener {
+    beat: Beat,
+    intake: Intake,
+    shared: Arc<Mutex<Delivery>>,
+    clock: Clock,
+    xruns: u64,
+}
+
+impl Listener {
+    fn build(self, device: &cpal::Device, plan: &Plan, errors: Beat) -> Result<cpal::Stream> {
+        match plan.sample {
+            SampleFormat::I16 => self.build_as::<i16>(device, plan, errors),
+            SampleFormat::I32 => self.build_as::<i32>(device, plan, errors),
+            SampleFormat::F32 => self.build_as::<f32>(device, plan, errors),
+            other => Err(Error::device(format!("the device's sample type {other} is not known here"))),
+        }
+    }
+
+    fn build_as<S: Sample + cpal::SizedSample>(
+        mut self,
+        device: &cpal::Device,
+        plan: &Plan,
+        errors: Beat,
+    ) -> Result<cpal::Stream> {
+        device
+            .build_input_stream_raw(
+                plan.config,
+                S::FORMAT,
+                move |data: &Data, _: &_| {
+                    assert_no_alloc(|| {
+                        if let Some(samples) = data.as_slice::<S>() {
+                            self.heard(samples);
+                        }
+                    });
+                },
+                move |error| errors.fail(error),
+                Some(BUILD_LIMIT),
+            )
+            .map_err(|e| trouble("the input device cannot be opened", &e))
+    }
+
+    fn heard<S: Sample>(&mut self, samples: &[S]) {
+        if !self.beat.begin() {
+            return;
+        }
+        // Held by the watchdog only while it fills a gap with silence: what is missed here, the next call makes good.
+        let Ok(mut delivery) = self.shared.try_lock() else { return };
+        let delivery = &mut *delivery;
+        let now = self.clock.now();
+        let xruns = self.beat.xruns();
+        if xruns != self.xruns {
+            self.xruns = xruns;
+            delivery.gap = true;
+        }
+        if delivery.gap {
+            delivery.fill_up_to(now - self.intake.time_of(samples.len()), usize::MAX);
+            delivery.gap = false;
+        }
+        self.intake.push(samples, |sound| delivery.target.captured(sound));
+        delivery.until = Some(now);
+    }
+}
+
+/// What streams that come and go share.
+struct Delivery {
+    target: Box<dyn CaptureTarget>,
+    format: Format,
+    silence: Box<[i16]>,
+    /// The moment up to which the target has had sound.
+    until: Option<Micros>,
+    /// Whether what came before that may not join what comes now.
+    gap: bool,
+}
+
+impl Delivery {
+    /// Silence for what is missing until `moment`, `most` frames of it.
+    fn fill_up_to(&mut self, moment: Micros, most: usize) {
+        let Some(until) = self.until else { return };
+        let mut frames = self.format.frames(moment.since(until)).min(most);
+        if frames == 0 {
+            return;
+        }
+        // Rounded down to whole frames: the fraction stays due.
+        self.until = Some(until + self.format.duration(frames as u64));
+        while frames > 0 {
+            let piece = frames.min(SILENCE_FRAMES);
+            self.target.captured(&self.silence[..piece * self.format.channels()]);
+            frames -= piece;
+        }
+    }
+}
+
+/// Frames of silence handed over at once.
+const SILENCE_FRAMES: usize = 441;
+/// How long the sound system may take to build a stream.
+pub(super) const BUILD_LIMIT: Duration = Duration::from_secs(3);

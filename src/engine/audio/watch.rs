@@ -1,0 +1,416 @@
+//! Keeps a device's stream alive: one thread a stream, `as-watch`, which alone touches the sound system.
+//!
+//! Guaranteed: opening, starting and stopping answer within their deadlines even where the sound system does not;
+//! a device that fails or falls silent is opened anew, with back-off, until it is back or the stream is stopped.
+
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use cpal::traits::StreamTrait;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use crate::engine::error::{Error, Result};
+use crate::engine::time::{Clock, Micros};
+
+use super::Notice;
+use super::device::trouble;
+use super::priority;
+
+/// One direction's way to a device.
+pub(super) trait Port: Send + 'static {
+    /// Finds the device and builds a stream on it, paused, whose callbacks go through `beat`.
+    fn build(&mut self, beat: Beat, growth: u32) -> Result<Opened>;
+    /// The device is gone as of now.
+    fn lost(&mut self) {}
+    /// Called every [`AWAY_TICK`] while there is no device.
+    fn away(&mut self, _now: Micros) {}
+}
+
+/// A stream that was built.
+pub(super) struct Opened {
+    pub(super) stream: cpal::Stream,
+    pub(super) facts: Facts,
+}
+
+/// What is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// The device and what it was opened with, for people.
+    pub(super) description: String,
+    /// Frames of the stream that it handles at once.
+    pub(super) block_frames: usize,
+    /// Whether a larger block may be asked for when buffers run dry.
+    pub(super) may_grow: bool,
+}
+
+/// What the callbacks tell the watchdog, without waiting for it.
+#[derive(Default)]
+pub(super) struct Health {
+    generation: AtomicU64,
+    callbacks: AtomicU64,
+    xruns: AtomicU64,
+    lost: AtomicBool,
+    refused: AtomicI32,
+    error: Mutex<Option<cpal::Error>>,
+}
+
+impl Health {
+    /// Buffers that ran over or dry.
+    pub(super) fn xruns(&self) -> u64 {
+        self.xruns.load(Ordering::Relaxed)
+    }
+
+    fn take_error(&self) -> Option<cpal::Error> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A stream's hold on [`Health`]; streams that were given up have a stale one.
+#[derive(Clone)]
+pub(super) struct Beat {
+    health: Arc<Health>,
+    generation: u64,
+    promote: bool,
+}
+
+impl Beat {
+    /// First thing in every callback: false where the stream was given up and must be silent.
+    pub(super) fn begin(&mut self) -> bool {
+        if self.health.generation.load(Ordering::Acquire) != self.generation {
+            return false;
+        }
+        if std::mem::take(&mut self.promote)
+            && let Err(errno) = priority::promote()
+        {
+            self.health.refused.store(errno.max(1), Ordering::Relaxed);
+        }
+        self.health.callbacks.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Buffers that ran over or dry so far.
+    pub(super) fn xruns(&self) -> u64 {
+        self.health.xruns()
+    }
+
+    /// This stream's callbacks run on threads that must not be promoted.
+    pub(super) fn without_promotion(mut self) -> Self {
+        self.promote = false;
+        self
+    }
+
+    /// What cpal reports, from whatever thread.
+    pub(super) fn fail(&self, error: cpal::Error) {
+        use cpal::ErrorKind;
+        if self.health.generation.load(Ordering::Acquire) != self.generation {
+            return;
+        }
+        match error.kind() {
+            ErrorKind::Xrun => {
+                self.health.xruns.fetch_add(1, Ordering::Relaxed);
+            }
+            ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable | ErrorKind::StreamInvalidated => {
+                if let Ok(mut slot) = self.health.error.try_lock()
+                    && slot.is_none()
+                {
+                    *slot = Some(error);
+                }
+                self.health.lost.store(true, Ordering::Release);
+            }
+            // The rest is passing, or shows as callbacks that stay away.
+            _ => {}
+        }
+    }
+}
+
+/// The running watchdog of one stream.
+pub(super) struct Watch {
+    commands: Sender<Command>,
+    done: Receiver<()>,
+    thread: Option<thread::JoinHandle<()>>,
+    health: Arc<Health>,
+    facts: Arc<Mutex<Facts>>,
+}
+
+enum Command {
+    Start(Sender<Result<()>>),
+    Stop,
+}
+
+impl Watch {
+    /// Opens a stream through `port`, paused.
+    pub(super) fn open(port: Box<dyn Port>, clock: Clock, notices: Sender<Notice>) -> Result<Self> {
+        let health = Arc::new(Health::default());
+        let (commands, inbox) = bounded(4);
+        let (finished, done) = bounded(1);
+        let (opened, answer) = bounded(1);
+        let facts =
+            Arc::new(Mutex::new(Facts { description: String::new(), block_frames: 0, may_grow: false }));
+        let mut keeper = Keeper {
+            port,
+            clock,
+            notices,
+            inbox,
+            health: health.clone(),
+            facts: facts.clone(),
+            stream: None,
+            playing: false,
+            growth: 1,
+            seen: Seen::default(),
+            priority_told: false,
+        };
+        let thread = thread::Builder::new()
+            .name("as-watch".into())
+            .spawn(move || {
+                let first = keeper.build();
+                let good = first.is_ok();
+                if opened.send(first).is_ok() && good {
+                    keeper.run();
+                }
+                drop(keeper);
+                let _ = finished.send(());
+            })
+            .map_err(|e| Error::device(format!("cannot start the device's thread: {e}")))?;
+        answer.recv_timeout(OPEN_LIMIT).map_err(|_| Error::device("the sound system does not answer"))??;
+        Ok(Self { commands, done, thread: Some(thread), health, facts })
+    }
+
+    /// Lets the sound flow.
+    pub(super) fn start(&self) -> Result<()> {
+        let (reply, answer) = bounded(1);
+        let silent = |_| Error::device("the sound system does not answer");
+        self.commands
+            .send(Command::Start(reply))
+            .map_err(|_| Error::device("the device's thread is gone"))?;
+        answer.recv_timeout(START_LIMIT).map_err(silent)?
+    }
+
+    /// Ends the stream. A sound system that hangs keeps its thread, not the caller.
+    pub(super) fn stop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        let _ = self.commands.try_send(Command::Stop);
+        // Whatever a callback of a stream that hangs may still do, it does not reach target or render.
+        if self.done.recv_timeout(STOP_LIMIT).is_ok() {
+            let _ = thread.join();
+        } else {
+            self.health.generation.store(u64::MAX, Ordering::Release);
+        }
+    }
+
+    pub(super) fn xruns(&self) -> u64 {
+        self.health.xruns()
+    }
+
+    pub(super) fn facts(&self) -> Facts {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What the watchdog's thread owns.
+struct Keeper {
+    port: Box<dyn Port>,
+    clock: Clock,
+    notices: Sender<Notice>,
+    inbox: Receiver<Command>,
+    health: Arc<Health>,
+    facts: Arc<Mutex<Facts>>,
+    stream: Option<cpal::Stream>,
+    playing: bool,
+    growth: u32,
+    seen: Seen,
+    priority_told: bool,
+}
+
+/// What the watchdog saw when it last looked.
+#[derive(Default)]
+struct Seen {
+    callbacks: u64,
+    /// When a callback was last seen to have come.
+    at: Micros,
+    /// How long they may stay away.
+    patience: Duration,
+    xruns: u64,
+    /// Since when xruns are held against the block.
+    window: Micros,
+    window_xruns: u64,
+}
+
+impl Keeper {
+    fn build(&mut self) -> Result<()> {
+        self.health.lost.store(false, Ordering::Release);
+        self.health.take_error();
+        let generation = self.health.generation.fetch_add(1, Ordering::AcqRel) + 1;
+        let beat = Beat { health: self.health.clone(), generation, promote: true };
+        let opened = self.port.build(beat, self.growth)?;
+        *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = opened.facts;
+        self.stream = Some(opened.stream);
+        Ok(())
+    }
+
+    fn play(&mut self) -> Result<()> {
+        let now = self.clock.now();
+        self.seen.callbacks = self.health.callbacks.load(Ordering::Relaxed);
+        self.seen.at = now;
+        // A device that wakes up (Bluetooth) takes its time for the first callback.
+        self.seen.patience = FIRST_PATIENCE;
+        self.seen.window = now;
+        self.seen.window_xruns = self.health.xruns();
+        match &self.stream {
+            Some(stream) => stream.play().map_err(|e| trouble("the device does not start", &e)),
+            None => Err(Error::device("there is no device to start")),
+        }
+    }
+
+    fn run(&mut self) {
+        loop {
+            match self.inbox.recv_timeout(TICK) {
+                Ok(Command::Start(reply)) => {
+                    let result = if self.playing { Ok(()) } else { self.play() };
+                    self.playing = result.is_ok();
+                    let _ = reply.send(result);
+                }
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.playing && self.look() == Verdict::Stop {
+                break;
+            }
+        }
+        self.health.generation.fetch_add(1, Ordering::AcqRel);
+        self.stream = None;
+    }
+
+    fn look(&mut self) -> Verdict {
+        let now = self.clock.now();
+        let errno = self.health.refused.load(Ordering::Relaxed);
+        if errno != 0 && !self.priority_told {
+            self.priority_told = true;
+            self.tell(Notice::PriorityRefused(std::io::Error::from_raw_os_error(errno).to_string()));
+        }
+        let xruns = self.health.xruns();
+        if xruns > self.seen.xruns && now.since(self.seen.window) >= XRUN_NOTICE {
+            self.tell(Notice::Xruns(xruns - self.seen.xruns));
+            self.seen.xruns = xruns;
+        }
+        if now.since(self.seen.window) > XRUN_WINDOW {
+            self.seen.window = now;
+            self.seen.window_xruns = xruns;
+        }
+        let callbacks = self.health.callbacks.load(Ordering::Relaxed);
+        if callbacks != self.seen.callbacks {
+            self.seen.callbacks = callbacks;
+            self.seen.at = now;
+            let block = self.facts.lock().unwrap_or_else(PoisonError::into_inner).block_frames;
+            // The slowest rate's block, generously.
+            self.seen.patience =
+                PATIENCE.max(Duration::from_secs_f64(block as f64 * 4.0 / 8000.0).min(FIRST_PATIENCE));
+        }
+        if self.health.lost.load(Ordering::Acquire) {
+            let reason =
+                self.health.take_error().map_or_else(|| "it reported an error".into(), |e| e.to_string());
+            return self.recover(reason);
+        }
+        let silent = now.since(self.seen.at);
+        if silent > self.seen.patience {
+            return self.recover(format!("it has been silent for {:.1} s", silent.as_secs_f64()));
+        }
+        if xruns - self.seen.window_xruns >= XRUNS_TO_GROW {
+            return self.grow();
+        }
+        Verdict::GoOn
+    }
+
+    /// Too many xruns: once more with a larger block, where the device lets itself be asked.
+    fn grow(&mut self) -> Verdict {
+        let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !facts.may_grow || self.growth >= MOST_GROWTH {
+            self.seen.window_xruns = self.health.xruns();
+            return Verdict::GoOn;
+        }
+        self.growth *= 2;
+        self.give_up();
+        if self.build().and_then(|()| self.play()).is_ok() {
+            let block = self.facts.lock().unwrap_or_else(PoisonError::into_inner).block_frames;
+            self.tell(Notice::BlockGrown(block));
+            return Verdict::GoOn;
+        }
+        self.recover("it could not be opened with a larger block".into())
+    }
+
+    /// Tries until the device is back or the stream is stopped.
+    fn recover(&mut self, reason: String) -> Verdict {
+        let since = self.seen.at;
+        self.give_up();
+        self.tell(Notice::DeviceLost(reason));
+        let mut pause = FIRST_PAUSE;
+        let mut next = self.clock.now() + pause;
+        loop {
+            match self.inbox.recv_timeout(AWAY_TICK) {
+                Ok(Command::Start(reply)) => {
+                    let _ = reply.send(Ok(()));
+                }
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return Verdict::Stop,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = self.clock.now();
+            self.port.away(now);
+            if now < next {
+                continue;
+            }
+            if self.build().and_then(|()| self.play()).is_ok() {
+                self.tell(Notice::DeviceBack { gap: self.clock.now().since(since) });
+                return Verdict::GoOn;
+            }
+            self.give_up();
+            pause = (pause * 2).min(LAST_PAUSE);
+            next = self.clock.now() + pause;
+        }
+    }
+
+    /// Lets go of the stream. Where the sound system hangs, dropping it does, too: not on this thread.
+    fn give_up(&mut self) {
+        self.health.generation.fetch_add(1, Ordering::AcqRel);
+        self.port.lost();
+        if let Some(stream) = self.stream.take() {
+            let _ = thread::Builder::new().name("as-dispose".into()).spawn(move || drop(stream));
+        }
+    }
+
+    fn tell(&self, notice: Notice) {
+        let _ = self.notices.try_send(notice);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    GoOn,
+    Stop,
+}
+
+/// How often the watchdog looks, and while there is no device.
+const TICK: Duration = Duration::from_millis(100);
+pub(super) const AWAY_TICK: Duration = Duration::from_millis(10);
+/// How long callbacks may stay away, once they have come and before.
+const PATIENCE: Duration = Duration::from_secs(1);
+const FIRST_PATIENCE: Duration = Duration::from_secs(3);
+/// The back-off.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+/// So many xruns within this time, and the block is doubled, up to this often.
+const XRUNS_TO_GROW: u64 = 5;
+const XRUN_WINDOW: Duration = Duration::from_secs(10);
+const MOST_GROWTH: u32 = 8;
+/// Not more than one xrun notice a second.
+const XRUN_NOTICE: Duration = Duration::from_secs(1);
+/// The deadlines.
+const OPEN_LIMIT: Duration = Duration::from_secs(6);
+const START_LIMIT: Duration = Duration::from_secs(5);
+const STOP_LIMIT: Duration = Duration::from_secs(2);

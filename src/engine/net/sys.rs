@@ -1,0 +1,138 @@
+//! The few system calls that neither std nor socket2 offers, each with its fallback.
+
+#![allow(unsafe_code, reason = "thin wrappers of system calls, each with its argument for safety")]
+
+use std::mem::MaybeUninit;
+
+use socket2::Socket;
+
+/// A receive buffer whose every byte is initialised, in the type that socket2's `recvmsg` wants.
+#[derive(Debug)]
+pub struct Buffer(Box<[MaybeUninit<u8>]>);
+
+impl Buffer {
+    pub fn new(bytes: usize) -> Self {
+        Self(vec![MaybeUninit::new(0); bytes].into_boxed_slice())
+    }
+
+    pub fn spare(&mut self) -> &mut [MaybeUninit<u8>] {
+        &mut self.0
+    }
+
+    /// The first `count` bytes, or all of them if there are fewer.
+    pub fn filled(&self, count: usize) -> &[u8] {
+        let count = count.min(self.0.len());
+        // SAFETY: `new` wrote every byte, `spare` is private to this room and only given to the kernel, which
+        // writes bytes; nothing here ever takes one back. `count` is within the box.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), count) }
+    }
+}
+
+/// poll(2), its timeout rounded up to a millisecond.
+#[cfg(unix)]
+pub fn poll(entries: &mut [libc::pollfd], timeout: std::time::Duration) -> std::io::Result<()> {
+    let ms = i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
+    // SAFETY: pointer and length are those of one exclusive slice of pollfd.
+    let n = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, ms) };
+    if n < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Asks for the kernel's receive time (`CLOCK_REALTIME`) with every datagram.
+#[cfg(target_os = "linux")]
+pub fn ask_for_receive_times(socket: &Socket) -> std::io::Result<()> {
+    set_option(socket, libc::SO_TIMESTAMPNS, 1)
+}
+
+/// Receive times are not asked for here.
+#[cfg(not(target_os = "linux"))]
+pub fn ask_for_receive_times(_socket: &Socket) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Makes the receive buffer `bytes` large, over the system's limit: needs `CAP_NET_ADMIN`.
+#[cfg(target_os = "linux")]
+pub fn force_receive_buffer(socket: &Socket, bytes: usize) -> std::io::Result<()> {
+    set_option(socket, libc::SO_RCVBUFFORCE, i32::try_from(bytes).unwrap_or(i32::MAX))
+}
+
+/// Nothing can be forced here.
+#[cfg(not(target_os = "linux"))]
+pub fn force_receive_buffer(_socket: &Socket, _bytes: usize) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// How many datagrams the kernel has dropped at this socket: the counter that `SO_RXQ_OVFL` sends along with the next
+/// datagram, asked for directly, so that drops after the last one are seen too. It wraps at 2^32.
+#[cfg(target_os = "linux")]
+pub fn dropped_datagrams(socket: &Socket) -> Option<u32> {
+    use std::os::fd::AsRawFd;
+    const DROPS: usize = libc::SK_MEMINFO_DROPS as usize;
+    let mut figures = [0_u32; 16];
+    let mut bytes = size_of_val(&figures) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `bytes` bytes into `figures` and says in `bytes` how many it wrote.
+    let rc = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            figures.as_mut_ptr().cast(),
+            &raw mut bytes,
+        )
+    };
+    (rc == 0 && bytes as usize > DROPS * 4).then(|| figures[DROPS])
+}
+
+/// Drops are not told here.
+#[cfg(not(target_os = "linux"))]
+pub fn dropped_datagrams(_socket: &Socket) -> Option<u32> {
+    None
+}
+
+/// Bytes of a TCP stream that the peer's kernel has not acknowledged.
+#[cfg(target_os = "linux")]
+pub fn unacknowledged(socket: &Socket) -> Option<usize> {
+    use std::os::fd::AsRawFd;
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: this request (SIOCOUTQ, tcp(7)) writes one int.
+    let rc = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if rc == 0 { usize::try_from(bytes).ok() } else { None }
+}
+
+/// Not told here.
+#[cfg(not(target_os = "linux"))]
+pub fn unacknowledged(_socket: &Socket) -> Option<usize> {
+    None
+}
+
+#[cfg(target_os = "linux")]
+fn set_option(socket: &Socket, name: libc::c_int, value: libc::c_int) -> std::io::Result<()> {
+    use std::os::fd::AsRawFd;
+    // SAFETY: the option's value is one int, which lives for the call.
+    let rc = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            name,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if rc == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+/// `send` without SIGPIPE; where this is zero, socket2 has set the socket so.
+#[cfg(target_os = "linux")]
+pub const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
+#[cfg(not(target_os = "linux"))]
+pub const NO_SIGNAL: i32 = 0;
+
+/// The system's own "timed out".
+pub fn timed_out() -> std::io::Error {
+    #[cfg(unix)]
+    return std::io::Error::from_raw_os_error(libc::ETIMEDOUT);
+    #[cfg(not(unix))]
+    return std::io::ErrorKind::TimedOut.into();
+}
+
+/// Linux numbers the loopback interface so; elsewhere it is only a last try.
+pub const LOOPBACK_INTERFACE: u32 = 1;

@@ -1,0 +1,518 @@
+//! The receiving end of TCP: many connections on one thread, none of which can hold up another.
+
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use socket2::{Socket, Type};
+
+use super::vigil;
+use crate::engine::config::Protocol;
+use crate::engine::error::Result;
+use crate::engine::net::resolve::resolve;
+use crate::engine::net::wait::{Deadline, Interest, Watch};
+use crate::engine::net::waker::{Alarm, Waker};
+use crate::engine::net::{address, failure};
+use crate::engine::time::{Clock, Micros};
+
+/// One connection of a receiver; never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// What happened at a receiver. A connection's events come in order: accepted, data, closed.
+#[derive(Debug)]
+pub enum TcpEvent<'a> {
+    /// A peer has connected.
+    Accepted {
+        /// The connection's name from now on.
+        id: ConnectionId,
+        /// The peer.
+        address: SocketAddr,
+    },
+    /// A peer was turned away at once.
+    Refused {
+        /// The peer.
+        address: SocketAddr,
+        /// The reason.
+        why: &'a str,
+    },
+    /// Bytes came, at most 16 KiB at a time.
+    Data {
+        /// From whom.
+        id: ConnectionId,
+        /// When they were read.
+        arrival: Micros,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// The connection is over; not told of one that [`TcpReceiver::close`] ended.
+    Closed {
+        /// Which.
+        id: ConnectionId,
+        /// `None` where the peer closed it in order.
+        error: Option<io::Error>,
+    },
+}
+
+/// A listening socket and its connections.
+#[derive(Debug)]
+pub struct TcpReceiver {
+    listener: Socket,
+    local: SocketAddr,
+    clock: Clock,
+    connections: Vec<Connection>,
+    max_connections: usize,
+    next_id: u64,
+    /// The connection that is served first in the next round.
+    first: usize,
+    /// A descriptor held back, so that a peer can be turned away when there are no more.
+    spare: Option<Socket>,
+    /// Accepting failed: no new try before this.
+    accept_again: Option<Deadline>,
+    alarm: Alarm,
+    watch: Watch,
+    buffer: Box<[u8]>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    id: ConnectionId,
+    socket: Socket,
+    over: bool,
+}
+
+impl TcpReceiver {
+    /// Listens at `port` (0 lets the system choose) on every interface, IPv6 and IPv4 alike, or on the name or
+    /// address `bind`, and holds up to `max_connections`.
+    pub fn bind(bind: Option<&str>, port: u16, clock: Clock, max_connections: usize) -> Result<Self> {
+        let (listener, local) = listening(bind, port)?;
+        let failed = |e| failure::plain("cannot set the TCP socket up", &e);
+        Ok(Self {
+            spare: listener.try_clone().ok(),
+            listener,
+            local,
+            clock,
+            connections: Vec::new(),
+            max_connections,
+            next_id: 0,
+            first: 0,
+            accept_again: None,
+            alarm: Alarm::new().map_err(failed)?,
+            watch: Watch::default(),
+            buffer: vec![0; SHARE].into_boxed_slice(),
+        })
+    }
+
+    /// Waits for something to happen, the waker or `timeout`; then accepts who waits and reads once from every
+    /// connection that has something; how many events were handed over.
+    pub fn poll(&mut self, timeout: Duration, handle: &mut dyn FnMut(TcpEvent<'_>)) -> Result<usize> {
+        let deadline = Deadline::after(timeout);
+        loop {
+            let woken = self.wait(deadline.left())?;
+            let mut count = 0;
+            let mut counted = |event: TcpEvent<'_>| {
+                count += 1;
+                handle(event);
+            };
+            self.read_round(&mut counted);
+            if self.watch.readable(0) {
+                self.accept(&mut counted);
+            }
+            if count > 0 || woken || deadline.is_over() {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// Ends a connection; what it still sends is lost. No event follows.
+    pub fn close(&mut self, id: ConnectionId) {
+        self.connections.retain(|c| c.id != id);
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// What ends a wait in [`poll`](Self::poll).
+    pub fn waker(&self) -> Waker {
+        self.alarm.waker()
+    }
+
+    fn wait(&mut self, mut timeout: Duration) -> Result<bool> {
+        let mut listening = Interest::Read;
+        if let Some(again) = self.accept_again {
+            if again.is_over() {
+                self.accept_again = None;
+            } else {
+                listening = Interest::Nothing;
+                timeout = timeout.min(again.left());
+            }
+        }
+        self.watch.clear();
+        self.watch.add(&self.listener, listening);
+        for connection in &self.connections {
+            self.watch.add(&connection.socket, Interest::Read);
+        }
+        self.watch
+            .wait(&self.alarm, timeout)
+            .map_err(|e| failure::plain("waiting for connections failed", &e))
+    }
+
+    /// Reads once from every connection that is ready: each gets its share, and the first turn goes round.
+    fn read_round(&mut self, handle: &mut dyn FnMut(TcpEvent<'_>)) {
+        let count = self.connections.len();
+        let mut ended = false;
+        for turn in 0..count {
+            let place = (self.first + turn) % count;
+            // The listener is watched first.
+            if !self.watch.readable(place + 1) {
+                continue;
+            }
+            let connection = &mut self.connections[place];
+            let error = match (&connection.socket).read(&mut self.buffer) {
+                Ok(0) => None,
+                Ok(read) => {
+                    let arrival = self.clock.now();
+                    handle(TcpEvent::Data { id: connection.id, arrival, bytes: &self.buffer[..read] });
+                    continue;
+                }
+                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                    continue;
+                }
+                Err(e) => Some(e),
+            };
+            connection.over = true;
+            ended = true;
+            handle(TcpEvent::Closed { id: connection.id, error });
+        }
+        self.first = if count == 0 { 0 } else { (self.first + 1) % count };
+        if ended {
+            self.connections.retain(|c| !c.over);
+        }
+    }
+
+    fn accept(&mut self, handle: &mut dyn FnMut(TcpEvent<'_>)) {
+        for _ in 0..ACCEPTED_AT_ONCE {
+            match self.listener.accept() {
+                Ok((socket, from)) => {
+                    let Some(address) = address::shown(&from) else { continue };
+                    self.welcome(socket, address, handle);
+                }
+                Err(e) => match e.kind() {
+                    io::ErrorKind::WouldBlock => return,
+                    // The peer has thought better of it.
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
+                    _ => return self.turn_one_away(&e, handle),
+                },
+            }
+        }
+    }
+
+    fn welcome(&mut self, socket: Socket, address: SocketAddr, handle: &mut dyn FnMut(TcpEvent<'_>)) {
+        if self.connections.len() >= self.max_connections {
+            drop(socket);
+            return handle(TcpEvent::Refused { address, why: "as many connections as allowed are open" });
+        }
+        if let Err(e) = socket.set_nonblocking(true).and_then(|()| vigil::keep(&socket)) {
+            return handle(TcpEvent::Refused { address, why: &e.to_string() });
+        }
+        let id = ConnectionId(self.next_id);
+        self.next_id += 1;
+        self.connections.push(Connection { id, socket, over: false });
+        handle(TcpEvent::Accepted { id, address });
+    }
+
+    /// There is no descriptor left for the peer: the one held back serves to tell it so. Then accepting rests, for
+    /// the listener stays ready and would keep the thread busy.
+    fn turn_one_away(&mut self, error: &io::Error, handle: &mut dyn FnMut(TcpEvent<'_>)) {
+        if self.spare.take().is_some()
+            && let Ok((socket, from)) = self.listener.accept()
+        {
+            drop(socket);
+            if let Some(address) = address::shown(&from) {
+                handle(TcpEvent::Refused { address, why: &error.to_string() });
+            }
+        }
+        self.spare = self.listener.try_clone().ok();
+        self.accept_again = Some(Deadline::after(ACCEPT_REST));
+    }
+}
+
+fn listening(bind: Option<&str>, port: u16) -> Result<(Socket, SocketAddr)> {
+    let place = bind.unwrap_or("every interface");
+    let failed = |e: io::Error| failure::bind(Protocol::Tcp, place, port, "--port", &e);
+    // On Unix this lets a server start again at once, and two servers on one port still fail; on Windows they would not.
+    let prepare = |socket: &Socket| if cfg!(unix) { socket.set_reuse_address(true) } else { Ok(()) };
+    let listen = |socket: Socket| socket.listen(BACKLOG).map(|()| socket);
+    let socket = match bind {
+        None => address::bind_everywhere(port, Type::STREAM, prepare).and_then(listen),
+        Some(name) => {
+            let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+            for candidate in resolve(name, port, &AtomicBool::new(false))? {
+                result = address::bind(&candidate, Type::STREAM, prepare).and_then(listen);
+                if result.is_ok() {
+                    break;
+                }
+            }
+            result
+        }
+    }
+    .map_err(failed)?;
+    let local = socket.local_addr().map_err(failed)?;
+    let local =
+        address::shown(&local).ok_or_else(|| failure::transport("the system gave the socket no address"))?;
+    Ok((socket, local))
+}
+
+/// Bytes read from one connection in a round.
+const SHARE: usize = 16 * 1024;
+
+/// Connections accepted in a round.
+const ACCEPTED_AT_ONCE: usize = 16;
+
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: i32 = 128;
+
+/// How long accepting rests after an error.
+const ACCEPT_REST: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::sync::atomic::Ordering;
+    use std::thread;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn receiver(max_connections: usize) -> TcpReceiver {
+        TcpReceiver::bind(Some("127.0.0.1"), 0, Clock::new(), max_connections).unwrap()
+    }
+
+    fn client(receiver: &TcpReceiver) -> TcpStream {
+        TcpStream::connect(receiver.local_addr()).unwrap()
+    }
+
+    /// What a receiver told, in words.
+    #[derive(Debug, Default)]
+    struct Diary {
+        accepted: Vec<(ConnectionId, SocketAddr)>,
+        refused: Vec<(SocketAddr, String)>,
+        data: Vec<(ConnectionId, Vec<u8>)>,
+        closed: Vec<(ConnectionId, Option<io::ErrorKind>)>,
+    }
+
+    impl Diary {
+        fn note(&mut self, event: TcpEvent<'_>) {
+            match event {
+                TcpEvent::Accepted { id, address } => self.accepted.push((id, address)),
+                TcpEvent::Refused { address, why } => self.refused.push((address, why.into())),
+                TcpEvent::Data { id, bytes, .. } => self.data.push((id, bytes.to_vec())),
+                TcpEvent::Closed { id, error } => self.closed.push((id, error.map(|e| e.kind()))),
+            }
+        }
+
+        fn heard(&self, id: ConnectionId) -> Vec<u8> {
+            self.data.iter().filter(|d| d.0 == id).flat_map(|d| d.1.clone()).collect()
+        }
+
+        /// Polls until `done`.
+        fn follow(&mut self, receiver: &mut TcpReceiver, done: impl Fn(&Self) -> bool) {
+            let deadline = Deadline::after(LONG);
+            while !done(self) {
+                assert!(!deadline.is_over(), "{self:?}");
+                receiver.poll(deadline.left(), &mut |event| self.note(event)).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_is_accepted_read_and_closed_in_order() {
+        let mut receiver = TcpReceiver::bind(None, 0, Clock::new(), 4).unwrap();
+        let port = receiver.local_addr().port();
+        for host in ["127.0.0.1", "::1"] {
+            let mut diary = Diary::default();
+            let mut client = TcpStream::connect((host, port)).unwrap();
+            client.write_all(b"sound").unwrap();
+            diary.follow(&mut receiver, |d| !d.data.is_empty());
+            assert_eq!(diary.accepted[0].1, client.local_addr().unwrap());
+            drop(client);
+            diary.follow(&mut receiver, |d| !d.closed.is_empty());
+            let id = diary.accepted[0].0;
+            assert_eq!(diary.heard(id), b"sound");
+            assert_eq!(diary.closed, [(id, None)]);
+        }
+        assert_eq!(receiver.connections(), 0);
+    }
+
+    #[test]
+    fn a_half_closed_connection_is_heard_to_its_end() {
+        let mut receiver = receiver(4);
+        let mut diary = Diary::default();
+        let mut client = client(&receiver);
+        let sound = vec![5; 100_000];
+        thread::scope(|s| {
+            s.spawn(|| {
+                client.write_all(&sound).unwrap();
+                client.shutdown(std::net::Shutdown::Write).unwrap();
+            });
+            diary.follow(&mut receiver, |d| !d.closed.is_empty());
+        });
+        assert_eq!(diary.heard(diary.accepted[0].0), sound);
+        assert_eq!(diary.closed[0].1, None);
+        // The peer sees the end of our side too.
+        assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_reset_connection_is_told_with_its_error() {
+        let mut receiver = receiver(4);
+        let mut diary = Diary::default();
+        let client = client(&receiver);
+        diary.follow(&mut receiver, |d| !d.accepted.is_empty());
+        let client = Socket::from(client);
+        client.set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        diary.follow(&mut receiver, |d| !d.closed.is_empty());
+        assert_eq!(diary.closed[0].1, Some(io::ErrorKind::ConnectionReset));
+    }
+
+    #[test]
+    fn one_connection_too_many_is_turned_away_and_the_others_go_on() {
+        let mut receiver = receiver(1);
+        let mut diary = Diary::default();
+        let mut first = client(&receiver);
+        diary.follow(&mut receiver, |d| d.accepted.len() == 1);
+        let mut second = client(&receiver);
+        diary.follow(&mut receiver, |d| d.refused.len() == 1);
+        assert_eq!(diary.refused[0].0, second.local_addr().unwrap());
+        assert!(diary.refused[0].1.contains("as many connections as allowed"));
+        assert_eq!(second.read(&mut [0; 1]).unwrap(), 0);
+        first.write_all(b"still here").unwrap();
+        diary.follow(&mut receiver, |d| !d.data.is_empty());
+
+        // Once it is gone there is room, and its end is not told.
+        receiver.close(diary.accepted[0].0);
+        let _third = client(&receiver);
+        diary.follow(&mut receiver, |d| d.accepted.len() == 2);
+        assert!(diary.closed.is_empty());
+        assert_ne!(diary.accepted[0].0, diary.accepted[1].0);
+    }
+
+    #[test]
+    fn stalled_and_greedy_peers_hold_nobody_up() {
+        let mut receiver = receiver(8);
+        let mut diary = Diary::default();
+        let _silent = client(&receiver);
+        diary.follow(&mut receiver, |d| d.accepted.len() == 1);
+        let greedy = client(&receiver);
+        diary.follow(&mut receiver, |d| d.accepted.len() == 2);
+        let mut modest = client(&receiver);
+        diary.follow(&mut receiver, |d| d.accepted.len() == 3);
+        let id = diary.accepted[2].0;
+        modest.set_nodelay(true).unwrap();
+
+        let stop = AtomicBool::new(false);
+        thread::scope(|s| {
+            s.spawn(|| {
+                let much = vec![0; 65_536];
+                let mut going = true;
+                while going {
+                    going = (&greedy).write(&much).is_ok() && !stop.load(Ordering::Relaxed);
+                }
+            });
+            for n in 0..50_u8 {
+                modest.write_all(&[n]).unwrap();
+                // What the greedy one has sent fills at most a round or two before the modest one's turn.
+                let mut rounds = 0;
+                while diary.heard(id).len() <= usize::from(n) {
+                    rounds += 1;
+                    assert!(rounds <= 3, "byte {n}");
+                    diary.data.retain(|d| d.0 == id);
+                    receiver.poll(LONG, &mut |event| diary.note(event)).unwrap();
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+            receiver.close(diary.accepted[1].0);
+            greedy.shutdown(std::net::Shutdown::Both).unwrap_or_default();
+        });
+        assert!(diary.heard(id).iter().copied().eq(0..50));
+    }
+
+    #[test]
+    fn a_server_can_start_again_at_once_but_not_twice() {
+        let mut first = receiver(4);
+        let port = first.local_addr().port();
+        for bind in ["127.0.0.1", "0.0.0.0"] {
+            let error = TcpReceiver::bind(Some(bind), port, Clock::new(), 4).unwrap_err();
+            let expected = format!(
+                "port {port} is already in use: stop the other program (ss -ltnp shows it) or choose another --port"
+            );
+            assert_eq!(error.message(), expected);
+        }
+        // The side that closes first keeps the port busy for a minute.
+        let mut diary = Diary::default();
+        let mut client = client(&first);
+        diary.follow(&mut first, |d| !d.accepted.is_empty());
+        drop(first);
+        assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+        drop(client);
+        TcpReceiver::bind(Some("127.0.0.1"), port, Clock::new(), 4).unwrap();
+    }
+
+    #[test]
+    fn the_waker_ends_a_wait_at_once() {
+        let mut receiver = receiver(4);
+        let waker = receiver.waker();
+        let long = Deadline::after(LONG);
+        thread::scope(|s| {
+            s.spawn(|| waker.wake());
+            assert_eq!(receiver.poll(LONG, &mut |_| ()).unwrap(), 0);
+        });
+        assert!(long.left() > LONG / 2);
+        assert_eq!(receiver.poll(Duration::ZERO, &mut |_| ()).unwrap(), 0);
+    }
+
+    /// Uses up all descriptors, hence in a process of its own.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn with_no_descriptor_left_a_peer_is_turned_away_and_the_thread_rests() {
+        const CHILD: &str = "AUDIOSTREAM_TEST_NO_DESCRIPTORS";
+        const NAME: &str = "with_no_descriptor_left_a_peer_is_turned_away_and_the_thread_rests";
+        if std::env::var_os(CHILD).is_none() {
+            let child = std::process::Command::new(std::env::current_exe().unwrap())
+                .args([NAME, "--test-threads=1"])
+                .env(CHILD, "1")
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&child.stdout);
+            assert!(child.status.success() && text.contains("1 passed"), "{text}");
+            return;
+        }
+        let mut receiver = receiver(100);
+        let mut diary = Diary::default();
+        let mut clients = [client(&receiver), client(&receiver)];
+        let mut ballast = Vec::new();
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            ballast.push(file);
+        }
+        diary.follow(&mut receiver, |d| !d.refused.is_empty());
+        assert_eq!(diary.refused[0].0, clients[0].local_addr().unwrap());
+        assert_eq!(clients[0].read(&mut [0; 1]).unwrap(), 0);
+        // The other waits in the backlog, and the listener is not even looked at.
+        assert_eq!(receiver.poll(Duration::from_millis(20), &mut |event| diary.note(event)).unwrap(), 0);
+        assert!(receiver.accept_again.is_some());
+        ballast.truncate(ballast.len() - 10);
+        diary.follow(&mut receiver, |d| !d.accepted.is_empty());
+        assert_eq!(diary.accepted[0].1, clients[1].local_addr().unwrap());
+    }
+}

@@ -1,0 +1,451 @@
+//! The receiving end of UDP: datagrams with the kernel's receive time, and the count of those that it dropped.
+
+use std::cell::Cell;
+use std::io;
+#[cfg(target_os = "linux")]
+use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+#[cfg(target_os = "linux")]
+use socket2::SockAddr;
+use socket2::{MaybeUninitSlice, Socket, Type};
+
+use crate::engine::config::Protocol;
+use crate::engine::error::Result;
+use crate::engine::net::resolve::resolve;
+#[cfg(target_os = "linux")]
+use crate::engine::net::stamps;
+use crate::engine::net::stamps::Stamps;
+use crate::engine::net::sys::{self, Buffer, LOOPBACK_INTERFACE};
+use crate::engine::net::wait::{Deadline, Interest, Watch};
+use crate::engine::net::waker::{Alarm, Waker};
+use crate::engine::net::{address, failure};
+use crate::engine::time::{Clock, Micros};
+
+/// One datagram as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagram<'a> {
+    /// Who sent it; IPv4 is shown as IPv4 on a socket for both.
+    pub address: SocketAddr,
+    /// When the kernel received it; when it was read, where the kernel does not say, as in the first milliseconds
+    /// after the first such socket on a machine was made.
+    pub arrival: Micros,
+    /// What it carries.
+    pub bytes: &'a [u8],
+    /// Whether its end was cut off for want of room; never for what UDP over IP can carry.
+    pub truncated: bool,
+}
+
+/// A socket that receives from anybody.
+#[derive(Debug)]
+pub struct UdpReceiver {
+    socket: Socket,
+    local: SocketAddr,
+    clock: Clock,
+    stamps: Stamps,
+    alarm: Alarm,
+    watch: Watch,
+    buffer: Buffer,
+    #[cfg(target_os = "linux")]
+    control: Buffer,
+    /// The kernel's drop count, extended.
+    dropped: Cell<u64>,
+}
+
+impl UdpReceiver {
+    /// Binds `port` (0 lets the system choose): on every interface, IPv6 and IPv4 alike, or on the name or address
+    /// `bind`. A multicast group is joined, and only there several programs may share the port.
+    pub fn bind(bind: Option<&str>, port: u16, clock: Clock) -> Result<Self> {
+        let (socket, local) = bound(bind, port)?;
+        let failed = |e| failure::plain("cannot set the UDP socket up", &e);
+        grow_receive_buffer(&socket);
+        if let Err(e) = sys::ask_for_receive_times(&socket) {
+            log::debug!("no receive times from the kernel, ours stand in: {e}");
+        }
+        Ok(Self {
+            socket,
+            local,
+            clock,
+            stamps: Stamps::new(clock),
+            alarm: Alarm::new().map_err(failed)?,
+            watch: Watch::default(),
+            buffer: Buffer::new(LONGEST),
+            #[cfg(target_os = "linux")]
+            control: Buffer::new(CONTROL),
+            dropped: Cell::new(0),
+        })
+    }
+
+    /// Waits for a datagram, the waker or `timeout`, then hands over what is there, at most 64; how many there were.
+    pub fn receive(&mut self, timeout: Duration, handle: &mut dyn FnMut(Datagram<'_>)) -> Result<usize> {
+        let deadline = Deadline::after(timeout);
+        loop {
+            self.watch.clear();
+            self.watch.add(&self.socket, Interest::Read);
+            let woken = self
+                .watch
+                .wait(&self.alarm, deadline.left())
+                .map_err(|e| failure::plain("waiting for datagrams failed", &e))?;
+            let count = if self.watch.readable(0) { self.take(handle)? } else { 0 };
+            if count > 0 || woken || deadline.is_over() {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// How many datagrams the kernel has dropped because this socket's buffer was full; 0 where it does not tell.
+    /// Right at the moment of asking; drops of 2^32 and more between two calls are not seen.
+    pub fn kernel_drops(&self) -> u64 {
+        if let Some(now) = sys::dropped_datagrams(&self.socket) {
+            self.dropped.set(extended(self.dropped.get(), now));
+        }
+        self.dropped.get()
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// What ends a wait in [`receive`](Self::receive).
+    pub fn waker(&self) -> Waker {
+        self.alarm.waker()
+    }
+
+    fn take(&mut self, handle: &mut dyn FnMut(Datagram<'_>)) -> Result<usize> {
+        self.stamps.check();
+        for count in 0..BATCH {
+            let before = self.clock.now();
+            match self.read() {
+                Ok((address, bytes, stamp, truncated)) => {
+                    let now = self.clock.now();
+                    let arrival = stamp.map_or(now, |wall| self.stamps.arrival(wall, now));
+                    let bytes = self.buffer.filled(bytes);
+                    // Only IP can come; anything else is nobody's.
+                    if let Some(address) = address {
+                        handle(Datagram { address, arrival, bytes, truncated });
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    self.stamps.none_waits(before);
+                    return Ok(count);
+                }
+                Err(e) if is_passing(&e) => return Ok(count),
+                Err(e) => return Err(failure::plain("receiving datagrams failed", &e)),
+            }
+        }
+        Ok(BATCH)
+    }
+
+    /// Sender, length, wall-clock stamp, truncation.
+    #[cfg(target_os = "linux")]
+    fn read(&mut self) -> io::Result<(Option<SocketAddr>, usize, Option<i64>, bool)> {
+        // Long enough for either family.
+        let mut from = SockAddr::from(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
+        let mut slices = [MaybeUninitSlice::new(self.buffer.spare())];
+        let mut message = socket2::MsgHdrMut::new()
+            .with_addr(&mut from)
+            .with_buffers(&mut slices)
+            .with_control(self.control.spare());
+        let bytes = self.socket.recvmsg(&mut message, 0)?;
+        let truncated = message.flags().is_truncated();
+        let control = message.control_len();
+        let stamp = stamps::in_control(self.control.filled(control));
+        Ok((address::shown(&from), bytes, stamp, truncated))
+    }
+
+    /// Sender, length, wall-clock stamp (none here), truncation.
+    #[cfg(not(target_os = "linux"))]
+    fn read(&mut self) -> io::Result<(Option<SocketAddr>, usize, Option<i64>, bool)> {
+        let mut slices = [MaybeUninitSlice::new(self.buffer.spare())];
+        let (bytes, flags, from) = self.socket.recv_from_vectored(&mut slices)?;
+        Ok((address::shown(&from), bytes, None, flags.is_truncated()))
+    }
+}
+
+fn bound(bind: Option<&str>, port: u16) -> Result<(Socket, SocketAddr)> {
+    let place = bind.unwrap_or("every interface");
+    let failed = |e: io::Error| failure::bind(Protocol::Udp, place, port, "--port", &e);
+    let socket = match bind {
+        None => address::bind_everywhere(port, Type::DGRAM, |_| Ok(())).map_err(failed)?,
+        Some(name) => {
+            let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+            for candidate in resolve(name, port, &AtomicBool::new(false))? {
+                result = bind_one(&candidate);
+                if result.is_ok() {
+                    break;
+                }
+            }
+            result.map_err(failed)?
+        }
+    };
+    let local = socket.local_addr().map_err(failed)?;
+    let local =
+        address::shown(&local).ok_or_else(|| failure::transport("the system gave the socket no address"))?;
+    Ok((socket, local))
+}
+
+fn bind_one(at: &SocketAddr) -> io::Result<Socket> {
+    if !at.ip().is_multicast() {
+        return address::bind(at, Type::DGRAM, |_| Ok(()));
+    }
+    let share = |socket: &Socket| {
+        socket.set_reuse_address(true)?;
+        #[cfg(all(unix, not(target_os = "linux")))]
+        socket.set_reuse_port(true)?;
+        Ok(())
+    };
+    // Bound to the group itself, nothing else reaches the socket; Windows wants no address there.
+    let place = if cfg!(windows) { address::unspecified(at, at.port()) } else { *at };
+    let socket = address::bind(&place, Type::DGRAM, share)?;
+    // A machine without a network has no route for groups, but can still talk to itself.
+    match at {
+        SocketAddr::V4(v4) => socket
+            .join_multicast_v4(v4.ip(), &Ipv4Addr::UNSPECIFIED)
+            .or_else(|_| socket.join_multicast_v4(v4.ip(), &Ipv4Addr::LOCALHOST))?,
+        SocketAddr::V6(v6) => socket
+            .join_multicast_v6(v6.ip(), v6.scope_id())
+            .or_else(|_| socket.join_multicast_v6(v6.ip(), LOOPBACK_INTERFACE))?,
+    }
+    Ok(socket)
+}
+
+/// As much as the system gives, up to [`WANTED_BUFFER`]: a thousand senders must not overflow it while the thread waits its turn.
+fn grow_receive_buffer(socket: &Socket) {
+    if sys::force_receive_buffer(socket, WANTED_BUFFER).is_ok() {
+        return;
+    }
+    // Linux cuts what is too much, others refuse it.
+    let mut bytes = WANTED_BUFFER;
+    while bytes >= 64 * 1024 && socket.set_recv_buffer_size(bytes).is_err() {
+        bytes /= 2;
+    }
+}
+
+/// The count that follows `held` and ends in the 32 bits of `now`.
+fn extended(held: u64, now: u32) -> u64 {
+    held + u64::from(now.wrapping_sub(held as u32))
+}
+
+/// Errors that say something of one datagram or moment, not of the socket.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::Interrupted
+            | Kind::ConnectionRefused
+            | Kind::ConnectionReset
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+    )
+}
+
+/// Datagrams handed over at a time.
+const BATCH: usize = 64;
+
+/// More than the longest datagram that UDP over IP can carry.
+const LONGEST: usize = 65_536;
+
+/// Room for the control message that is asked for, and then some.
+#[cfg(target_os = "linux")]
+const CONTROL: usize = 128;
+
+/// The receive buffer to ask for.
+const WANTED_BUFFER: usize = 8 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::thread;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn receiver() -> UdpReceiver {
+        UdpReceiver::bind(Some("127.0.0.1"), 0, Clock::new()).unwrap()
+    }
+
+    fn client(receiver: &UdpReceiver) -> UdpSocket {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(("127.0.0.1", receiver.local_addr().port())).unwrap();
+        client
+    }
+
+    /// The next `count` datagrams: sender, arrival, bytes, truncated.
+    fn take(receiver: &mut UdpReceiver, count: usize) -> Vec<(SocketAddr, Micros, Vec<u8>, bool)> {
+        let deadline = Deadline::after(LONG);
+        let mut all = Vec::new();
+        while all.len() < count && !deadline.is_over() {
+            receiver
+                .receive(deadline.left(), &mut |d| {
+                    all.push((d.address, d.arrival, d.bytes.to_vec(), d.truncated));
+                })
+                .unwrap();
+        }
+        assert_eq!(all.len(), count);
+        all
+    }
+
+    #[test]
+    fn both_families_reach_one_receiver_and_are_shown_as_they_are() {
+        let mut receiver = UdpReceiver::bind(None, 0, Clock::new()).unwrap();
+        let port = receiver.local_addr().port();
+        for local in ["127.0.0.1", "::1"] {
+            let client = UdpSocket::bind((local, 0)).unwrap();
+            client.send_to(local.as_bytes(), (local, port)).unwrap();
+            let got = take(&mut receiver, 1);
+            assert_eq!(got[0].0, client.local_addr().unwrap());
+            assert_eq!(got[0].2, local.as_bytes());
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_packet_has_the_time_of_its_coming_not_of_its_reading() {
+        let mut receiver = receiver();
+        let client = client(&receiver);
+        let clock = receiver.clock;
+        let mut sent = Vec::new();
+        let near = Duration::from_millis(1);
+        let mut idle = UdpReceiver::bind(Some("127.0.0.1"), 0, clock).unwrap();
+        let mut pause = || idle.receive(Duration::from_millis(3), &mut |_| unreachable!()).unwrap();
+        // The kernel takes a moment to begin.
+        let begun = (0..1000).any(|_| {
+            client.send(b"begun?").unwrap();
+            let after = clock.now();
+            pause();
+            take(&mut receiver, 1)[0].1 <= after + near
+        });
+        assert!(begun);
+        for i in 0..20_u8 {
+            let before = clock.now();
+            client.send(&[i]).unwrap();
+            sent.push((before, clock.now()));
+            pause();
+        }
+        let got = take(&mut receiver, sent.len());
+        for (i, (_, arrival, bytes, _)) in got.iter().enumerate() {
+            let (before, after) = sent[i];
+            assert_eq!(bytes, &[i as u8]);
+            assert!(
+                before - near <= *arrival && *arrival <= after + near,
+                "{before:?} {arrival:?} {after:?}"
+            );
+        }
+        assert!(got.windows(2).all(|two| two[0].1 <= two[1].1));
+    }
+
+    #[test]
+    fn the_longest_datagram_comes_whole() {
+        let mut receiver = receiver();
+        let long: Vec<u8> = (0..65_507_u32).map(|i| i as u8).collect();
+        client(&receiver).send(&long).unwrap();
+        let got = take(&mut receiver, 1);
+        assert!(got[0].2 == long && !got[0].3);
+    }
+
+    #[test]
+    fn a_truncated_datagram_is_marked() {
+        let mut receiver = receiver();
+        receiver.buffer = Buffer::new(100);
+        let client = client(&receiver);
+        client.send(&[7; 101]).unwrap();
+        client.send(&[8; 100]).unwrap();
+        client.send(&[]).unwrap();
+        let got = take(&mut receiver, 3);
+        assert_eq!((got[0].2.as_slice(), got[0].3), ([7; 100].as_slice(), true));
+        assert_eq!((got[1].2.as_slice(), got[1].3), ([8; 100].as_slice(), false));
+        assert_eq!((got[2].2.as_slice(), got[2].3), ([].as_slice(), false));
+    }
+
+    #[test]
+    fn a_batch_ends_and_the_next_goes_on() {
+        let mut receiver = receiver();
+        let client = client(&receiver);
+        for i in 0..100_u8 {
+            client.send(&[i]).unwrap();
+        }
+        let mut order = Vec::new();
+        assert_eq!(receiver.receive(LONG, &mut |d| order.push(d.bytes[0])).unwrap(), BATCH);
+        assert_eq!(receiver.receive(LONG, &mut |d| order.push(d.bytes[0])).unwrap(), 100 - BATCH);
+        assert!(order.iter().copied().eq(0..100));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_the_kernel_drops_is_counted_to_the_last() {
+        let mut receiver = receiver();
+        receiver.socket.set_recv_buffer_size(16 * 1024).unwrap();
+        assert_eq!(receiver.kernel_drops(), 0);
+        let client = client(&receiver);
+        let mut arrived = 0;
+        for round in 1..=3 {
+            for _ in 0..200 {
+                client.send(&[0; 894]).unwrap();
+            }
+            while receiver.receive(Duration::ZERO, &mut |_| arrived += 1).unwrap() > 0 {}
+            let dropped = receiver.kernel_drops();
+            assert!(dropped > 0);
+            assert_eq!(arrived + dropped, round * 200);
+        }
+    }
+
+    #[test]
+    fn a_wrapped_drop_counter_goes_on() {
+        assert_eq!(extended(5, 5), 5);
+        assert_eq!(extended(0x1_ffff_ffff, 10), 0x2_0000_000a);
+    }
+
+    #[test]
+    fn the_receive_buffer_holds_a_burst_of_a_thousand_senders() {
+        let receiver = receiver();
+        assert!(receiver.socket.recv_buffer_size().unwrap() >= 256 * 1024);
+    }
+
+    #[test]
+    fn the_waker_ends_a_wait_at_once() {
+        let mut receiver = receiver();
+        let waker = receiver.waker();
+        let long = Deadline::after(LONG);
+        waker.wake();
+        waker.wake();
+        assert_eq!(receiver.receive(LONG, &mut |_| ()).unwrap(), 0);
+        thread::scope(|s| {
+            s.spawn(|| waker.wake());
+            assert_eq!(receiver.receive(LONG, &mut |_| ()).unwrap(), 0);
+        });
+        assert!(long.left() > LONG / 2);
+        // And the wakes are used up.
+        let short = Deadline::after(Duration::from_millis(20));
+        assert_eq!(receiver.receive(Duration::from_millis(30), &mut |_| ()).unwrap(), 0);
+        assert!(short.is_over());
+    }
+
+    #[test]
+    fn a_port_in_use_says_what_to_do() {
+        let first = UdpReceiver::bind(None, 0, Clock::new()).unwrap();
+        let port = first.local_addr().port();
+        for bind in [None, Some("127.0.0.1")] {
+            let error = UdpReceiver::bind(bind, port, Clock::new()).unwrap_err();
+            assert_eq!(
+                error.message(),
+                format!(
+                    "port {port} is already in use: stop the other program (ss -lunp shows it) or choose another --port"
+                )
+            );
+            assert!(error.errno().is_some());
+        }
+    }
+
+    #[test]
+    fn a_strange_address_says_what_to_do() {
+        let error = UdpReceiver::bind(Some("192.0.2.77"), 0, Clock::new()).unwrap_err();
+        assert!(error.message().contains("192.0.2.77 is not an address of this machine"), "{error}");
+        let error = UdpReceiver::bind(Some("no-such-host.invalid"), 0, Clock::new()).unwrap_err();
+        assert!(error.message().contains("unknown host"), "{error}");
+    }
+}

@@ -1,0 +1,268 @@
+//! The render object: owns all players and mixes them. Whoever calls it (a device's callback, the thread that paces a
+//! file) clocks the sound.
+//!
+//! Guaranteed: one source alone at gain 1 passes bit-exactly; players are built and dropped elsewhere, they come and go
+//! through rings; nothing here allocates, locks or logs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use super::player::Player;
+use crate::engine::format::Format;
+use crate::engine::time::Micros;
+
+/// Whoever fills a sound device's or a file's blocks.
+pub trait Render: Send + 'static {
+    /// Fills `out` (interleaved, the stream's format) with what is heard at `now`. Returns one past the last frame
+    /// that holds sound; what lies beyond is silence.
+    fn render(&mut self, now: Micros, out: &mut [f32], starved: Starved) -> usize;
+}
+
+/// What to do where there is no sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Starved {
+    /// Time goes on: silence. For an ear.
+    Advance,
+    /// The sound's clock stands still until there is some. For a file.
+    Wait,
+    /// As `Wait`, but nothing more will come: gaps are given up at once.
+    Drain,
+}
+
+/// Mixes all sources of a session.
+pub struct Renderer {
+    format: Format,
+    players: Vec<Player>,
+    added: Consumer<Player>,
+    finished: Producer<Player>,
+    patience: Duration,
+    /// The largest of the last pulls, frames.
+    block: usize,
+    block_seen: usize,
+    block_age: u32,
+    sound: Box<[f32]>,
+    controls: Arc<Controls>,
+}
+
+/// The other end: hands players in, takes finished ones back.
+pub struct Roster {
+    add: Producer<Player>,
+    finished: Consumer<Player>,
+}
+
+/// What may be turned while it plays.
+#[derive(Debug)]
+pub struct Controls {
+    gain: AtomicU32,
+    muted: AtomicBool,
+    peak: AtomicU32,
+}
+
+impl Renderer {
+    /// A renderer in `format` for at most `sources` sources, pulled by about `block` frames; `patience` is how long a
+    /// file waits for a missing packet.
+    pub fn new(
+        format: Format,
+        sources: usize,
+        block: usize,
+        patience: Duration,
+    ) -> (Self, Roster, Arc<Controls>) {
+        let (add, added) = RingBuffer::new(sources);
+        let (finished_in, finished_out) = RingBuffer::new(sources);
+        let controls = Arc::new(Controls::default());
+        let renderer = Self {
+            format,
+            players: Vec::with_capacity(sources),
+            added,
+            finished: finished_in,
+            patience,
+            block,
+            block_seen: 0,
+            block_age: 0,
+            sound: vec![0.0; STRIDE * 2].into(),
+            controls: Arc::clone(&controls),
+        };
+        (renderer, Roster { add, finished: finished_out }, controls)
+    }
+
+    fn admit_and_dismiss(&mut self) {
+        while self.players.len() < self.players.capacity()
+            && let Ok(player) = self.added.pop()
+        {
+            self.players.push(player);
+        }
+        let mut index = 0;
+        while index < self.players.len() {
+            if self.players[index].is_finished() && !self.finished.is_full() {
+                let player = self.players.swap_remove(index);
+                // There is room: it was asked, and only this thread fills it.
+                let _ = self.finished.push(player);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Devices pull a block at a time, but some pull two at the start: a figure that forgets.
+    fn note_block(&mut self, frames: usize) {
+        self.block_seen = self.block_seen.max(frames);
+        self.block_age += 1;
+        if self.block_age == BLOCK_MEMORY {
+            self.block = self.block_seen;
+            self.block_seen = 0;
+            self.block_age = 0;
+        }
+    }
+
+    fn mix(&mut self, now: Micros, out: &mut [f32], starved: Starved) -> usize {
+        let channels = self.format.channels();
+        let frames = out.len() / channels;
+        out.fill(0.0);
+        let mut sound_frames = 0;
+        let mut sources = 0;
+        for player in &mut self.players {
+            let from = player.format().channels();
+            let sound = &mut self.sound[..frames * from];
+            let got = match starved {
+                Starved::Advance => player.play_live(now, self.block.max(frames), sound),
+                Starved::Wait => player.play_whole(now, self.patience, false, sound),
+                Starved::Drain => player.play_whole(now, self.patience, true, sound),
+            };
+            if got > 0 {
+                sources += 1;
+                sound_frames = sound_frames.max(got);
+                add(&sound[..got * from], from, &mut out[..got * channels], channels, player.gain());
+            }
+        }
+        if starved != Starved::Advance && sound_frames > 0 && self.players.len() > 1 {
+            for player in &mut self.players {
+                let behind = sound_frames - player.given().min(sound_frames);
+                player.fell_behind(behind);
+            }
+        }
+        if sources > 1 {
+            limit(&mut out[..sound_frames * channels]);
+        }
+        sound_frames
+    }
+}
+
+impl Render for Renderer {
+    fn render(&mut self, now: Micros, out: &mut [f32], starved: Starved) -> usize {
+        self.admit_and_dismiss();
+        let channels = self.format.channels();
+        self.note_block(out.len() / channels);
+        let mut last = 0;
+        let mut done = 0;
+        for piece in out.chunks_mut(STRIDE * channels) {
+            let at = now + self.format.duration(done as u64);
+            let sound = self.mix(at, piece, starved);
+            if sound > 0 {
+                last = done + sound;
+            }
+            done += piece.len() / channels;
+            if starved != Starved::Advance && sound < piece.len() / channels {
+                break;
+            }
+        }
+        self.controls.apply(&mut out[..last * channels]);
+        last
+    }
+}
+
+impl Roster {
+    /// Hands a player in; gives it back where there is no room.
+    pub fn add(&mut self, player: Player) -> Result<(), Player> {
+        self.add.push(player).map_err(|rtrb::PushError::Full(player)| player)
+    }
+
+    /// Drops the players that have finished.
+    pub fn sweep(&mut self) {
+        while self.finished.pop().is_ok() {}
+    }
+}
+
+impl Controls {
+    /// Sets the gain of everything, 1 being as it is.
+    pub fn set_gain(&self, gain: f32) {
+        self.gain.store(gain.to_bits(), Relaxed);
+    }
+
+    /// Silences everything, or no longer.
+    pub fn set_muted(&self, muted: bool) {
+        self.muted.store(muted, Relaxed);
+    }
+
+    /// The loudest sample lately, dBFS; negative infinity for silence.
+    pub fn level_db(&self) -> f64 {
+        20.0 * f64::from(f32::from_bits(self.peak.load(Relaxed))).log10()
+    }
+
+    /// Gain, mute and level meter, in this order.
+    fn apply(&self, out: &mut [f32]) {
+        let gain = if self.muted.load(Relaxed) { 0.0 } else { f32::from_bits(self.gain.load(Relaxed)) };
+        if gain.to_bits() != 1.0f32.to_bits() {
+            for sample in out.iter_mut() {
+                *sample = (*sample * gain).clamp(-1.0, 1.0);
+            }
+        }
+        let held = f32::from_bits(self.peak.load(Relaxed)) * PEAK_DECAY;
+        let peak = out.iter().fold(held, |peak, sample| peak.max(sample.abs()));
+        self.peak.store(if peak < 1e-5 { 0 } else { peak.to_bits() }, Relaxed);
+    }
+}
+
+impl Default for Controls {
+    fn default() -> Self {
+        Self {
+            gain: AtomicU32::new(1.0f32.to_bits()),
+            muted: AtomicBool::new(false),
+            peak: AtomicU32::new(0),
+        }
+    }
+}
+
+/// Adds a source's sound to the mix, mono to both sides of stereo, stereo to mono by halves.
+fn add(from: &[f32], from_channels: usize, to: &mut [f32], to_channels: usize, gain: f32) {
+    match (from_channels, to_channels) {
+        (1, 2) => {
+            for (pair, sample) in to.chunks_exact_mut(2).zip(from) {
+                pair[0] += sample * gain;
+                pair[1] += sample * gain;
+            }
+        }
+        (2, 1) => {
+            for (sample, pair) in to.iter_mut().zip(from.chunks_exact(2)) {
+                *sample += f32::midpoint(pair[0], pair[1]) * gain;
+            }
+        }
+        _ => {
+            for (sum, sample) in to.iter_mut().zip(from) {
+                *sum += sample * gain;
+            }
+        }
+    }
+}
+
+/// Bends what passes full scale back below it; what stays below the knee is untouched.
+fn limit(out: &mut [f32]) {
+    for sample in out {
+        let size = sample.abs();
+        if size > KNEE {
+            let over = (size - KNEE) / (1.0 - KNEE);
+            *sample = (KNEE + (1.0 - KNEE) * over.tanh()).copysign(*sample);
+        }
+    }
+}
+
+/// Frames mixed at once.
+const STRIDE: usize = 1024;
+/// After how many pulls the usual block is judged anew.
+const BLOCK_MEMORY: u32 = 64;
+/// The level meter falls by about 20 dB a second at 100 blocks a second.
+const PEAK_DECAY: f32 = 0.977;
+/// Where the limiter begins.
+const KNEE: f32 = 0.8;

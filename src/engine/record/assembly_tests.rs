@@ -1,0 +1,406 @@
+use super::*;
+use crate::engine::record::sidecar::Gap;
+use crate::engine::stream::queue::Position;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+const ORIGIN: u64 = 1 << 33;
+
+/// A tape that remembers.
+#[derive(Default)]
+struct Sheet(Vec<i16>, usize);
+
+impl Tape for Sheet {
+    fn sound(&mut self, samples: &[i16]) {
+        self.0.extend(samples);
+    }
+    fn silence(&mut self, frames: u64) {
+        assert!(frames < 100_000_000, "an unbounded gap");
+        self.0.resize(self.0.len() + frames as usize * self.1.max(1), 0);
+    }
+}
+
+/// 8 kHz: 8 frames are a millisecond.
+fn mono() -> Format {
+    Format::new(8_000, 1).unwrap()
+}
+
+fn head(source: u32, epoch: u32, frame: u64, arrival_ms: u64) -> Head {
+    Head {
+        source,
+        epoch,
+        position: Position(ORIGIN + frame),
+        arrival: Micros(3_600_000_000 + arrival_ms * 1000),
+        ..Head::default()
+    }
+}
+
+struct Run {
+    assembly: Assembly,
+    sheet: Sheet,
+}
+
+impl Run {
+    fn new(patience_ms: u64) -> Self {
+        let assembly = Assembly::new(mono(), Duration::from_millis(patience_ms));
+        Self { assembly, sheet: Sheet::default() }
+    }
+
+    fn take(&mut self, head: Head, samples: &[i16]) {
+        let cut = samples.len() / 3;
+        self.assembly.take(&head, &samples[..cut], &samples[cut..], &mut self.sheet);
+    }
+
+    /// A stretch of sound in packets of 10 ms, each arriving when its first frame is due.
+    fn play(&mut self, source: u32, epoch: u32, frame: u64, from_ms: u64, ms: u64, value: i16) {
+        for k in 0..ms / 10 {
+            self.take(head(source, epoch, frame + k * 80, from_ms + k * 10), &[value; 80]);
+        }
+    }
+
+    fn done(mut self) -> Vec<i16> {
+        self.assembly.finish(&mut self.sheet);
+        assert_eq!(self.assembly.written(), self.sheet.0.len() as u64);
+        self.sheet.0
+    }
+
+    fn tally(&self, source: u32) -> &crate::engine::record::lane::Tally {
+        self.assembly.lanes().find(|(n, _)| *n == source).unwrap().1.tally()
+    }
+}
+
+/// The lengths and values of the stretches of a recording.
+fn stretches(samples: &[i16]) -> Vec<(usize, i16)> {
+    let mut out: Vec<(usize, i16)> = Vec::new();
+    for &s in samples {
+        match out.last_mut() {
+            Some((count, value)) if *value == s => *count += 1,
+            _ => out.push((1, s)),
+        }
+    }
+    out
+}
+
+#[test]
+fn nothing_is_written_before_the_patience_is_full() {
+    let mut run = Run::new(1000);
+    run.play(1, 0, 0, 0, 990, 1);
+    assert_eq!(run.assembly.written(), 0);
+    run.play(1, 0, 990 * 8, 990, 200, 1);
+    assert!(run.assembly.written() > 0);
+    assert_eq!(stretches(&run.done()), [(1190 * 8, 1)]);
+}
+
+#[test]
+fn a_first_packet_that_comes_second_is_still_first() {
+    let mut run = Run::new(1000);
+    run.take(head(1, 0, 8_000 - 80, 0), &[2; 80]);
+    run.take(head(1, 0, 3_000, 1), &[1; 80]);
+    run.take(head(1, 0, 2_000, 2), &[3; 80]);
+    let got = stretches(&run.done());
+    assert_eq!(got, [(80, 3), (920, 0), (80, 1), (4840, 0), (80, 2)]);
+}
+
+#[test]
+fn a_pause_is_silence_of_its_own_length_and_listed() {
+    let mut run = Run::new(1000);
+    run.play(1, 0, 0, 0, 500, 1);
+    run.assembly.settle(Micros(3_600_000_000 + 3_000_000), &mut run.sheet);
+    assert_eq!(run.assembly.written(), 4_000);
+    run.play(1, 0, 60_000 * 8, 60_000, 500, 2);
+    run.assembly.finish(&mut run.sheet);
+    assert_eq!(run.tally(1).gaps, [Gap { frame: 4_000, frames: 59_500 * 8 }]);
+    assert_eq!(run.tally(1).frames, 8_000);
+    assert_eq!(stretches(&run.done()), [(4_000, 1), (59_500 * 8, 0), (4_000, 2)]);
+}
+
+#[test]
+fn a_packet_later_than_the_patience_is_counted_and_not_written() {
+    let mut run = Run::new(500);
+    run.play(1, 0, 0, 0, 100, 1);
+    run.play(1, 0, 110 * 8, 110, 1_000, 1);
+    run.take(head(1, 0, 100 * 8, 1_110), &[9; 80]);
+    assert_eq!(run.assembly.counts().too_late_frames, 80);
+    assert_eq!(run.tally(1).late_frames, 80);
+    assert_eq!(stretches(&run.done()), [(800, 1), (80, 0), (8_000, 1)]);
+}
+
+#[test]
+fn two_sources_are_summed_each_in_its_place() {
+    let mut run = Run::new(500);
+    for k in 0..300 {
+        run.take(head(1, 0, k * 80, k * 10), &[20_000; 80]);
+        if (100..200).contains(&k) {
+            run.take(head(2, 0, 7 + k * 80, k * 10), &[20_000; 80]);
+        }
+    }
+    assert_eq!(stretches(&run.done()), [(8_000, 20_000), (8_000, 32_767), (8_000, 20_000)]);
+}
+
+#[test]
+fn between_two_lives_the_clock_runs_on() {
+    let mut run = Run::new(500);
+    run.play(1, 0, 0, 0, 1_000, 1);
+    run.assembly.settle(Micros(3_600_000_000 + 5_000_000), &mut run.sheet);
+    run.play(2, 0, 999, 20_000, 1_000, 2);
+    assert_eq!(stretches(&run.done()), [(8_000, 1), (152_000, 0), (8_000, 2)]);
+}
+
+#[test]
+fn a_new_epoch_is_placed_by_arrival_behind_the_old_one() {
+    let mut run = Run::new(500);
+    run.play(1, 0, 0, 0, 1_000, 1);
+    run.play(1, 1, 1 << 40, 1_500, 300, 2);
+    // It starts anew while its old sound is still to be heard.
+    run.play(1, 2, 5, 1_700, 1_000, 3);
+    run.assembly.finish(&mut run.sheet);
+    assert_eq!(run.tally(1).epochs, 3);
+    assert_eq!(stretches(&run.done()), [(8_000, 1), (4_000, 0), (2_400, 2), (8_000, 3)]);
+}
+
+#[test]
+fn a_jump_that_the_clock_denies_makes_no_gap() {
+    let mut run = Run::new(500);
+    run.play(1, 0, 0, 0, 1_000, 1);
+    run.take(head(1, 0, 1 << 40, 1_000), &[9; 80]);
+    run.play(1, 0, 8_000, 1_000, 1_000, 1);
+    run.assembly.finish(&mut run.sheet);
+    let got = run.done();
+    assert_eq!(stretches(&got), [(8_000, 1), (80, 10), (7_920, 1)]);
+}
+
+#[test]
+fn gaps_never_outgrow_the_clock() {
+    let mut run = Run::new(500);
+    for k in 0..1_000u64 {
+        run.take(head(1, 0, k * 72_000, k), &[1; 80]);
+    }
+    assert!(run.done().len() < 8_000 * 40);
+}
+
+#[test]
+fn a_source_alone_may_be_faster_than_the_clock() {
+    let mut run = Run::new(500);
+    let samples: Vec<i16> = (0..800_000).map(|i| i as i16).collect();
+    for (k, packet) in samples.chunks(80).enumerate() {
+        run.take(head(1, 0, k as u64 * 80, k as u64 / 100), packet);
+    }
+    assert_eq!(run.done(), samples);
+}
+
+#[test]
+fn one_that_runs_ahead_does_not_tear_the_others_apart() {
+    let mut run = Run::new(500);
+    for k in 0..3_000u64 {
+        run.take(head(1, 0, k * 80, k * 10), &[1; 80]);
+        for j in 0..10 {
+            run.take(head(2, 0, (k * 10 + j) * 80, k * 10), &[2; 80]);
+        }
+    }
+    run.assembly.finish(&mut run.sheet);
+    assert!(run.assembly.counts().refused_packets > 10_000);
+    // Thirty seconds, and the ten that one may be ahead.
+    assert!(run.assembly.written() <= 41 * 8_000);
+    assert!(run.tally(1).frames > 28 * 8_000, "{:?}", run.tally(1).frames);
+}
+
+#[test]
+fn a_clock_that_drifts_is_set_forward_without_losing_sound() {
+    // Source 2 runs 1 % slow against source 1, for three minutes: 1.8 s in all.
+    let mut run = Run::new(1_000);
+    let (mut sent, packets) = (0u64, 18_000u64);
+    for k in 0..packets {
+        run.take(head(1, 0, k * 80, k * 10), &[1; 80]);
+        if sent * 1010 <= k * 1000 {
+            run.take(head(2, 0, sent * 80, k * 10), &[2; 80]);
+            sent += 1;
+        }
+    }
+    run.assembly.finish(&mut run.sheet);
+    assert_eq!(run.tally(1).frames, packets * 80);
+    assert_eq!(run.tally(2).frames, sent * 80);
+    assert_eq!(run.assembly.counts(), Counts::default());
+    let gaps = &run.tally(2).gaps;
+    assert!((1..=4).contains(&gaps.len()), "{gaps:?}");
+}
+
+#[test]
+fn a_sender_whose_positions_rest_in_pauses_goes_on_where_the_clock_is() {
+    let mut run = Run::new(500);
+    for k in 0..1_000u64 {
+        run.take(head(1, 0, k * 80, k * 10), &[1; 80]);
+        if k < 100 {
+            run.take(head(2, 0, k * 80, k * 10), &[2; 80]);
+        } else if k >= 500 {
+            run.take(head(2, 0, (k - 400) * 80, k * 10), &[2; 80]);
+        }
+    }
+    assert_eq!(stretches(&run.done()), [(8_000, 3), (32_000, 1), (40_000, 3)]);
+}
+
+#[test]
+fn stereo_frames_survive_the_rings_end() {
+    let format = Format::new(8_000, 2).unwrap();
+    let mut assembly = Assembly::new(format, Duration::from_millis(500));
+    let mut sheet = Sheet(Vec::new(), 2);
+    assembly.take(&head(1, 0, 0, 0), &[1, 2, 3], &[4, 5, 6], &mut sheet);
+    assembly.take(&head(1, 0, 5, 0), &[7, 8], &[], &mut sheet);
+    assembly.finish(&mut sheet);
+    assert_eq!(sheet.0, [1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 7, 8]);
+}
+
+#[test]
+fn hostile_heads_do_no_harm() {
+    let mut run = Run::new(500);
+    for position in [0, 1, ORIGIN, (1 << 60) - 1, 1 << 60, u64::MAX] {
+        for arrival in [0, 1, 3_600_000_000, u64::MAX / 1_000_000] {
+            for epoch in [0, 5, 1, u32::MAX] {
+                let position = Position(position);
+                let head = Head { position, arrival: Micros(arrival), epoch, ..Head::default() };
+                run.take(head, &[1; 30]);
+                run.take(head, &[]);
+                run.take(Head { source: epoch, ..head }, &[1; 200]);
+            }
+        }
+    }
+    let counts = run.assembly.counts();
+    assert!(counts.refused_packets > 0);
+}
+
+#[test]
+fn sources_without_end_are_forgotten_in_turn() {
+    let mut run = Run::new(50);
+    for k in 0..MAX_LANES as u64 + 500 {
+        run.take(head(k as u32, 0, 0, k * 100), &[1; 80]);
+    }
+    assert!(run.assembly.lanes().count() <= MAX_LANES);
+    assert_eq!(run.assembly.counts().forgotten_sources, 500);
+    assert_eq!(run.assembly.counts().refused_packets, 0);
+}
+
+#[derive(Clone, Debug)]
+struct Sent {
+    frames: usize,
+    pause: u64,
+    delay_ms: u64,
+    copy_delay_ms: Option<u64>,
+    lost: bool,
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    (
+        1usize..300,
+        prop_oneof![20 => Just(0u64), 1 => 1u64..40_000],
+        0u64..400,
+        prop_oneof![4 => Just(None), 1 => (0u64..400).prop_map(Some)],
+        prop::bool::weighted(0.1),
+    )
+        .prop_map(|(frames, pause, delay_ms, copy_delay_ms, lost)| Sent {
+            frames,
+            pause,
+            delay_ms,
+            copy_delay_ms,
+            lost,
+        })
+}
+
+/// Head, samples: as they arrive.
+type Arrived = Vec<(Head, Vec<i16>)>;
+
+/// What arrives of a source, and its frames by position.
+fn deliver(source: u32, packets: &[Sent], delayed: bool) -> (Arrived, BTreeMap<u64, i16>) {
+    let mut arrived = Arrived::new();
+    let mut frames = BTreeMap::new();
+    let mut at = 0u64;
+    for (number, packet) in packets.iter().enumerate() {
+        at += packet.pause;
+        let samples: Vec<i16> =
+            (0..packet.frames).map(|k| (number as i16 + 1) * 50 + k as i16 % 40).collect();
+        let mut send = |delay_ms: u64| {
+            let mut head = head(source, 0, at, delay_ms * u64::from(delayed));
+            head.arrival = head.arrival + Duration::from_micros(at * 125);
+            arrived.push((head, samples.clone()));
+        };
+        if !packet.lost {
+            send(packet.delay_ms);
+            if let Some(delay_ms) = packet.copy_delay_ms {
+                send(delay_ms);
+            }
+            frames.extend(samples.iter().enumerate().map(|(k, &s)| (at + k as u64, s)));
+        }
+        at += packet.frames as u64;
+    }
+    (arrived, frames)
+}
+
+proptest! {
+    /// A source alone: whatever the order within the patience, losses and copies.
+    #[test]
+    fn the_order_of_arrival_leaves_no_trace(
+        packets in prop::collection::vec(sent(), 1..120), settle in any::<bool>(),
+    ) {
+        let (mut arrived, frames) = deliver(1, &packets, true);
+        arrived.sort_by_key(|(head, _)| head.arrival);
+        let mut run = Run::new(500);
+        for (head, samples) in &arrived {
+            if settle {
+                run.assembly.settle(head.arrival, &mut run.sheet);
+            }
+            run.take(*head, samples);
+        }
+        run.assembly.finish(&mut run.sheet);
+        if let Some((&first, _)) = frames.first_key_value() {
+            let last = *frames.last_key_value().unwrap().0;
+            let want: Vec<i16> = (first..=last).map(|f| frames.get(&f).copied().unwrap_or(0)).collect();
+            let tally = run.tally(1);
+            let gaps: u64 = tally.gaps.iter().map(|g| g.frames).sum();
+            prop_assert_eq!(tally.frames, frames.len() as u64);
+            prop_assert_eq!(gaps + tally.frames, want.len() as u64);
+            prop_assert_eq!(run.done(), want);
+        }
+    }
+
+    /// Two sources: the sum of both, each placed by the arrival of its first frame.
+    #[test]
+    fn two_sources_make_the_sum_of_both(
+        first in prop::collection::vec(sent(), 1..60),
+        second in prop::collection::vec(sent(), 1..60),
+        offset_ms in 0u64..3_000,
+    ) {
+        let (mut arrived, one) = deliver(1, &first, false);
+        let (later, two) = deliver(2, &second, false);
+        arrived.extend(later.into_iter().map(|(mut head, samples)| {
+            head.arrival = head.arrival + Duration::from_millis(offset_ms);
+            (head, samples)
+        }));
+        arrived.sort_by_key(|(head, _)| head.arrival);
+        prop_assume!(!one.is_empty() || !two.is_empty());
+        let shift = offset_ms * 8;
+        let mut want = BTreeMap::<u64, i16>::new();
+        for (at, sample) in one.iter().map(|(a, s)| (*a, *s)).chain(two.iter().map(|(a, s)| (a + shift, *s))) {
+            let total = want.entry(at).or_default();
+            *total = total.saturating_add(sample);
+        }
+        let start = *want.first_key_value().unwrap().0;
+        let end = *want.last_key_value().unwrap().0;
+        let want: Vec<i16> = (start..=end).map(|f| want.get(&f).copied().unwrap_or(0)).collect();
+        let mut run = Run::new(500);
+        for (head, samples) in &arrived {
+            run.take(*head, samples);
+        }
+        prop_assert_eq!(run.done(), want);
+    }
+
+    /// Anything at all: bounded, and no panic.
+    #[test]
+    fn noise_stays_bounded(
+        packets in prop::collection::vec(
+            (0u32..4, 0u32..3, prop_oneof![0u64..20_000, 0u64..1 << 61], 0u64..5_000, 0usize..200), 1..200),
+    ) {
+        let mut run = Run::new(200);
+        for (source, epoch, frame, arrival, frames) in packets {
+            run.take(head(source, epoch, frame, arrival), &vec![1; frames]);
+        }
+        prop_assert!(run.done().len() < 8_000 * 300);
+    }
+}

@@ -1,0 +1,313 @@
+//! A client: captures sound, sends it to a server, records it.
+//!
+//! Threads: the device's callback (or a built-in source's pacer) captures; `as-send` packs and sends; `as-record`
+//! writes. None of them waits for another, nor for whoever reads the figures.
+
+use std::net::SocketAddr;
+use std::path::{self, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver as Notices, bounded};
+use rtrb::{Consumer, RingBuffer};
+
+use super::capturing::{Captured, Microphone};
+use super::packet_log::PacketLog;
+use super::sending::{PATIENCE, Progress, Sending, Transport};
+use super::server::lock;
+use super::stepper::Stepper;
+use crate::engine::audio::Notice;
+use crate::engine::audio::capture::Capture;
+use crate::engine::config::{ClientConfig, Wire};
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::record::Recorded;
+use crate::engine::record::tap::{RecorderState, TapRecorder};
+use crate::engine::stats::ClientStats;
+use crate::engine::stream::sender::Sender;
+use crate::engine::time::Clock;
+
+/// A client. Methods may be called from any thread; none waits longer than it says.
+pub struct Client {
+    config: ClientConfig,
+    clock: Clock,
+    identity: Identity,
+    captured: Arc<Captured>,
+    progress: Arc<Progress>,
+    stepper: Arc<Stepper>,
+    parts: Mutex<Parts>,
+    recorder: Mutex<Option<TapRecorder>>,
+}
+
+/// Where an RTP stream starts; random, as RFC 3550 §5.1 asks. The classic wire starts at zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The synchronisation source.
+    pub ssrc: u32,
+    /// The first sequence number.
+    pub sequence: u16,
+    /// The first timestamp.
+    pub timestamp: u32,
+}
+
+#[derive(Default)]
+struct Parts {
+    capture: Option<Capture>,
+    capturing: bool,
+    ring: Option<Consumer<i16>>,
+    notices: Option<Notices<Notice>>,
+    transport: Option<Transport>,
+    addresses: Option<(SocketAddr, SocketAddr)>,
+    thread: Option<JoinHandle<()>>,
+    log: Option<PacketLog>,
+    input: String,
+    closed: bool,
+}
+
+impl Client {
+    /// A client that has opened nothing yet but its packet log.
+    pub fn new(config: ClientConfig, identity: Identity, packet_log: Option<&path::Path>) -> Result<Self> {
+        let config = config.validated()?;
+        let log = packet_log.map(PacketLog::open).transpose()?;
+        Ok(Self {
+            config,
+            clock: Clock::new(),
+            identity,
+            captured: Arc::default(),
+            progress: Arc::default(),
+            stepper: Arc::default(),
+            parts: Mutex::new(Parts { log, ..Parts::default() }),
+            recorder: Mutex::new(None),
+        })
+    }
+
+    /// Opens the source, and lets a device begin to deliver; a source that ends by itself waits for the stream to start. Again is nothing.
+    pub fn open_audio(&self) -> Result<()> {
+        let mut parts = self.parts()?;
+        if parts.capture.is_some() {
+            return Ok(());
+        }
+        let audio = &self.config.audio;
+        let channels = audio.format.channels();
+        let (tap, recorder) = TapRecorder::new(audio.format)?;
+        let frames = audio.format.frames(PATIENCE * 2).max(4 * audio.block.frames(audio.format));
+        let (producer, ring) = RingBuffer::new(frames * channels);
+        let (notify, notices) = bounded(NOTICES);
+        let microphone = Microphone::new(producer, tap, channels, Arc::clone(&self.captured));
+        let mut capture = Capture::open(&self.config.input, audio, Box::new(microphone), notify)?;
+        if !self.config.input.is_finite() {
+            capture.start()?;
+            parts.capturing = true;
+        }
+        parts.input = capture.description();
+        parts.capture = Some(capture);
+        parts.ring = Some(ring);
+        parts.notices = Some(notices);
+        *lock(&self.recorder) = Some(recorder);
+        Ok(())
+    }
+
+    /// Finds the server; TCP connects, for 5 s at most. Again is nothing.
+    pub fn open_socket(&self) -> Result<()> {
+        if self.parts()?.addresses.is_some() {
+            return Ok(());
+        }
+        // Without the lock: it may take seconds, and close() must get through.
+        let transport = Transport::connect(&self.config.path, &self.progress.aborting)?;
+        let mut parts = self.parts()?;
+        parts.addresses = Some((transport.local_addr(), transport.peer()));
+        parts.transport = Some(transport);
+        Ok(())
+    }
+
+    /// Streams from now on, opening what is not open yet; again is nothing.
+    pub fn start(&self) -> Result<()> {
+        self.stepper.run_free();
+        self.launch()
+    }
+
+    /// Sends one packet, waiting `timeout` at most for sound; false where there was none or the stream has ended.
+    pub fn send_one(&self, timeout: Duration) -> Result<bool> {
+        self.launch()?;
+        self.stepper.step(timeout)
+    }
+
+    /// Waits until the stream has ended by itself (a file is over), or `timeout` is over.
+    pub fn wait(&self, timeout: Duration) -> Result<bool> {
+        self.stepper.wait_end(timeout)
+    }
+
+    /// Ends a connect that hangs.
+    pub fn cancel(&self) {
+        self.progress.aborting.store(true, Relaxed);
+    }
+
+    /// The figures as they are now.
+    pub fn stats(&self) -> ClientStats {
+        let (captured, progress) = (&self.captured, &self.progress);
+        ClientStats {
+            packets_sent: progress.packets.load(Relaxed),
+            bytes_sent: progress.bytes.load(Relaxed),
+            frames_captured: captured.frames.load(Relaxed),
+            frames_dropped: captured.frames_dropped.load(Relaxed) + progress.frames_dropped.load(Relaxed),
+            overruns: captured.overruns.load(Relaxed) + progress.overruns.load(Relaxed),
+            reconnects: progress.reconnects.load(Relaxed),
+            next_sequence: progress.next_sequence.load(Relaxed) as u16,
+            level_db: captured.level_db(),
+        }
+    }
+
+    /// Records from now on into a file in `folder`, `frames` of them or until stopped. Returns the path.
+    pub fn start_recording(&self, folder: &path::Path, frames: Option<u64>) -> Result<PathBuf> {
+        self.parts()?;
+        let recorder = lock(&self.recorder);
+        let recorder = recorder.as_ref().ok_or_else(|| Error::new(ErrorKind::State, "open the sound source first"))?;
+        recorder.start(folder, frames)
+    }
+
+    /// Ends the recording, under `filename` if one is given; `None` where none is running.
+    pub fn stop_recording(&self, filename: Option<&str>) -> Result<Option<Recorded>> {
+        lock(&self.recorder).as_ref().map_or(Ok(None), |recorder| recorder.stop(filename))
+    }
+
+    /// What the recorder is at, and the last recording.
+    pub fn recording_state(&self) -> RecorderState {
+        lock(&self.recorder).as_ref().map(TapRecorder::state).unwrap_or_default()
+    }
+
+    /// Sets the gain of what is sent and recorded, 1 being as it is.
+    pub fn set_gain(&self, gain: f32) -> Result<()> {
+        if !(0.0..=16.0).contains(&gain) {
+            return Err(Error::config(format!("gain must be 0 to 16, not {gain}")));
+        }
+        self.captured.set_gain(gain);
+        Ok(())
+    }
+
+    /// Sends and records silence, or no longer.
+    pub fn set_muted(&self, muted: bool) {
+        self.captured.muted.store(muted, Relaxed);
+    }
+
+    /// Where it sends from and to.
+    pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        lock(&self.parts).addresses
+    }
+
+    /// Where its sound comes from.
+    pub fn input_name(&self) -> String {
+        lock(&self.parts).input.clone()
+    }
+
+    /// The stream's synchronisation source, zero on the classic wire.
+    pub const fn ssrc(&self) -> u32 {
+        self.identity.ssrc
+    }
+
+    /// Ends everything and frees it, a running recording finished; `drain` first sends what is captured. Again is nothing.
+    pub fn close(&self, drain: bool) -> Result<()> {
+        if !drain {
+            self.progress.aborting.store(true, Relaxed);
+        }
+        let mut parts = lock(&self.parts);
+        if parts.closed {
+            return Ok(());
+        }
+        parts.closed = true;
+        if let Some(capture) = &mut parts.capture {
+            capture.stop();
+        }
+        self.progress.stopping.store(true, Relaxed);
+        if let Some(thread) = parts.thread.take() {
+            thread.thread().unpark();
+            let _ = self.stepper.wait_end(DRAIN_TIMEOUT);
+            self.progress.aborting.store(true, Relaxed);
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+        parts.capture = None;
+        parts.transport = None;
+        parts.log = None;
+        drop(parts);
+        // The recorder stays, to be asked for what it recorded; its thread ends.
+        lock(&self.recorder).as_mut().map_or(Ok(None), TapRecorder::close).map(|_| ())
+    }
+
+    /// Whether it is closed.
+    pub fn is_closed(&self) -> bool {
+        lock(&self.parts).closed
+    }
+
+    /// Opens what is not open, starts the sending thread and a source that waited for it.
+    fn launch(&self) -> Result<()> {
+        self.open_audio()?;
+        self.open_socket()?;
+        let mut parts = self.parts()?;
+        if parts.thread.is_none()
+            && let (Some(ring), Some(transport)) = (parts.ring.take(), parts.transport.take())
+        {
+            let sender = self.new_sender();
+            let notices = parts.notices.take().unwrap_or_else(crossbeam_channel::never);
+            let (captured, progress) = (Arc::clone(&self.captured), Arc::clone(&self.progress));
+            let sending = Sending::new(
+                self.config.clone(),
+                self.clock,
+                ring,
+                sender,
+                transport,
+                parts.log.take(),
+                captured,
+                progress,
+            );
+            let stepper = Arc::clone(&self.stepper);
+            let thread = std::thread::Builder::new()
+                .name("as-send".into())
+                .spawn(move || sending.run(&stepper, &notices))
+                .map_err(|e| Error::io(ErrorKind::State, "the sending thread", &e))?;
+            let _ = self.captured.reader.set(thread.thread().clone());
+            parts.thread = Some(thread);
+            self.captured.streaming.store(true, Relaxed);
+        }
+        if !parts.capturing
+            && let Some(capture) = &mut parts.capture
+        {
+            capture.start()?;
+            parts.capturing = true;
+        }
+        Ok(())
+    }
+
+    fn new_sender(&self) -> Sender {
+        let ClientConfig { audio, wire, ptime, .. } = &self.config;
+        let Identity { ssrc, sequence, timestamp } = self.identity;
+        let sequence = if *wire == Wire::Classic { 0 } else { sequence };
+        self.progress.next_sequence.store(u64::from(sequence), Relaxed);
+        Sender::new(*wire, audio.format, audio.block, *ptime, ssrc, sequence, timestamp)
+    }
+
+    fn parts(&self) -> Result<MutexGuard<'_, Parts>> {
+        let parts = lock(&self.parts);
+        if parts.closed {
+            return Err(Error::new(ErrorKind::State, "the client is closed: make a new one"));
+        }
+        Ok(parts)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.close(false);
+    }
+}
+
+impl Identity {
+    /// The start of an RTP stream, from 64 random bits.
+    pub const fn from_random(bits: u64) -> Self {
+        Self { ssrc: bits as u32, sequence: (bits >> 32) as u16, timestamp: (bits >> 16) as u32 ^ (bits >> 40) as u32 }
+    }
+}
+
+/// How long what is captured may take to be sent at the end.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+const NOTICES: usize = 64;

@@ -1,0 +1,200 @@
+//! The network thread of a server: sockets on one side, the sources on the other.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver as Notices;
+
+use super::notices::report;
+use super::server::{Shared, lock};
+use super::sources::Sources;
+use crate::engine::audio::Notice;
+use crate::engine::config::{Protocol, ServerConfig, Wire};
+use crate::engine::error::Result;
+use crate::engine::net::tcp::{ConnectionId, TcpEvent, TcpReceiver};
+use crate::engine::net::udp::UdpReceiver;
+use crate::engine::net::waker::Waker;
+use crate::engine::time::{Clock, Micros};
+use crate::engine::wire::framing::{Deframer, Packet};
+
+/// A bound socket, and the connections to it.
+pub struct Receiving {
+    config: ServerConfig,
+    clock: Clock,
+    socket: Socket,
+    connections: HashMap<ConnectionId, Connection>,
+    had_connections: bool,
+}
+
+enum Socket {
+    Udp(UdpReceiver),
+    Tcp(TcpReceiver),
+}
+
+struct Connection {
+    address: SocketAddr,
+    deframer: Deframer,
+}
+
+impl Receiving {
+    /// Binds as the config says.
+    pub fn bind(config: &ServerConfig, clock: Clock) -> Result<Self> {
+        let bind = config.bind.as_deref();
+        let socket = match config.protocol {
+            Protocol::Udp => Socket::Udp(UdpReceiver::bind(bind, config.port, clock)?),
+            Protocol::Tcp => Socket::Tcp(TcpReceiver::bind(bind, config.port, clock, MAX_CONNECTIONS)?),
+        };
+        Ok(Self { config: config.clone(), clock, socket, connections: HashMap::new(), had_connections: false })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        match &self.socket {
+            Socket::Udp(udp) => udp.local_addr(),
+            Socket::Tcp(tcp) => tcp.local_addr(),
+        }
+    }
+
+    /// Ends a wait of [`run`](Self::run).
+    pub fn waker(&self) -> Waker {
+        match &self.socket {
+            Socket::Udp(udp) => udp.waker(),
+            Socket::Tcp(tcp) => tcp.waker(),
+        }
+    }
+
+    /// The thread: receives until told to stop, then gives itself back.
+    pub fn run(mut self, shared: &Shared, notices: Option<&Notices<Notice>>) -> Self {
+        while !shared.stopping.load(Relaxed) {
+            if let Err(error) = self.receive(shared, WAIT) {
+                log::error!(target: TARGET, "receiving failed: {error}");
+                shared.fail(error);
+                break;
+            }
+            let mut sources = lock(&shared.sources);
+            sources.sweep(self.clock.now());
+            drop(sources);
+            for notice in notices.into_iter().flat_map(Notices::try_iter) {
+                report(TARGET, &notice);
+            }
+        }
+        self
+    }
+
+    /// Takes what the kernel holds already.
+    pub fn drain(&mut self, shared: &Shared) {
+        for _ in 0..DRAIN_ROUNDS {
+            if !matches!(self.receive(shared, Duration::ZERO), Ok(1..)) {
+                break;
+            }
+        }
+        let mut sources = lock(&shared.sources);
+        for (_, mut connection) in self.connections.drain() {
+            connection.deframer.finish();
+            connection.take(&mut sources, self.clock.now());
+        }
+    }
+
+    fn receive(&mut self, shared: &Shared, timeout: Duration) -> Result<usize> {
+        let mut guard = None;
+        let Self { config, clock, socket, connections, had_connections } = self;
+        let count = match socket {
+            Socket::Udp(udp) => {
+                let count = udp.receive(timeout, &mut |datagram| {
+                    let sources = guard.get_or_insert_with(|| lock(&shared.sources));
+                    if datagram.truncated {
+                        sources.not_believed(datagram.address, datagram.arrival, datagram.bytes);
+                    } else {
+                        sources.datagram(datagram.address, datagram.arrival, datagram.bytes);
+                    }
+                })?;
+                shared.kernel_drops.store(udp.kernel_drops(), Relaxed);
+                count
+            }
+            Socket::Tcp(tcp) => {
+                let mut hopeless = Vec::new();
+                let count = tcp.poll(timeout, &mut |event| {
+                    let sources = guard.get_or_insert_with(|| lock(&shared.sources));
+                    *had_connections |= matches!(event, TcpEvent::Accepted { .. });
+                    handle(event, config, clock.now(), connections, sources, &mut hopeless);
+                })?;
+                for id in hopeless {
+                    tcp.close(id);
+                    if let Some(connection) = connections.remove(&id) {
+                        log::warn!(target: TARGET, "connection from {} closed: it speaks neither rtp nor classic", connection.address);
+                    }
+                }
+                count
+            }
+        };
+        if let Some(sources) = guard {
+            let packets = sources.packets();
+            drop(sources);
+            shared.arrived(packets);
+        }
+        if *had_connections && connections.is_empty() && !config.keep_listening {
+            shared.end();
+        }
+        Ok(count)
+    }
+}
+
+impl Connection {
+    /// Hands on every whole packet; false where the peer speaks nothing that is known.
+    fn take(&mut self, sources: &mut Sources, arrival: Micros) -> bool {
+        loop {
+            match self.deframer.next() {
+                Some(Ok(Packet::Rtp(bytes))) => sources.framed(self.address, Wire::Rtp, arrival, bytes),
+                Some(Ok(Packet::Classic(bytes))) => sources.framed(self.address, Wire::Classic, arrival, bytes),
+                Some(Err(_)) => sources.not_believed(self.address, arrival, &[]),
+                None => return !self.deframer.is_hopeless(),
+            }
+        }
+    }
+}
+
+fn handle(
+    event: TcpEvent<'_>,
+    config: &ServerConfig,
+    now: Micros,
+    connections: &mut HashMap<ConnectionId, Connection>,
+    sources: &mut Sources,
+    hopeless: &mut Vec<ConnectionId>,
+) {
+    match event {
+        TcpEvent::Accepted { id, address } => {
+            log::info!(target: TARGET, "connection from {address}");
+            let deframer = Deframer::new(config.wire, config.audio.format, config.audio.block);
+            connections.insert(id, Connection { address, deframer });
+        }
+        TcpEvent::Refused { address, why } => log::warn!(target: TARGET, "connection from {address} refused: {why}"),
+        TcpEvent::Data { id, arrival, bytes } => {
+            if let Some(connection) = connections.get_mut(&id) {
+                connection.deframer.push(bytes);
+                if !connection.take(sources, arrival) {
+                    sources.disconnected(connection.address);
+                    hopeless.push(id);
+                }
+            }
+        }
+        TcpEvent::Closed { id, error } => {
+            if let Some(mut connection) = connections.remove(&id) {
+                connection.deframer.finish();
+                connection.take(sources, now);
+                sources.disconnected(connection.address);
+                match error {
+                    Some(error) => log::error!(target: TARGET, "connection from {} lost: {error}", connection.address),
+                    None => log::info!(target: TARGET, "connection from {} closed by its client", connection.address),
+                }
+            }
+        }
+    }
+}
+
+const TARGET: &str = "audiostream.server";
+/// The longest wait; a waker ends it earlier.
+const WAIT: Duration = Duration::from_millis(250);
+const DRAIN_ROUNDS: usize = 10_000;
+const MAX_CONNECTIONS: usize = 1024;

@@ -1,0 +1,357 @@
+//! The sending thread of a client: takes captured sound from the ring, packs it, sends it.
+//!
+//! When the network stalls (TCP), sound waits in the ring; past [`PATIENCE`] the oldest goes first, and is counted.
+//! The sequence numbers go on without a gap: the network lost nothing. On RTP the timestamps tell of the gap.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crossbeam_channel::Receiver as Notices;
+use rtrb::Consumer;
+
+use super::capturing::Captured;
+use super::notices::report;
+use super::packet_log::{PacketLine, PacketLog};
+use super::stepper::Stepper;
+use crate::engine::audio::Notice;
+use crate::engine::config::{ClientConfig, Path, Protocol, Wire};
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::net::tcp::{SendOutcome, TcpSender};
+use crate::engine::net::udp::{Sent, UdpSender};
+use crate::engine::stream::sender::Sender;
+use crate::engine::time::{Clock, Micros};
+use crate::engine::wire::{framing, rtp};
+
+/// What the sending thread owns.
+pub struct Sending {
+    config: ClientConfig,
+    clock: Clock,
+    ring: Consumer<i16>,
+    sender: Sender,
+    transport: Transport,
+    log: Option<PacketLog>,
+    captured: Arc<Captured>,
+    shared: Arc<Progress>,
+    block: Vec<i16>,
+    packets: Packets,
+    warned: Micros,
+}
+
+/// What it tells.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Packets handed to the network.
+    pub packets: AtomicU64,
+    /// Their bytes.
+    pub bytes: AtomicU64,
+    /// Frames captured and never sent, on this thread's account.
+    pub frames_dropped: AtomicU64,
+    /// How often sound was dropped.
+    pub overruns: AtomicU64,
+    /// TCP connections after the first.
+    pub reconnects: AtomicU64,
+    /// The next sequence number.
+    pub next_sequence: AtomicU64,
+    /// Told to end.
+    pub stopping: AtomicBool,
+    /// Told to end without sending what waits.
+    pub aborting: AtomicBool,
+}
+
+/// A way to the server.
+pub enum Transport {
+    /// Datagrams.
+    Udp(UdpSender),
+    /// A connection.
+    Tcp(TcpSender),
+}
+
+/// Packets of one block as the transport takes them, kept so that a stalled one can wait.
+#[derive(Default)]
+struct Packets {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    /// RTP on a stream goes in RFC 4571 frames.
+    framed: bool,
+}
+
+impl Transport {
+    /// Connects as `path` says, giving up when `cancelled`.
+    pub fn connect(path: &Path, cancelled: &AtomicBool) -> Result<Self> {
+        Ok(match path.protocol {
+            Protocol::Udp => Self::Udp(UdpSender::connect(path)?),
+            Protocol::Tcp => Self::Tcp(TcpSender::connect(path, CONNECT_TIMEOUT, cancelled)?),
+        })
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> SocketAddr {
+        match self {
+            Self::Udp(udp) => udp.peer(),
+            Self::Tcp(tcp) => tcp.peer(),
+        }
+    }
+
+    /// Our end.
+    pub fn local_addr(&self) -> SocketAddr {
+        match self {
+            Self::Udp(udp) => udp.local_addr(),
+            Self::Tcp(tcp) => tcp.local_addr(),
+        }
+    }
+}
+
+impl Sending {
+    /// Ready to run.
+    pub fn new(
+        config: ClientConfig,
+        clock: Clock,
+        ring: Consumer<i16>,
+        sender: Sender,
+        transport: Transport,
+        log: Option<PacketLog>,
+        captured: Arc<Captured>,
+        shared: Arc<Progress>,
+    ) -> Self {
+        let framed = config.wire == Wire::Rtp && config.path.protocol == Protocol::Tcp;
+        let samples = config.audio.block.frames(config.audio.format) * config.audio.format.channels();
+        Self {
+            config,
+            clock,
+            ring,
+            sender,
+            transport,
+            log,
+            captured,
+            shared,
+            block: vec![0; samples],
+            packets: Packets { framed, ..Packets::default() },
+            warned: Micros::ZERO,
+        }
+    }
+
+    /// The thread: sends until the source is over or it is told to stop.
+    pub fn run(mut self, stepper: &Stepper, notices: &Notices<Notice>) {
+        match self.stream(stepper, notices) {
+            Ok(()) => stepper.end(),
+            Err(error) => {
+                log::error!(target: TARGET, "sending failed: {error}");
+                stepper.fail(error);
+            }
+        }
+    }
+
+    fn stream(&mut self, stepper: &Stepper, notices: &Notices<Notice>) -> Result<()> {
+        loop {
+            for notice in notices.try_iter() {
+                report(TARGET, &notice);
+            }
+            // Asked before the ring: what came before the end is there when the end is seen.
+            let stopping = self.shared.stopping.load(Relaxed);
+            let over = stopping || self.captured.ended.load(Relaxed);
+            let allowed = stopping || stepper.may_send();
+            if self.shared.aborting.load(Relaxed) {
+                return Ok(());
+            }
+            self.trim();
+            if allowed && self.ring.slots() >= self.block.len() {
+                let mut block = std::mem::take(&mut self.block);
+                let _ = self.ring.pop_entire_slice(&mut block);
+                self.sender.push(&block, &mut |packet| self.packets.add(packet));
+                self.block = block;
+                self.send_packets(stepper)?;
+            } else if allowed && over {
+                return self.finish(stepper);
+            } else {
+                self.watch_connection()?;
+                std::thread::park_timeout(POLL);
+            }
+        }
+    }
+
+    /// The last, short block, and the goodbye.
+    fn finish(&mut self, stepper: &Stepper) -> Result<()> {
+        let rest = self.ring.slots();
+        let mut block = std::mem::take(&mut self.block);
+        let _ = self.ring.pop_entire_slice(&mut block[..rest]);
+        self.sender.push(&block[..rest], &mut |packet| self.packets.add(packet));
+        self.sender.flush(&mut |packet| self.packets.add(packet));
+        self.send_packets(stepper)?;
+        match &mut self.transport {
+            Transport::Udp(_) => Ok(()),
+            Transport::Tcp(tcp) => tcp.flush(FLUSH_TIMEOUT),
+        }
+    }
+
+    /// Drops the oldest sound that waits, where too much does.
+    fn trim(&mut self) {
+        let format = self.config.audio.format;
+        let most = format.frames(PATIENCE) * format.channels();
+        let block = self.block.len();
+        let mut dropped = 0;
+        while self.ring.slots() > most.max(2 * block) {
+            let Ok(chunk) = self.ring.read_chunk(block) else { break };
+            chunk.commit_all();
+            dropped += block / format.channels();
+        }
+        if dropped > 0 {
+            self.sender.skip(dropped);
+            self.shared.frames_dropped.fetch_add(dropped as u64, Relaxed);
+            self.shared.overruns.fetch_add(1, Relaxed);
+            self.warn(&format!("the network is too slow: {dropped} frames of the oldest sound were dropped"));
+        }
+    }
+
+    fn send_packets(&mut self, stepper: &Stepper) -> Result<()> {
+        let packets = std::mem::take(&mut self.packets);
+        let mut start = 0;
+        for &end in &packets.ends {
+            self.send(&packets.bytes[start..end], packets.header())?;
+            start = end;
+        }
+        let count = packets.ends.len() as u64;
+        self.packets = packets.cleared();
+        self.shared.next_sequence.store(u64::from(self.sender.next_sequence()), Relaxed);
+        if count > 0 {
+            stepper.sent(count);
+        }
+        Ok(())
+    }
+
+    /// Sends one packet behind a frame header of `header` bytes, however long it takes while nobody aborts; sound that
+    /// comes meanwhile is trimmed.
+    fn send(&mut self, frame: &[u8], header: usize) -> Result<()> {
+        loop {
+            let verdict = match &mut self.transport {
+                Transport::Udp(udp) => match udp.send(frame)? {
+                    Sent::Sent => "sent",
+                    Sent::Refused => {
+                        let peer = udp.peer();
+                        self.warn(&format!("nobody listens on {peer}: is the server running, and on this port?"));
+                        "refused"
+                    }
+                    Sent::Dropped => {
+                        self.warn("the system's send buffer is full: a packet was dropped");
+                        "dropped"
+                    }
+                },
+                Transport::Tcp(tcp) => match tcp.send(frame, STALL) {
+                    Ok(SendOutcome::Sent) => "sent",
+                    Ok(SendOutcome::Blocked) => {
+                        self.trim();
+                        if self.shared.aborting.load(Relaxed) {
+                            return Ok(());
+                        }
+                        continue;
+                    }
+                    Err(error) => {
+                        self.reconnect(&error)?;
+                        continue;
+                    }
+                },
+            };
+            self.count(&frame[header..], verdict);
+            return Ok(());
+        }
+    }
+
+    fn count(&mut self, packet: &[u8], verdict: &'static str) {
+        if verdict != "dropped" {
+            self.shared.packets.fetch_add(1, Relaxed);
+            self.shared.bytes.fetch_add(packet.len() as u64, Relaxed);
+        }
+        if self.log.is_none() && !log::log_enabled!(target: TARGET, log::Level::Debug) {
+            return;
+        }
+        let header = match self.config.wire {
+            Wire::Rtp => rtp::parse(packet).ok().map(|(h, _)| (h.sequence, Some(h.timestamp))),
+            Wire::Classic => packet.first_chunk().map(|bytes| (u16::from_le_bytes(*bytes), None)),
+        };
+        let (sequence, timestamp) = header.unzip();
+        let peer = self.transport.peer();
+        log::debug!(target: TARGET, "packet to {peer}: sequence {}, {} bytes, {verdict}", sequence.unwrap_or(0), packet.len());
+        if let Some(log) = &self.log {
+            let time = self.clock.now();
+            let timestamp = timestamp.flatten();
+            log.write(PacketLine { time, outgoing: true, peer, sequence, timestamp, bytes: packet.len(), verdict });
+        }
+    }
+
+    /// An idle connection may have died, too.
+    fn watch_connection(&mut self) -> Result<()> {
+        if let Transport::Tcp(tcp) = &mut self.transport
+            && let Err(error) = tcp.send(&[], Duration::ZERO)
+        {
+            self.reconnect(&error)?;
+        }
+        Ok(())
+    }
+
+    /// Tries to connect anew, as long as the config says; sound that comes meanwhile waits, and the oldest is dropped.
+    fn reconnect(&mut self, lost: &Error) -> Result<()> {
+        let patience = self.config.path.reconnect;
+        log::error!(target: TARGET, "connection to {} lost: {lost}", self.transport.peer());
+        let deadline = self.clock.now() + patience;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if self.shared.aborting.load(Relaxed) || self.shared.stopping.load(Relaxed) || self.clock.now() >= deadline {
+                return Err(Error::new(ErrorKind::Transport, format!("connection to {} lost: {lost}", self.transport.peer())));
+            }
+            self.trim();
+            std::thread::park_timeout(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            if self.clock.now() < deadline
+                && let Ok(transport) = Transport::connect(&self.config.path, &self.shared.aborting)
+            {
+                log::info!(target: TARGET, "connected to {} again", transport.peer());
+                self.transport = transport;
+                self.shared.reconnects.fetch_add(1, Relaxed);
+                return Ok(());
+            }
+        }
+    }
+
+    /// One line a second at most.
+    fn warn(&mut self, text: &str) {
+        let now = self.clock.now();
+        if now.since(self.warned) > Duration::from_secs(1) {
+            self.warned = now;
+            log::warn!(target: TARGET, "{text}");
+        }
+    }
+}
+
+impl Packets {
+    fn add(&mut self, packet: &[u8]) {
+        if self.framed {
+            framing::write_frame(packet, &mut self.bytes);
+        } else {
+            self.bytes.extend_from_slice(packet);
+        }
+        self.ends.push(self.bytes.len());
+    }
+
+    fn header(&self) -> usize {
+        if self.framed { 2 } else { 0 }
+    }
+
+    fn cleared(mut self) -> Self {
+        self.bytes.clear();
+        self.ends.clear();
+        self
+    }
+}
+
+const TARGET: &str = "audiostream.client";
+/// Sound older than this is not sent any more when newer waits.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long one try of a stalled send may take.
+const STALL: Duration = Duration::from_millis(50);
+/// How long the thread sleeps where nobody wakes it.
+const POLL: Duration = Duration::from_millis(20);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);

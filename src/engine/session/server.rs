@@ -1,0 +1,374 @@
+//! A server: hears senders on a port, plays them, counts them, records them.
+//!
+//! Threads: `as-net` receives and counts; the output's own thread or callback plays; the recorder's writes. None of
+//! them waits for another, nor for whoever reads the figures.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver as Notices, bounded};
+
+use super::packet_log::PacketLog;
+use super::receiving::Receiving;
+use super::sources::Sources;
+use crate::engine::audio::Notice;
+use crate::engine::audio::Playback;
+use crate::engine::config::{Output, Protocol, ServerConfig};
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::net::waker::Waker;
+use crate::engine::playout::render::{Controls, Renderer};
+use crate::engine::record::folder;
+use crate::engine::record::Recorded;
+use crate::engine::record::local_time::LocalTime;
+use crate::engine::record::reception::{Notes, ReceptionRecorder};
+use crate::engine::record::tap::RecorderState;
+use crate::engine::stats::ServerStats;
+use crate::engine::stream::queue::packet_queue;
+use crate::engine::time::Clock;
+
+/// A server. Methods may be called from any thread; none waits longer than it says.
+pub struct Server {
+    config: ServerConfig,
+    clock: Clock,
+    shared: Arc<Shared>,
+    parts: Mutex<Parts>,
+}
+
+/// What the network thread shares with everybody else.
+pub struct Shared {
+    /// The sources.
+    pub sources: Mutex<Sources>,
+    /// Dropped by the kernel before we could take it.
+    pub kernel_drops: AtomicU64,
+    /// Told to end.
+    pub stopping: AtomicBool,
+    /// TCP: had clients, and the last of them has left.
+    pub ended: AtomicBool,
+    arrivals: Mutex<Arrivals>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Arrivals {
+    packets: u64,
+    failure: Option<Error>,
+}
+
+#[derive(Default)]
+struct Parts {
+    receiving: Option<Receiving>,
+    waker: Option<Waker>,
+    address: Option<SocketAddr>,
+    playback: Option<Playback>,
+    controls: Option<Arc<Controls>>,
+    notices: Option<Notices<Notice>>,
+    thread: Option<JoinHandle<Receiving>>,
+    recorder: Option<ReceptionRecorder>,
+    recorded: Option<Recorded>,
+    log: Option<PacketLog>,
+    closed: bool,
+}
+
+impl Server {
+    /// A server that has opened nothing yet but its packet log.
+    pub fn new(config: ServerConfig, packet_log: Option<&Path>) -> Result<Self> {
+        let config = config.validated()?;
+        let log = packet_log.map(PacketLog::open).transpose()?;
+        let sources = Sources::new(config.clone());
+        Ok(Self {
+            config,
+            clock: Clock::new(),
+            shared: Arc::new(Shared {
+                sources: Mutex::new(sources),
+                kernel_drops: AtomicU64::new(0),
+                stopping: AtomicBool::new(false),
+                ended: AtomicBool::new(false),
+                arrivals: Mutex::default(),
+                changed: Condvar::new(),
+            }),
+            parts: Mutex::new(Parts { log, ..Parts::default() }),
+        })
+    }
+
+    /// Binds the port; again is nothing.
+    pub fn open_socket(&self) -> Result<()> {
+        let mut parts = self.parts()?;
+        if parts.address.is_none() {
+            let receiving = Receiving::bind(&self.config, self.clock)?;
+            parts.address = Some(receiving.local_addr());
+            parts.waker = Some(receiving.waker());
+            parts.receiving = Some(receiving);
+        }
+        Ok(())
+    }
+
+    /// Opens the output; again is nothing.
+    pub fn open_audio(&self) -> Result<()> {
+        let mut parts = self.parts()?;
+        if parts.playback.is_none() {
+            let audio = &self.config.audio;
+            let block = audio.block.frames(audio.format);
+            let patience = self.config.delay.unwrap_or(PATIENCE);
+            let (renderer, roster, controls) = Renderer::new(audio.format, self.config.max_sources, block, patience);
+            let (notify, notices) = bounded(NOTICES);
+            let playback = Playback::open(&self.config.output, audio, self.clock, Box::new(renderer), notify)?;
+            lock(&self.shared.sources).set_roster(roster);
+            parts.playback = Some(playback);
+            parts.controls = Some(controls);
+            parts.notices = Some(notices);
+        }
+        Ok(())
+    }
+
+    /// Begins to receive and play, opening what is not open yet; again is nothing.
+    pub fn start(&self) -> Result<()> {
+        self.open_socket()?;
+        self.open_audio()?;
+        let mut parts = self.parts()?;
+        let Some(receiving) = parts.receiving.take() else { return Ok(()) };
+        if let Some(log) = parts.log.take() {
+            lock(&self.shared.sources).set_packet_log(log);
+        }
+        if let Some(playback) = &mut parts.playback {
+            playback.start()?;
+        }
+        let notices = parts.notices.take();
+        let shared = Arc::clone(&self.shared);
+        parts.thread = Some(
+            std::thread::Builder::new()
+                .name("as-net".into())
+                .spawn(move || receiving.run(&shared, notices.as_ref()))
+                .map_err(|e| Error::io(ErrorKind::State, "the network thread", &e))?,
+        );
+        Ok(())
+    }
+
+    /// Whether [`start`](Self::start) has been called.
+    pub fn is_started(&self) -> bool {
+        lock(&self.parts).thread.is_some()
+    }
+
+    /// Waits until more than `seen` packets have been received, the session has ended, or `timeout` is over.
+    /// Returns how many have.
+    pub fn wait_packet(&self, seen: u64, timeout: Duration) -> Result<u64> {
+        let arrivals = self.shared.wait(timeout, |arrivals| {
+            arrivals.packets > seen || arrivals.failure.is_some() || self.shared.is_over()
+        });
+        arrivals.failure.clone().map_or(Ok(arrivals.packets), Err)
+    }
+
+    /// Waits until the session has ended by itself (TCP: the last client has left), or `timeout` is over.
+    pub fn wait(&self, timeout: Duration) -> Result<bool> {
+        let arrivals = self.shared.wait(timeout, |arrivals| arrivals.failure.is_some() || self.shared.is_over());
+        arrivals.failure.clone().map_or_else(|| Ok(self.shared.is_over()), Err)
+    }
+
+    /// The figures as they are now.
+    pub fn stats(&self) -> ServerStats {
+        let mut stats = lock(&self.shared.sources).stats();
+        stats.dropped_local += self.shared.kernel_drops.load(Relaxed);
+        stats.playback.level_db = self.level_db();
+        stats
+    }
+
+    /// The sequence number of the last packet; `None` before any.
+    pub fn last_sequence(&self) -> Option<u16> {
+        lock(&self.shared.sources).last_sequence()
+    }
+
+    /// The loudest sample lately, dBFS.
+    pub fn level_db(&self) -> f64 {
+        lock(&self.parts).controls.as_ref().map_or(f64::NEG_INFINITY, |controls| controls.level_db())
+    }
+
+    /// Sets the gain of what is heard (recordings keep what arrived).
+    pub fn set_gain(&self, gain: f32) -> Result<()> {
+        if !(0.0..=16.0).contains(&gain) {
+            return Err(Error::config(format!("gain must be 0 to 16, not {gain}")));
+        }
+        if let Some(controls) = &self.parts()?.controls {
+            controls.set_gain(gain);
+        }
+        Ok(())
+    }
+
+    /// Silences what is heard, or no longer.
+    pub fn set_muted(&self, muted: bool) -> Result<()> {
+        if let Some(controls) = &self.parts()?.controls {
+            controls.set_muted(muted);
+        }
+        Ok(())
+    }
+
+    /// Records what arrives from now on to `folder/name` (`None`: named by the time). Returns the path.
+    pub fn start_recording(&self, folder: &Path, name: Option<&str>) -> Result<std::path::PathBuf> {
+        let mut parts = self.parts()?;
+        if parts.recorder.is_some() {
+            return Err(Error::new(ErrorKind::State, "a recording is running: stop it first"));
+        }
+        let now = LocalTime::now();
+        let path = folder::place(folder, name, now)?;
+        let format = self.config.audio.format;
+        let samples = format.frames(RECORDER_QUEUE) * format.channels();
+        let (queue, packets) = packet_queue(RECORDER_PACKETS, samples, format.channels());
+        let notes = Notes { started: now.to_string(), ..Notes::default() };
+        let labels = Arc::clone(&notes.labels);
+        let recorder = ReceptionRecorder::start(path.clone(), format, packets, RECORDER_PATIENCE, notes)?;
+        lock(&self.shared.sources).set_recorder(Some((queue, labels)));
+        parts.recorder = Some(recorder);
+        Ok(path)
+    }
+
+    /// Ends the recording; `None` where none is running.
+    pub fn stop_recording(&self) -> Result<Option<Recorded>> {
+        let mut parts = self.parts()?;
+        self.finish_recording(&mut parts)
+    }
+
+    /// What the recorder is at, and the last recording.
+    pub fn recording_state(&self) -> RecorderState {
+        let parts = lock(&self.parts);
+        let last = parts.recorded.clone();
+        match parts.recorder.as_ref().map(ReceptionRecorder::state) {
+            Some(state) => RecorderState {
+                recording: state.recording,
+                frames: state.frames,
+                path: Some(state.path),
+                error: state.error,
+                last,
+                ..RecorderState::default()
+            },
+            None => RecorderState {
+                frames: last.as_ref().map_or(0, |last| last.frames),
+                path: last.as_ref().map(|last| last.path.clone()),
+                error: last.as_ref().and_then(|last| last.error.clone()),
+                last,
+                ..RecorderState::default()
+            },
+        }
+    }
+
+    /// Where it listens.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        lock(&self.parts).address
+    }
+
+    /// What it plays to.
+    pub fn output_name(&self) -> String {
+        lock(&self.parts).playback.as_ref().map(Playback::description).unwrap_or_default()
+    }
+
+    /// Ends everything and frees it; `drain` first takes what the kernel still holds and writes what is ready to a
+    /// file. Again is nothing.
+    pub fn close(&self, drain: bool) -> Result<()> {
+        let mut parts = lock(&self.parts);
+        if parts.closed {
+            return Ok(());
+        }
+        parts.closed = true;
+        self.shared.stopping.store(true, Relaxed);
+        if let Some(waker) = &parts.waker {
+            waker.wake();
+        }
+        if let Some(thread) = parts.thread.take()
+            && let Ok(mut receiving) = thread.join()
+            && drain
+        {
+            receiving.drain(&self.shared);
+        }
+        parts.receiving = None;
+        lock(&self.shared.sources).finish();
+        let played = parts.playback.take().map_or(Ok(()), |mut playback| playback.stop(drain));
+        let recorded = self.finish_recording(&mut parts);
+        self.shared.notify(|_| {});
+        played.and(recorded.map(|_| ()))
+    }
+
+    /// Whether it is closed.
+    pub fn is_closed(&self) -> bool {
+        lock(&self.parts).closed
+    }
+
+    /// Whether the sound goes to a file or a pipe, not to an ear.
+    pub fn is_offline(&self) -> bool {
+        matches!(self.config.output, Output::File(_) | Output::Stdout)
+    }
+
+    /// The transport.
+    pub fn protocol(&self) -> Protocol {
+        self.config.protocol
+    }
+
+    fn finish_recording(&self, parts: &mut Parts) -> Result<Option<Recorded>> {
+        let Some(recorder) = parts.recorder.take() else { return Ok(None) };
+        lock(&self.shared.sources).set_recorder(None);
+        let recorded = recorder.stop()?;
+        parts.recorded = Some(recorded.clone());
+        Ok(Some(recorded))
+    }
+
+    fn parts(&self) -> Result<MutexGuard<'_, Parts>> {
+        let parts = lock(&self.parts);
+        if parts.closed {
+            return Err(Error::new(ErrorKind::State, "the server is closed: make a new one"));
+        }
+        Ok(parts)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.close(false);
+    }
+}
+
+impl Shared {
+    /// Whether nothing more will come.
+    pub fn is_over(&self) -> bool {
+        self.ended.load(Relaxed) || self.stopping.load(Relaxed)
+    }
+
+    /// The packets received so far are `packets`.
+    pub fn arrived(&self, packets: u64) {
+        self.notify(|arrivals| arrivals.packets = packets);
+    }
+
+    /// The network thread cannot go on.
+    pub fn fail(&self, error: Error) {
+        self.notify(|arrivals| arrivals.failure = Some(error));
+    }
+
+    /// Everybody has gone.
+    pub fn end(&self) {
+        self.ended.store(true, Relaxed);
+        self.notify(|_| {});
+    }
+
+    fn notify(&self, change: impl FnOnce(&mut Arrivals)) {
+        change(&mut lock(&self.arrivals));
+        self.changed.notify_all();
+    }
+
+    fn wait(&self, timeout: Duration, done: impl Fn(&Arrivals) -> bool) -> MutexGuard<'_, Arrivals> {
+        let result = self.changed.wait_timeout_while(lock(&self.arrivals), timeout, |arrivals| !done(arrivals));
+        result.unwrap_or_else(std::sync::PoisonError::into_inner).0
+    }
+}
+
+/// A mutex whose holder panicked still holds figures worth reading.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// How long a file waits for a missing packet.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a recording waits for a packet that is late.
+const RECORDER_PATIENCE: Duration = Duration::from_secs(3);
+/// Sound that may wait for the disk.
+const RECORDER_QUEUE: Duration = Duration::from_secs(20);
+const RECORDER_PACKETS: usize = 16_384;
+const NOTICES: usize = 64;

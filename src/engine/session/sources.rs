@@ -1,0 +1,513 @@
+//! The senders that a server hears: told apart, believed, counted, handed to playout and recorder.
+//!
+//! Lives behind a mutex of the server: the network thread holds it for a batch of packets, a snapshot for moments.
+//! Bounded: so many sources play at once, so many strangers are on probation, so many departed are remembered.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::packet_log::{PacketLine, PacketLog};
+use crate::engine::config::{ServerConfig, Wire};
+use crate::engine::format::Format;
+use crate::engine::playout::player::{Player, PlayerCounters};
+use crate::engine::playout::render::Roster;
+use crate::engine::record::reception::Labels;
+use crate::engine::stats::{Playback, Reception, ServerStats, SourceStats};
+use crate::engine::stream::queue::{Head, PacketWriter, packet_queue};
+use crate::engine::stream::receiver::{Receiver, Verdict};
+use crate::engine::time::Micros;
+use crate::engine::wire::{classic, rtp};
+
+/// All sources of a server.
+pub struct Sources {
+    config: ServerConfig,
+    entries: HashMap<Name, Entry>,
+    next_number: u32,
+    departed: Departed,
+    packets: u64,
+    malformed: u64,
+    last_sequence: Option<u16>,
+    swept: Micros,
+    out: Outlets,
+}
+
+/// Where believed packets go.
+struct Outlets {
+    roster: Option<Roster>,
+    recorder: Option<Recorder>,
+    log: Option<PacketLog>,
+    dropped: u64,
+}
+
+/// The recorder's end of the queue, and the names of the sources for its sidecar.
+struct Recorder {
+    queue: PacketWriter,
+    labels: Labels,
+    scratch: Vec<i16>,
+}
+
+/// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Name {
+    address: SocketAddr,
+    wire: Wire,
+    ssrc: u32,
+}
+
+struct Entry {
+    number: u32,
+    format: Format,
+    receiver: Receiver,
+    outlet: Outlet,
+    last_arrival: Micros,
+    /// Connections end; senders of datagrams just fall silent.
+    connected: bool,
+    dropped: u64,
+}
+
+/// What happens to a source's packets besides being counted.
+enum Outlet {
+    /// Not believed yet, or idle.
+    None,
+    Playing {
+        queue: PacketWriter,
+        counters: Arc<PlayerCounters>,
+    },
+    /// Counted only: there are too many.
+    Refused,
+    /// It played; its figures stay.
+    Past(Arc<PlayerCounters>),
+}
+
+#[derive(Default)]
+struct Departed {
+    reception: Reception,
+    playback: Playback,
+}
+
+impl Sources {
+    /// No sources yet.
+    pub fn new(config: ServerConfig) -> Self {
+        Self {
+            config,
+            entries: HashMap::new(),
+            next_number: 1,
+            departed: Departed::default(),
+            packets: 0,
+            malformed: 0,
+            last_sequence: None,
+            swept: Micros::ZERO,
+            out: Outlets { roster: None, recorder: None, log: None, dropped: 0 },
+        }
+    }
+
+    /// Where new sources are handed to be played.
+    pub fn set_roster(&mut self, roster: Roster) {
+        self.out.roster = Some(roster);
+    }
+
+    /// Begins or ends handing packets to a recorder; the queue's other end sees when it is dropped.
+    pub fn set_recorder(&mut self, recorder: Option<(PacketWriter, Labels)>) {
+        self.out.recorder = recorder.map(|(queue, labels)| {
+            if let Ok(mut labels) = labels.lock() {
+                labels.extend(self.entries.iter().map(|(name, entry)| (entry.number, name.to_string())));
+            }
+            Recorder { queue, labels, scratch: Vec::new() }
+        });
+    }
+
+    /// Where every packet is written down.
+    pub fn set_packet_log(&mut self, log: PacketLog) {
+        self.out.log = Some(log);
+    }
+
+    /// A datagram has come.
+    pub fn datagram(&mut self, address: SocketAddr, arrival: Micros, bytes: &[u8]) {
+        let rtp = self.as_rtp(address, bytes);
+        let classic = self.as_classic(address, bytes);
+        match (rtp, classic) {
+            (Some(rtp), Some(classic)) if !self.is_believed(&rtp) && self.is_believed(&classic) => {
+                self.packet(classic, arrival, bytes, false);
+            }
+            (Some(rtp), Some(classic)) => {
+                self.packet(rtp, arrival, bytes, false);
+                if !self.is_believed(&rtp) {
+                    // It may be either: the first to be believed wins, and the other is forgotten.
+                    self.packet(classic, arrival, bytes, false);
+                    if self.is_believed(&classic) {
+                        self.entries.remove(&rtp);
+                    }
+                } else if !self.is_believed(&classic) {
+                    self.entries.remove(&classic);
+                }
+            }
+            (Some(name), None) | (None, Some(name)) => self.packet(name, arrival, bytes, false),
+            (None, None) if rtp::is_rtcp(bytes) => {}
+            (None, None) => self.not_believed(address, arrival, bytes),
+        }
+    }
+
+    /// A whole packet has come over a connection, which says what it speaks.
+    pub fn framed(&mut self, address: SocketAddr, wire: Wire, arrival: Micros, bytes: &[u8]) {
+        let name = match wire {
+            Wire::Rtp => self.as_rtp(address, bytes),
+            Wire::Classic => self.as_classic(address, bytes),
+        };
+        match name {
+            Some(name) => self.packet(name, arrival, bytes, true),
+            None if wire == Wire::Rtp && rtp::is_rtcp(bytes) => {}
+            None => self.not_believed(address, arrival, bytes),
+        }
+    }
+
+    /// Bytes that are no packet.
+    pub fn not_believed(&mut self, address: SocketAddr, arrival: Micros, bytes: &[u8]) {
+        self.malformed += 1;
+        self.log(address, arrival, None, bytes, "malformed");
+        log::debug!(target: TARGET, "not a packet: {} bytes from {address}", bytes.len());
+    }
+
+    /// A connection has ended, and its sources with it.
+    pub fn disconnected(&mut self, address: SocketAddr) {
+        for (_, entry) in self.entries.iter_mut().filter(|(name, entry)| name.address == address && entry.connected) {
+            entry.outlet.retire();
+        }
+    }
+
+    /// Now and then: forgets strangers, retires the silent, drops finished players.
+    pub fn sweep(&mut self, now: Micros) {
+        if now.since(self.swept) < SWEEP_EVERY {
+            return;
+        }
+        self.swept = now;
+        let malformed = &mut self.malformed;
+        self.entries.retain(|_, entry| {
+            let stranger = !entry.receiver.is_believed() && now.since(entry.last_arrival) > PROBATION;
+            if stranger {
+                *malformed += entry.receiver.held() as u64;
+            }
+            !stranger
+        });
+        for entry in self.entries.values_mut() {
+            if now.since(entry.last_arrival) > IDLE_AFTER {
+                entry.outlet.retire();
+            }
+        }
+        if let Some(roster) = &mut self.out.roster {
+            roster.sweep();
+        }
+    }
+
+    /// The session is over: strangers are counted as what they were.
+    pub fn finish(&mut self) {
+        self.malformed +=
+            self.entries.values().filter(|e| !e.receiver.is_believed()).map(|e| e.receiver.held() as u64).sum::<u64>();
+        self.entries.retain(|_, entry| entry.receiver.is_believed());
+        for entry in self.entries.values_mut() {
+            entry.outlet.retire();
+        }
+        self.out.recorder = None;
+        self.out.log = None;
+    }
+
+    /// The sequence number of the last believed packet.
+    pub fn last_sequence(&self) -> Option<u16> {
+        self.last_sequence
+    }
+
+    /// Packets received from believed sources, the refused ones left out.
+    pub const fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// A snapshot; what the kernel dropped is the caller's to add.
+    pub fn stats(&self) -> ServerStats {
+        let mut stats = ServerStats {
+            reception: self.departed.reception,
+            playback: self.departed.playback,
+            malformed: self.malformed,
+            dropped_local: self.out.dropped,
+            sources: Vec::new(),
+        };
+        let mut entries: Vec<_> = self.entries.iter().filter(|(_, entry)| entry.counts()).collect();
+        entries.sort_by_key(|(_, entry)| entry.number);
+        for (name, entry) in entries {
+            let source = entry.stats(name);
+            stats.reception.add(&source.reception);
+            stats.playback.add(&source.playback);
+            stats.dropped_local += source.dropped_local;
+            stats.sources.push(source);
+        }
+        stats
+    }
+
+    fn as_rtp(&self, address: SocketAddr, bytes: &[u8]) -> Option<Name> {
+        let session = self.config.audio.format;
+        if self.config.wire == Some(Wire::Classic) || !rtp::could_be(bytes, session) {
+            return None;
+        }
+        let (header, _) = rtp::parse(bytes).ok()?;
+        let format = rtp::format_of(header.payload_type, session)?;
+        (format.rate() == session.rate()).then_some(Name { address, wire: Wire::Rtp, ssrc: header.ssrc })
+    }
+
+    fn as_classic(&self, address: SocketAddr, bytes: &[u8]) -> Option<Name> {
+        let could_be = self.config.wire != Some(Wire::Rtp) && classic::could_be(bytes, self.config.audio.format);
+        could_be.then_some(Name { address, wire: Wire::Classic, ssrc: 0 })
+    }
+
+    fn is_believed(&self, name: &Name) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.receiver.is_believed())
+    }
+
+    fn packet(&mut self, name: Name, arrival: Micros, bytes: &[u8], connected: bool) {
+        if !self.entries.contains_key(&name) {
+            self.make_room();
+            let entry = self.new_entry(name, bytes, connected);
+            self.entries.insert(name, entry);
+        }
+        let playing = match self.entries.get(&name).map(|entry| &entry.outlet) {
+            Some(Outlet::None | Outlet::Past(_)) => self.entries.values().filter(|e| e.outlet.is_playing()).count(),
+            _ => 0,
+        };
+        let Some(entry) = self.entries.get_mut(&name) else { return };
+        entry.last_arrival = arrival;
+        let Entry { number, format, receiver, outlet, dropped, .. } = entry;
+        let (config, out) = (&self.config, &mut self.out);
+        let before = receiver.reception().received;
+        let verdict = receiver.receive(bytes, arrival, &mut |head, samples| {
+            outlet.open(config, *format, playing, out, &name, *number);
+            if let Outlet::Playing { queue, .. } = outlet
+                && !queue.push(head, samples)
+            {
+                *dropped += 1;
+            }
+            if !matches!(outlet, Outlet::Refused) {
+                out.record(head, samples, *format, config.audio.format);
+            }
+        });
+        let sequence = receiver.last_sequence();
+        let counted = !matches!(outlet, Outlet::Refused);
+        match verdict {
+            Ok(verdict) => {
+                if receiver.is_believed() && counted {
+                    self.packets += receiver.reception().received - before;
+                    self.last_sequence = Some(sequence);
+                    tell(&name, receiver, verdict, bytes.len());
+                }
+                self.log(name.address, arrival, Some(sequence), bytes, verdict.name());
+            }
+            Err(why) => {
+                self.malformed += 1;
+                self.log(name.address, arrival, None, bytes, "malformed");
+                log::debug!(target: TARGET, "not a packet: {} bytes from {}: {why}", bytes.len(), name.address);
+            }
+        }
+    }
+
+    fn new_entry(&mut self, name: Name, bytes: &[u8], connected: bool) -> Entry {
+        let session = self.config.audio.format;
+        let format = match name.wire {
+            Wire::Rtp => rtp::parse(bytes).ok().and_then(|(h, _)| rtp::format_of(h.payload_type, session)),
+            Wire::Classic => None,
+        };
+        let format = format.unwrap_or(session);
+        let number = self.next_number;
+        self.next_number += 1;
+        let receiver = Receiver::new(number, name.wire, format);
+        Entry {
+            number,
+            format,
+            receiver: if connected { receiver.believed_at_once() } else { receiver },
+            outlet: Outlet::None,
+            last_arrival: Micros::ZERO,
+            connected,
+            dropped: 0,
+        }
+    }
+
+    /// Keeps the table bounded: the oldest stranger goes first, then the longest silent source, its figures kept in the sums.
+    fn make_room(&mut self) {
+        let strangers = self.entries.values().filter(|e| !e.receiver.is_believed()).count();
+        if strangers >= MAX_STRANGERS {
+            let oldest = self.entries.iter().filter(|(_, e)| !e.receiver.is_believed());
+            if let Some(name) = oldest.min_by_key(|(_, e)| e.last_arrival).map(|(name, _)| *name)
+                && let Some(entry) = self.entries.remove(&name)
+            {
+                self.malformed += entry.receiver.held() as u64;
+            }
+        }
+        if self.entries.len() >= MAX_REMEMBERED {
+            let silent = self.entries.iter().filter(|(_, e)| !matches!(e.outlet, Outlet::Playing { .. }));
+            if let Some(name) = silent.min_by_key(|(_, e)| e.last_arrival).map(|(name, _)| *name)
+                && let Some(entry) = self.entries.remove(&name)
+                && entry.counts()
+            {
+                let stats = entry.stats(&name);
+                self.departed.reception.add(&stats.reception);
+                self.departed.playback.add(&stats.playback);
+            }
+        }
+    }
+
+    fn log(&mut self, source: SocketAddr, time: Micros, sequence: Option<u16>, bytes: &[u8], verdict: &'static str) {
+        if let Some(log) = &mut self.out.log {
+            let timestamp = rtp::parse(bytes).ok().map(|(header, _)| header.timestamp);
+            log.write(PacketLine { time, outgoing: false, peer: source, sequence, timestamp, bytes: bytes.len(), verdict });
+        }
+    }
+}
+
+impl Outlets {
+    fn record(&mut self, head: Head, samples: &[i16], from: Format, to: Format) {
+        if let Some(recorder) = &mut self.recorder {
+            let fits = if from.channels() == to.channels() {
+                recorder.queue.push(head, samples)
+            } else {
+                remix(samples, from.channels(), &mut recorder.scratch);
+                recorder.queue.push(head, &recorder.scratch)
+            };
+            self.dropped += u64::from(!fits);
+        }
+    }
+}
+
+impl Outlet {
+    /// Makes a player when a source is believed, or when a silent one speaks again.
+    fn open(&mut self, config: &ServerConfig, format: Format, playing: usize, out: &mut Outlets, name: &Name, number: u32) {
+        if matches!(self, Self::Playing { .. } | Self::Refused) {
+            return;
+        }
+        let again = matches!(self, Self::Past(_));
+        if playing >= config.max_sources {
+            if !again {
+                log::warn!(target: TARGET, "{name} is not played: max_sources={} are already", config.max_sources);
+            }
+            *self = if again { std::mem::replace(self, Self::None) } else { Self::Refused };
+            return;
+        }
+        if !again {
+            log::info!(target: TARGET, "connection from {name}, {} Hz, {} channel(s)", format.rate(), format.channels());
+            if let Some(recorder) = &out.recorder
+                && let Ok(mut labels) = recorder.labels.lock()
+            {
+                labels.push((number, name.to_string()));
+            }
+        }
+        let samples = format.frames(QUEUE) * format.channels();
+        let (queue, reader) = packet_queue(QUEUE_PACKETS, samples, format.channels());
+        let player = match self {
+            Self::Past(counters) => Player::resumed(reader, format, config.delay, Arc::clone(counters)),
+            _ => Player::new(reader, format, config.delay),
+        };
+        let counters = player.counters();
+        if let Some(roster) = &mut out.roster {
+            roster.sweep();
+            if roster.add(player).is_err() {
+                return;
+            }
+        }
+        *self = Self::Playing { queue, counters };
+    }
+
+    fn retire(&mut self) {
+        if let Self::Playing { counters, .. } = self {
+            *self = Self::Past(Arc::clone(counters));
+        }
+    }
+
+    fn is_playing(&self) -> bool {
+        matches!(self, Self::Playing { .. })
+    }
+
+    fn counters(&self) -> Option<&PlayerCounters> {
+        match self {
+            Self::Playing { counters, .. } | Self::Past(counters) => Some(counters),
+            Self::None | Self::Refused => None,
+        }
+    }
+}
+
+impl Entry {
+    fn counts(&self) -> bool {
+        self.receiver.is_believed() && !matches!(self.outlet, Outlet::Refused)
+    }
+
+    fn stats(&self, name: &Name) -> SourceStats {
+        SourceStats {
+            ssrc: name.ssrc,
+            address: name.address,
+            wire: name.wire,
+            last_sequence: self.receiver.last_sequence(),
+            reception: self.receiver.reception(),
+            playback: self.outlet.counters().map(|c| c.snapshot(self.format)).unwrap_or_default(),
+            dropped_local: self.dropped,
+        }
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.wire {
+            Wire::Rtp => write!(f, "{} (rtp, ssrc {:08x})", self.address, self.ssrc),
+            Wire::Classic => write!(f, "{} (classic)", self.address),
+        }
+    }
+}
+
+/// The log lines of one packet.
+fn tell(name: &Name, receiver: &Receiver, verdict: Verdict, bytes: usize) {
+    if log::log_enabled!(target: TARGET, log::Level::Debug) {
+        log::debug!(
+            target: TARGET,
+            "packet from {}: sequence {}, {bytes} bytes, {}",
+            name.address,
+            receiver.last_sequence(),
+            verdict.name()
+        );
+    }
+    if let Verdict::Gap { last, now, missing } = verdict {
+        log::warn!(target: TARGET, "packet out of sequence from {}: last {last}, now {now}, {missing} missing", name.address);
+    }
+    if verdict == Verdict::Restarted {
+        log::info!(target: TARGET, "{name} has started anew");
+    }
+    let reception = receiver.reception();
+    if reception.received.is_multiple_of(100) {
+        let rate = 100.0 * reception.lost as f64 / reception.expected.max(1) as f64;
+        log::info!(
+            target: TARGET,
+            "statistics of {}: total {}, lost {}, loss rate {rate:.2} %",
+            name.address,
+            reception.received,
+            reception.lost
+        );
+    }
+}
+
+/// Mono to both sides, stereo to the mean.
+fn remix(samples: &[i16], from: usize, out: &mut Vec<i16>) {
+    out.clear();
+    if from == 1 {
+        out.extend(samples.iter().flat_map(|s| [*s, *s]));
+    } else {
+        out.extend(samples.chunks_exact(2).map(|pair| i16::midpoint(pair[0], pair[1])));
+    }
+}
+
+const TARGET: &str = "audiostream.server";
+/// How long a stranger has for its second packet.
+const PROBATION: Duration = Duration::from_secs(1);
+/// After so long without a packet a source's player is given up; its figures stay.
+const IDLE_AFTER: Duration = Duration::from_secs(10);
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
+/// Strangers on probation at once.
+const MAX_STRANGERS: usize = 64;
+/// Sources remembered at once, the silent included.
+const MAX_REMEMBERED: usize = 2048;
+/// Sound that may wait for the playing thread.
+const QUEUE: Duration = Duration::from_secs(2);
+/// Packets that may wait for the playing thread.
+const QUEUE_PACKETS: usize = 1024;

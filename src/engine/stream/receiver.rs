@@ -1,0 +1,390 @@
+//! One source's packets, from bytes to sound with a place: believed, counted, decoded.
+//!
+//! Guaranteed: nothing is delivered of a source before two packets agree with each other (RFC 3550 A.1), and then nothing is missing;
+//! no packet is delivered twice; a packet that follows from nothing before it changes nothing unless a second one agrees
+//! with it, and then it is a restart or a new time base. Every packet is received, refused with `Err`, or in [`Receiver::held`]
+//! or [`Receiver::take_refused`].
+//!
+//! Not guaranteed: order. Packets are delivered as they come, with their position; ordering them is playout's and the recorder's.
+
+use std::time::Duration;
+
+use super::media_clock::{MediaClock, ORIGIN, frames_between};
+use super::probation::{Claim, Held, Probation};
+use super::queue::{Head, Position};
+use super::sequence::{MAX_DROPOUT, MAX_MISORDER, Place, SequenceTracker, WINDOW};
+use crate::engine::codec::l16;
+use crate::engine::config::Wire;
+use crate::engine::format::Format;
+use crate::engine::stats::Reception;
+use crate::engine::time::Micros;
+use crate::engine::wire::{Malformed, classic, rtp};
+
+/// The receiving end of one source.
+pub struct Receiver {
+    number: u32,
+    wire: Wire,
+    format: Format,
+    ssrc: Option<u32>,
+    believed: bool,
+    at_once: bool,
+    tracker: SequenceTracker,
+    clock: MediaClock,
+    probation: Probation,
+    /// Frames of each classic packet.
+    block: u32,
+    epoch: u32,
+    bytes: u64,
+    frames: u64,
+    last_sequence: u16,
+    /// When the highest sequence number last rose.
+    advanced: Micros,
+    samples: Vec<i16>,
+}
+
+/// What became of a packet, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Put aside until another packet agrees with it.
+    Held,
+    /// The source is believed from now on; what was held is delivered with it.
+    Believed,
+    /// The next in order.
+    Accepted,
+    /// Packets are missing before it, so far.
+    Gap {
+        /// The highest sequence number before.
+        last: u16,
+        /// This one's.
+        now: u16,
+        /// Packets between them.
+        missing: u64,
+    },
+    /// Received after a packet with a higher sequence number.
+    Reordered,
+    /// Received before: not delivered again.
+    Duplicate,
+    /// The sender has begun anew, with this packet and what was held: a new epoch.
+    Restarted,
+    /// The sender's sequence numbers go on and its timestamps begun anew: a new epoch.
+    Rebased,
+}
+
+/// A parsed packet.
+struct Sound<'a> {
+    claim: Claim,
+    payload: &'a [u8],
+    /// Its length on the wire.
+    bytes: usize,
+}
+
+impl Receiver {
+    /// For source `number` of a session, whose sound is of `format`. The caller tells sources apart, by address and SSRC.
+    pub fn new(number: u32, wire: Wire, format: Format) -> Self {
+        Self {
+            number,
+            wire,
+            format,
+            ssrc: None,
+            believed: false,
+            at_once: false,
+            tracker: SequenceTracker::new(format.rate()),
+            clock: MediaClock::new(format.rate()),
+            probation: Probation::new(wire, format),
+            block: 0,
+            epoch: 0,
+            bytes: 0,
+            frames: 0,
+            last_sequence: 0,
+            advanced: Micros::ZERO,
+            samples: Vec::new(),
+        }
+    }
+
+    /// The same, its first packet needing no second: on a TCP connection the framing is the evidence.
+    #[must_use]
+    pub fn believed_at_once(mut self) -> Self {
+        self.at_once = true;
+        self
+    }
+
+    /// Takes a datagram, or a frame's body, that came at `arrival`; hands every packet that is to be heard to `deliver`.
+    pub fn receive(
+        &mut self,
+        packet: &[u8],
+        arrival: Micros,
+        deliver: &mut dyn FnMut(Head, &[i16]),
+    ) -> Result<Verdict, Malformed> {
+        let sound = self.parse(packet, arrival)?;
+        let claim = sound.claim;
+        if !self.believed && self.at_once {
+            let verdict = self.begin(&claim, claim.sequence);
+            self.admit(&sound, self.tracker.extend(claim.sequence), deliver);
+            return Ok(verdict);
+        }
+        let Some(sequence) = self.follows(&claim) else {
+            return Ok(self.suspect(&sound, deliver));
+        };
+        let last = self.tracker.highest().unwrap_or_default() as u16;
+        let place = self.admit(&sound, sequence, deliver);
+        if matches!(place, Place::Next | Place::Ahead(_)) {
+            self.settle(deliver);
+        }
+        Ok(match place {
+            Place::First | Place::Next => Verdict::Accepted,
+            Place::Ahead(missing) => Verdict::Gap { last, now: claim.sequence, missing },
+            Place::Behind(_) => Verdict::Reordered,
+            Place::Copy(_) => Verdict::Duplicate,
+        })
+    }
+
+    /// The counts so far; packets held are not among them.
+    pub fn reception(&self) -> Reception {
+        Reception { bytes: self.bytes, frames: self.frames, ..self.tracker.reception() }
+    }
+
+    /// The sequence number of the packet counted last, as on the wire.
+    pub fn last_sequence(&self) -> u16 {
+        self.last_sequence
+    }
+
+    /// Whether packets of this source were delivered.
+    pub fn is_believed(&self) -> bool {
+        self.believed
+    }
+
+    /// Packets put aside, copies included: malformed, if the source ends here.
+    pub fn held(&self) -> u64 {
+        self.probation.held()
+    }
+
+    /// Packets that were held and are given up, since the last call: malformed.
+    pub fn take_refused(&mut self) -> u64 {
+        self.probation.take_refused()
+    }
+
+    fn parse<'a>(&mut self, packet: &'a [u8], arrival: Micros) -> Result<Sound<'a>, Malformed> {
+        let (sequence, timestamp, payload_type, payload) = match self.wire {
+            Wire::Classic => {
+                let (sequence, payload) = classic::parse(packet, self.format)?;
+                (sequence, 0, 0, payload)
+            }
+            Wire::Rtp => {
+                let (header, payload) = rtp::parse(packet)?;
+                // The dynamic type is the session's format, which is ours if the caller says so.
+                if rtp::format_of(header.payload_type, self.format) != Some(self.format) {
+                    return Err(Malformed::PayloadType);
+                }
+                if payload.is_empty() || !payload.len().is_multiple_of(self.format.frame_bytes()) {
+                    return Err(Malformed::Frames);
+                }
+                if *self.ssrc.get_or_insert(header.ssrc) != header.ssrc {
+                    return Err(Malformed::Source);
+                }
+                (header.sequence, header.timestamp, header.payload_type, payload)
+            }
+        };
+        let frames = (payload.len() / self.format.frame_bytes()) as u32;
+        let claim = Claim { sequence, timestamp, payload_type, frames, arrival };
+        Ok(Sound { claim, payload, bytes: packet.len() })
+    }
+
+    /// The extended sequence number of a packet that follows from those before it; `None` if it does not.
+    fn follows(&self, claim: &Claim) -> Option<u64> {
+        let highest = self.tracker.highest()?;
+        let sequence = self.tracker.extend(claim.sequence);
+        let place = self.tracker.place(sequence);
+        let near = match (self.wire, place) {
+            // A sender that was silent for long and repeats old numbers may have begun anew: see what comes next.
+            (_, Place::Copy(1..)) if claim.arrival.since(self.advanced) >= STALL => false,
+            (Wire::Rtp, _) => self.rtp_follows(claim, place),
+            (Wire::Classic, _) if claim.frames != self.block => false,
+            (Wire::Classic, Place::Ahead(missing)) => missing < MAX_DROPOUT,
+            (Wire::Classic, Place::Behind(behind) | Place::Copy(behind)) => behind <= MAX_MISORDER,
+            (Wire::Classic, Place::First | Place::Next) => true,
+        };
+        if near {
+            return Some(sequence);
+        }
+        let step = claim.sequence.wrapping_sub(highest as u16);
+        self.is_outage(claim, step).then(|| highest + u64::from(step))
+    }
+
+    fn rtp_follows(&self, claim: &Claim, place: Place) -> bool {
+        let placed = self.clock.place(claim.timestamp, claim.arrival);
+        match place {
+            Place::First => true,
+            // A file sent at once outruns the clock, and is sound nevertheless.
+            Place::Next => self.clock.agrees(&placed) || placed.adjoins && placed.ahead > 0,
+            Place::Ahead(missing) => missing < MAX_DROPOUT && self.clock.agrees(&placed),
+            // However late a packet comes, its timestamp says that it belongs back there.
+            Place::Behind(behind) | Place::Copy(behind) => {
+                let reach = self.clock.slack() + (behind as f64 * self.mean_frames() * 2.0) as i64;
+                let late = placed.step < i64::from(behind == 0) && -placed.step <= reach;
+                late && (behind <= MAX_MISORDER || -placed.step <= self.clock.slack())
+            }
+        }
+    }
+
+    /// Whether a jump is as far as a sender would have come by now: a long outage, not a restart.
+    fn is_outage(&self, claim: &Claim, step: u16) -> bool {
+        let step = f64::from(step);
+        if step < MAX_DROPOUT as f64 {
+            return false;
+        }
+        let (sent, passed) = match self.wire {
+            Wire::Rtp => {
+                let placed = self.clock.place(claim.timestamp, claim.arrival);
+                (placed.step as f64, placed.passed as f64)
+            }
+            Wire::Classic if claim.frames != self.block => return false,
+            Wire::Classic => {
+                let passed = frames_between(self.advanced, claim.arrival, self.format.rate());
+                (step * f64::from(self.block), passed as f64)
+            }
+        };
+        let on_time = (sent - passed).abs() <= f64::from(self.format.rate()) + passed / 64.0;
+        on_time && (sent / self.mean_frames() - step).abs() <= step / 16.0 + 50.0
+    }
+
+    fn mean_frames(&self) -> f64 {
+        let reception = self.tracker.reception();
+        self.frames as f64 / (reception.received - reception.duplicated).max(1) as f64
+    }
+
+    /// Puts a packet aside, or, if one that was put aside agrees with it, begins an epoch with all that agree.
+    fn suspect(&mut self, sound: &Sound, deliver: &mut dyn FnMut(Head, &[i16])) -> Verdict {
+        let claim = sound.claim;
+        let Some(first) = self.probation.first_witness(&claim) else {
+            let decode = decoder(self.wire);
+            self.probation.hold(claim, sound.bytes, |samples| decode(sound.payload, samples));
+            return Verdict::Held;
+        };
+        let verdict = self.begin(&claim, first);
+        for held in self.probation.take() {
+            if self.probation.agree(&held.claim, &claim) {
+                self.admit_held(&held, deliver);
+            } else {
+                self.probation.refuse(&held);
+            }
+        }
+        self.admit(sound, self.tracker.extend(claim.sequence), deliver);
+        verdict
+    }
+
+    /// Begins an epoch; `first` is the sequence number of its first packet.
+    fn begin(&mut self, claim: &Claim, first: u16) -> Verdict {
+        self.block = claim.frames;
+        let Some(highest) = self.tracker.highest() else {
+            self.believed = true;
+            return Verdict::Believed;
+        };
+        self.epoch += 1;
+        self.clock.reset();
+        let step = u64::from(first.wrapping_sub(highest as u16));
+        if self.wire == Wire::Rtp && (1..=MAX_MISORDER).contains(&step) {
+            self.tracker.forget_transit();
+            Verdict::Rebased
+        } else {
+            self.tracker.restart();
+            Verdict::Restarted
+        }
+    }
+
+    /// The stream goes on as before: what was put aside was no new beginning, but may have been very late.
+    fn settle(&mut self, deliver: &mut dyn FnMut(Head, &[i16])) {
+        if self.probation.held() == 0 {
+            return;
+        }
+        for held in self.probation.take() {
+            let is_late = match (self.wire, self.tracker.place(self.tracker.extend(held.claim.sequence))) {
+                (_, Place::First | Place::Next | Place::Ahead(_)) => false,
+                (_, Place::Copy(behind)) if behind >= WINDOW as u64 => false,
+                (Wire::Classic, _) => held.claim.frames == self.block,
+                (Wire::Rtp, _) => {
+                    let back = -self.clock.place(held.claim.timestamp, held.claim.arrival).step;
+                    (1..=self.clock.slack()).contains(&back)
+                }
+            };
+            if is_late {
+                self.admit_held(&held, deliver);
+            } else {
+                self.probation.refuse(&held);
+            }
+        }
+    }
+
+    fn admit_held(&mut self, held: &Held, deliver: &mut dyn FnMut(Head, &[i16])) {
+        let sequence = self.tracker.extend(held.claim.sequence);
+        self.count(&held.claim, sequence, held.bytes, &held.samples, deliver);
+        for _ in 0..held.copies {
+            self.tracker.count_copy();
+        }
+        self.bytes += u64::from(held.copies) * held.bytes as u64;
+    }
+
+    fn admit(&mut self, sound: &Sound, sequence: u64, deliver: &mut dyn FnMut(Head, &[i16])) -> Place {
+        let mut samples = std::mem::take(&mut self.samples);
+        samples.clear();
+        decoder(self.wire)(sound.payload, &mut samples);
+        let place = self.count(&sound.claim, sequence, sound.bytes, &samples, deliver);
+        self.samples = samples;
+        place
+    }
+
+    /// Counts a packet, and delivers it unless it is a copy.
+    fn count(
+        &mut self,
+        claim: &Claim,
+        sequence: u64,
+        bytes: usize,
+        samples: &[i16],
+        deliver: &mut dyn FnMut(Head, &[i16]),
+    ) -> Place {
+        let &Claim { arrival, frames, .. } = claim;
+        let sound_before = sequence.wrapping_mul(u64::from(self.block));
+        let timestamp = match self.wire {
+            Wire::Rtp => claim.timestamp,
+            Wire::Classic => sound_before as u32,
+        };
+        let place = self.tracker.count(sequence, timestamp, arrival);
+        self.bytes += bytes as u64;
+        self.last_sequence = claim.sequence;
+        let is_newest = matches!(place, Place::First | Place::Next | Place::Ahead(_));
+        if is_newest {
+            self.advanced = arrival;
+        }
+        if matches!(place, Place::Copy(_)) {
+            return place;
+        }
+        let position = match self.wire {
+            Wire::Classic => Position(ORIGIN + sound_before),
+            Wire::Rtp => {
+                let placed = self.clock.place(timestamp, arrival);
+                if is_newest {
+                    self.clock.advance(&placed, timestamp, frames, arrival);
+                }
+                placed.position
+            }
+        };
+        self.frames += u64::from(frames);
+        deliver(
+            Head { source: self.number, epoch: self.epoch, sequence, position, arrival, frames },
+            samples,
+        );
+        place
+    }
+}
+
+fn decoder(wire: Wire) -> fn(&[u8], &mut Vec<i16>) {
+    match wire {
+        Wire::Rtp => l16::decode,
+        Wire::Classic => l16::decode_le,
+    }
+}
+
+/// How long a source must have been silent for old sequence numbers to be a new beginning.
+const STALL: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;
