@@ -89,6 +89,7 @@ class Server:
         latency: str,
         delay: float | None,
         max_sources: int,
+        keep_listening: bool,
         record: str | None,
         record_name: str | None,
         packet_log: str | None,

@@ -118,6 +118,7 @@ class AdvancedAudioServer(Stream):
             latency=latency,
             delay=delay,
             max_sources=max_sources,
+            keep_listening=keep_listening,
             record=str(recordings) if record else None,
             record_name=record if isinstance(record, str) else None,
             packet_log=None if packet_log is None else str(packet_log),

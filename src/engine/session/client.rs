@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::{self, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -116,7 +116,7 @@ impl Client {
         // Without the lock: it may take seconds, and close() must get through.
         let transport = Transport::connect(&self.config.path, &self.progress.aborting)?;
         let mut parts = self.parts()?;
-        parts.addresses = Some((transport.local_addr(), transport.peer()));
+        parts.addresses = Some((transport.local_addr()?, transport.peer()));
         parts.transport = Some(transport);
         Ok(())
     }
@@ -160,7 +160,7 @@ impl Client {
 
     /// Records from now on into a file in `folder`, `frames` of them or until stopped. Returns the path.
     pub fn start_recording(&self, folder: &path::Path, frames: Option<u64>) -> Result<PathBuf> {
-        self.parts()?;
+        drop(self.parts()?);
         let recorder = lock(&self.recorder);
         let recorder = recorder.as_ref().ok_or_else(|| Error::new(ErrorKind::State, "open the sound source first"))?;
         recorder.start(folder, frames)

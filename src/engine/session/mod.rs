@@ -1,9 +1,11 @@
 //! Wires the rooms together and owns the threads: a client, a server.
 
+mod capturing;
 pub mod client;
 mod notices;
 pub mod packet_log;
 mod receiving;
+mod sending;
 pub mod server;
-pub mod sources;
+mod sources;
 mod stepper;

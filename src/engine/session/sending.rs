@@ -95,10 +95,10 @@ impl Transport {
     }
 
     /// Our end.
-    pub fn local_addr(&self) -> SocketAddr {
+    pub fn local_addr(&self) -> Result<SocketAddr> {
         match self {
             Self::Udp(udp) => udp.local_addr(),
-            Self::Tcp(tcp) => tcp.local_addr(),
+            Self::Tcp(tcp) => Ok(tcp.local_addr()),
         }
     }
 }

@@ -288,6 +288,7 @@ impl Sources {
                 out.record(head, samples, *format, config.audio.format);
             }
         });
+        self.malformed += receiver.take_refused();
         let sequence = receiver.last_sequence();
         let counted = !matches!(outlet, Outlet::Refused);
         match verdict {

@@ -70,6 +70,22 @@ pub enum Verdict {
     Rebased,
 }
 
+impl Verdict {
+    /// One word for a log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Believed => "believed",
+            Self::Accepted => "accepted",
+            Self::Gap { .. } => "gap",
+            Self::Reordered => "reordered",
+            Self::Duplicate => "duplicate",
+            Self::Restarted => "restarted",
+            Self::Rebased => "rebased",
+        }
+    }
+}
+
 /// A parsed packet.
 struct Sound<'a> {
     claim: Claim,
