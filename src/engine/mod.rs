@@ -6,6 +6,7 @@ pub mod config;
 pub mod error;
 pub mod format;
 pub mod playout;
+pub mod sim;
 pub mod stats;
 pub mod stream;
 pub mod time;

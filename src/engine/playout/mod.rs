@@ -1,3 +1,6 @@
 //! When a frame is heard. Pure: time and packets come in as arguments, sound goes out.
 
 pub mod buffer;
+pub mod delay;
+pub mod histogram;
+pub mod transit;
