@@ -9,7 +9,8 @@
 //! arrives; the first packet needs no waiting. Not guaranteed: that duplicates are told from packets: do not report them.
 //!
 //! Two seconds after a packet it is known whether the path itself had become longer: then its delay is filed anew, so
-//! that a longer path costs delay for two seconds, not for as long as the memory lasts.
+//! that a longer path costs delay for two seconds, not for as long as the memory lasts. A stall that was the first for
+//! long counts in full for these two seconds, and by less than half afterwards.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -49,10 +50,22 @@ pub struct DelayEstimator {
     /// By how much it grows over a packet, and for which length that is.
     growth: (u32, f64),
     highest: Position,
+    stall: Stall,
     worth: Bucket,
     worth_known_at: Micros,
     unbelieved: u64,
     resets: u64,
+}
+
+/// A time in which packets come much later than the target, then all at once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stall {
+    /// The target when it began, while it lasts.
+    above: Option<Duration>,
+    began: Micros,
+    ended: Option<Micros>,
+    /// Whether it is the first for long.
+    alone: bool,
 }
 
 /// A packet that may have to be filed anew.
@@ -65,6 +78,8 @@ struct Recent {
     weight: f64,
     bucket: Bucket,
     reordered: bool,
+    /// Whether it will count for less.
+    forgiven: bool,
 }
 
 impl DelayEstimator {
@@ -80,6 +95,7 @@ impl DelayEstimator {
             weight: 1.0,
             growth: (0, 1.0),
             highest: Position::default(),
+            stall: Stall::default(),
             worth: Bucket(0),
             worth_known_at: Micros::ZERO,
             unbelieved: 0,
@@ -112,13 +128,14 @@ impl DelayEstimator {
         let delay = micros(transit - floor);
         let reordered = position < self.highest;
         self.highest = self.highest.max(position);
+        let forgiven = self.stall.contains(delay, self.target(), arrival);
         let weight = self.weigh(frames);
         let bucket = Bucket::of(delay);
         self.delays.add(bucket, weight);
         if reordered {
             self.reordered.add(bucket, weight);
         }
-        self.remember(Recent { arrival, transit, floor, weight, bucket, reordered });
+        self.remember(Recent { arrival, transit, floor, weight, bucket, reordered, forgiven });
         self.price(arrival);
         Some(delay)
     }
@@ -205,7 +222,7 @@ impl DelayEstimator {
     fn remember(&mut self, new: Recent) {
         if let Some(last) = self.recent.back_mut()
             && last.bucket == new.bucket
-            && last.reordered == new.reordered
+            && (last.reordered, last.forgiven) == (new.reordered, new.forgiven)
             && new.arrival.since(last.arrival) < TOGETHER
         {
             last.weight += new.weight;
@@ -229,6 +246,8 @@ impl DelayEstimator {
                 if old.reordered {
                     self.reordered.refile(old.bucket, bucket, old.weight);
                 }
+            } else if old.forgiven {
+                self.delays.remove(bucket, old.weight * FORGIVEN);
             }
         }
     }
@@ -248,6 +267,25 @@ impl DelayEstimator {
     }
 }
 
+impl Stall {
+    /// Whether a packet of this delay belongs to a stall that is the first for long.
+    fn contains(&mut self, delay: Duration, target: Duration, now: Micros) -> bool {
+        match self.above {
+            None if delay > target * 2 + STALL => {
+                self.above = Some(target);
+                self.began = now;
+                self.alone = self.ended.is_none_or(|end| now.since(end) > STALLS_APART);
+            }
+            Some(above) if delay <= above || now.since(self.began) > LONGEST_STALL => {
+                self.above = None;
+                self.ended = Some(now);
+            }
+            _ => {}
+        }
+        self.above.is_some() && self.alone
+    }
+}
+
 fn micros(value: i64) -> Duration {
     Duration::from_micros(value.max(0) as u64)
 }
@@ -258,6 +296,13 @@ const LATE_SHARE: f64 = 0.01;
 const MEMORY_SECONDS: f64 = 20.0;
 /// `WebRTC`'s price of reordering: one percent less loss is worth this much delay.
 const MS_PER_PERCENT: f64 = 20.0;
+/// A stall's first packet is this much later than twice the target.
+const STALL: Duration = Duration::from_millis(20);
+const LONGEST_STALL: Duration = Duration::from_secs(1);
+/// Stalls that come more often are what the path is like.
+const STALLS_APART: Duration = Duration::from_secs(25);
+/// What a lonely stall's packets lose of their weight after two seconds.
+const FORGIVEN: f64 = 0.6;
 const WINDOW: Duration = Duration::from_secs(2);
 const PRICED_EACH: Duration = Duration::from_millis(250);
 /// Packets this close and in one bucket are one: short packets need no more memory than long ones.

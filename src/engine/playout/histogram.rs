@@ -51,6 +51,11 @@ impl Histogram {
         self.settle();
     }
 
+    /// Takes back some of the weight that a delay was added with.
+    pub fn remove(&mut self, at: Bucket, weight: f64) {
+        self.add(at, -weight);
+    }
+
     /// The bucket of the quantile. It rises as soon as more than the share lies above, and falls when clearly less
     /// would: between the two it stays, so that the target does not flicker.
     pub fn quantile(&self) -> Bucket {
@@ -213,6 +218,11 @@ mod tests {
                     at = to;
                 }
                 all.push((at, weight));
+                if what == 2 {
+                    h.remove(at, weight / 2.0);
+                    all.pop();
+                    all.push((at, weight / 2.0));
+                }
                 if what == 1 {
                     h.scale(0.5);
                     weight *= 0.5;

@@ -106,7 +106,6 @@ impl Scenario {
             shift: base(self.link.seed, 0).1,
             epoch: 0,
             silent_until: START,
-            paused_for: Duration::ZERO,
         }
     }
 
@@ -131,7 +130,6 @@ pub struct Arrivals {
     shift: u64,
     epoch: u32,
     silent_until: Micros,
-    paused_for: Duration,
 }
 
 impl Arrivals {

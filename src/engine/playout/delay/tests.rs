@@ -1,5 +1,6 @@
 use super::*;
 use crate::engine::sim::config::LinkConfig;
+use crate::engine::sim::draw::Share;
 use crate::engine::sim::presets;
 use crate::engine::sim::scenario::{START, Scenario};
 use proptest::prelude::*;
@@ -50,24 +51,28 @@ fn one_packet_in_a_hundred_is_late_on_every_preset() {
 
 #[test]
 fn a_spike_raises_the_target_and_is_forgotten_within_ten_seconds() {
-    for preset in [presets::find("lan"), presets::find("satellite")].into_iter().flatten() {
-        let scenario = Scenario::new(44_100, 441, S * 60).link(preset.config).stall(S * 40, 300 * MS);
+    for (name, at) in
+        [("lan", 20), ("lan", 40), ("lan", 200), ("satellite", 40), ("wifi", 100), ("cellular", 60)]
+    {
+        let preset = presets::find(name).unwrap();
+        let link = LinkConfig { spike: Share(0), ..preset.config };
+        let scenario = Scenario::new(44_100, 441, S * (at + 20)).link(link).stall(S * at, 300 * MS);
         let (mut before, mut highest, mut back) = (Duration::ZERO, Duration::ZERO, None);
-        watch(&scenario, |at, _, target| {
-            let at = at.since(START);
-            if at < S * 40 {
+        watch(&scenario, |moment, _, target| {
+            let now = moment.since(START);
+            if now < S * at {
                 before = target;
             } else {
                 highest = highest.max(target);
                 if target > before + 5 * MS {
                     back = None;
                 } else {
-                    back = back.or(Some(at));
+                    back = back.or(Some(now));
                 }
             }
         });
-        assert!(highest >= 80 * MS, "{highest:?}");
-        let back = back.unwrap().saturating_sub(S * 40 + 300 * MS);
+        assert!(highest >= before + 20 * MS, "{highest:?}");
+        let back = back.unwrap().saturating_sub(S * at + 300 * MS);
         println!("{}: {before:?} -> {highest:?}, back after {back:?}", preset.name);
         assert!(back < S * 10, "{}: {back:?}", preset.name);
     }
