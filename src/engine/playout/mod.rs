@@ -2,5 +2,7 @@
 
 pub mod buffer;
 pub mod delay;
+pub mod drift;
 pub mod histogram;
+pub mod resample;
 pub mod transit;
