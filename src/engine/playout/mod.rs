@@ -4,5 +4,7 @@ pub mod buffer;
 pub mod delay;
 pub mod drift;
 pub mod histogram;
+pub mod mixer;
 pub mod resample;
+pub mod stretch;
 pub mod transit;

@@ -21,7 +21,7 @@ impl SkewedClock {
     /// What it shows at true time `at`.
     pub fn reading(&self, at: Micros) -> Micros {
         let elapsed = i128::from(at.0) - i128::from(self.start.0);
-        self.from_start(elapsed * self.pace() / MILLION)
+        self.after_start(elapsed * self.pace() / MILLION)
     }
 
     /// The true time at which its `frames`-th frame of `rate` a second is complete.
@@ -29,14 +29,14 @@ impl SkewedClock {
         // frames / (rate (1 + ppm)) in microseconds, rounded up: not before the frame is there.
         let below = i128::from(rate) * self.pace();
         let above = i128::from(frames) * MILLION * MILLION;
-        self.from_start((above + below - 1) / below)
+        self.after_start((above + below - 1) / below)
     }
 
     fn pace(&self) -> i128 {
         MILLION + i128::from(self.ppm)
     }
 
-    fn from_start(&self, offset: i128) -> Micros {
+    fn after_start(&self, offset: i128) -> Micros {
         Micros((i128::from(self.start.0) + offset).clamp(0, i128::from(u64::MAX)) as u64)
     }
 }
@@ -102,7 +102,7 @@ mod tests {
         let start = Micros(5_000_000);
         let clock = SkewedClock::new(start, 300);
         let hour = Duration::from_secs(3600);
-        assert_eq!(clock.reading(start + hour).since(start + hour), Duration::from_micros(1_080_000));
+        assert_eq!(clock.reading(start + hour).since(start + hour), Duration::from_millis(1_080));
         // A day of its frames takes 300 ppm less true time.
         let day = clock.frame_time(86_400 * 44_100, 44_100).since(start);
         assert_eq!(day.as_micros(), (86_400_000_000u128 * 1_000_000).div_ceil(1_000_300));

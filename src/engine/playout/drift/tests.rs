@@ -208,6 +208,7 @@ fn a_kilohertz_keeps_ninety_decibels_while_the_ratio_slides() {
 }
 
 /// The SNR of a sine whose frequency, phase and level are fitted freely.
+#[allow(clippy::many_single_char_names, reason = "the formulas' own names")]
 fn fitted_snr(window: &[f32]) -> f64 {
     let mut w = std::f64::consts::TAU * 1_000.0 / 44_100.0;
     let mut best = f64::NEG_INFINITY;
