@@ -45,6 +45,8 @@ struct Filter {
     seen: u32,
     /// Observations in a row that were far off.
     strays: u32,
+    /// Large surprises in a row that point one way, with their sign.
+    one_way: i32,
     started: bool,
 }
 
@@ -83,7 +85,8 @@ impl Drift {
         self.slew(passed.min(LONGEST_GAP))
     }
 
-    /// Playout changed the delay by itself by this much, in microseconds: sound stretched, skipped or waited for.
+    /// Playout changed the delay by itself by this much, in microseconds: positive where sound was expanded or waited for,
+    /// negative where it was shortened or skipped.
     pub fn adjusted(&mut self, delay_us: i64) {
         let change = delay_us.clamp(-FAR, FAR) as f64;
         self.filter.delay += change;
@@ -178,6 +181,7 @@ impl Filter {
             noise: FIRST_NOISE_US * FIRST_NOISE_US,
             seen: 0,
             strays: 0,
+            one_way: 0,
             started: false,
         }
     }
@@ -209,6 +213,8 @@ impl Filter {
             return false;
         }
         self.strays = 0;
+        self.doubt(surprise, expected);
+        let expected = self.var_delay + self.noise;
         let gain_delay = self.var_delay / expected;
         let gain_drift = self.covariance / expected;
         self.delay += gain_delay * surprise;
@@ -222,6 +228,21 @@ impl Filter {
         self.noise += (noise - self.noise) * NOISE_GAIN.max(1.0 / (f64::from(self.seen) + 2.0));
         self.noise = self.noise.max(LEAST_NOISE_US * LEAST_NOISE_US);
         false
+    }
+
+    /// Surprises that all point one way mean that the drift is another than was thought.
+    fn doubt(&mut self, surprise: f64, expected: f64) {
+        self.one_way = if surprise * surprise < 4.0 * expected {
+            0
+        } else if surprise > 0.0 {
+            self.one_way.max(0).saturating_add(1)
+        } else {
+            self.one_way.min(0).saturating_sub(1)
+        };
+        if self.one_way.abs() >= ONE_WAY {
+            self.var_drift += DOUBT_PPM * DOUBT_PPM;
+            self.one_way = 0;
+        }
     }
 
     fn lose_delay(&mut self) {
@@ -257,6 +278,8 @@ const DRIFT_WANDER: f64 = 0.0004;
 const DELAY_WANDER: f64 = 400.0;
 const STRAY_US: f64 = 2_000.0;
 const STRAYS: u32 = 3;
+const ONE_WAY: i32 = 10;
+const DOUBT_PPM: f64 = 50.0;
 const OBSERVED_EACH: Duration = Duration::from_secs(1);
 /// After so many seconds without a pull the delay is not known any more.
 const LONGEST_GAP: f64 = 2.0;

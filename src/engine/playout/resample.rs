@@ -26,8 +26,9 @@ pub struct Resampler {
 }
 
 impl Resampler {
-    /// For `channels` channels, passing sound unchanged.
+    /// For one channel or two, passing sound unchanged.
     pub fn new(channels: usize) -> Self {
+        let channels = channels.clamp(1, 2);
         Self {
             channels,
             table: table(),
@@ -139,7 +140,7 @@ impl Resampler {
             let taps = &self.held[base * self.channels..(base + TAPS) * self.channels];
             match frame {
                 [mono] => *mono = dot(taps, a, b, between),
-                frame => dot_many(taps, a, b, between, frame),
+                frame => dot_stereo(taps, a, b, between, frame),
             }
             let place = i64::from(self.fraction) + ONE + step;
             base += (place >> 32) as usize;
@@ -181,13 +182,21 @@ fn dot(taps: &[f32], a: &Row, b: &Row, between: f32) -> f32 {
     sums.iter().sum()
 }
 
-/// The same for interleaved channels.
-fn dot_many(taps: &[f32], a: &Row, b: &Row, between: f32, out: &mut [f32]) {
+/// The same for two interleaved channels.
+fn dot_stereo(taps: &[f32], a: &Row, b: &Row, between: f32, out: &mut [f32]) {
+    let mut sums = [0.0f32; LANES];
+    let rows = a.chunks_exact(LANES / 2).zip(b.chunks_exact(LANES / 2));
+    for (x, (a, b)) in taps.chunks_exact(LANES).zip(rows) {
+        for pair in 0..LANES / 2 {
+            let weight = a[pair] + between * (b[pair] - a[pair]);
+            sums[2 * pair] += x[2 * pair] * weight;
+            sums[2 * pair + 1] += x[2 * pair + 1] * weight;
+        }
+    }
     out.fill(0.0);
-    for (x, (a, b)) in taps.chunks_exact(out.len()).zip(a.iter().zip(b)) {
-        let weight = a + between * (b - a);
-        for (sum, x) in out.iter_mut().zip(x) {
-            *sum += x * weight;
+    for pair in sums.chunks_exact(2) {
+        for (out, sum) in out.iter_mut().zip(pair) {
+            *out += sum;
         }
     }
 }
