@@ -57,14 +57,21 @@ impl Client {
     ) -> PyResult<Self> {
         logging::open(py)?;
         let config = || -> Result<ClientConfig> {
-            let reconnect = Duration::try_from_secs_f64(reconnect)
-                .map_err(|_| Error::config(format!("reconnect must be seconds, 0 or more, not {reconnect}")))?;
+            let reconnect = Duration::try_from_secs_f64(reconnect).map_err(|_| {
+                Error::config(format!("reconnect must be seconds, 0 or more, not {reconnect}"))
+            })?;
             let ptime = ptime.map(milliseconds).transpose()?;
             let block = BlockSize::from_ms(size)?;
             let protocol = Protocol::parse(protocol)?;
-            let wire = Wire::parse(wire)?
-                .ok_or_else(|| Error::config("wire must be 'rtp' or 'classic' on a client: 'auto' is the server's"))?;
-            let audio = Audio { format: Format::new(rate, channels)?, block, host_api, latency: Latency::parse(latency)? };
+            let wire = Wire::parse(wire)?.ok_or_else(|| {
+                Error::config("wire must be 'rtp' or 'classic' on a client: 'auto' is the server's")
+            })?;
+            let audio = Audio {
+                format: Format::new(rate, channels)?,
+                block,
+                host_api,
+                latency: Latency::parse(latency)?,
+            };
             let path = Path { protocol, host, port, local_port, dscp, ttl, reconnect };
             Ok(ClientConfig { audio, path, input: Input::parse(input)?, wire, ptime })
         };
@@ -110,7 +117,11 @@ impl Client {
     }
 
     #[pyo3(signature = (filename))]
-    fn stop_recording<'py>(&self, py: Python<'py>, filename: Option<String>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    fn stop_recording<'py>(
+        &self,
+        py: Python<'py>,
+        filename: Option<String>,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let recorded = self.held.call(py, move |client| client.stop_recording(filename.as_deref()))?;
         recorded.map(|recorded| recorded_dict(py, &recorded)).transpose()
     }
@@ -163,5 +174,6 @@ impl Client {
 
 /// A duration from milliseconds, fractions kept.
 pub fn milliseconds(ms: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(ms / 1e3).map_err(|_| Error::config(format!("milliseconds must be 0 or more, not {ms}")))
+    Duration::try_from_secs_f64(ms / 1e3)
+        .map_err(|_| Error::config(format!("milliseconds must be 0 or more, not {ms}")))
 }

@@ -36,9 +36,13 @@ impl Close for server::Server {
 #[pymethods]
 impl Server {
     #[new]
-    #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, wire, output, host_api, latency, delay, max_sources,
-                        keep_listening, record, record_name, packet_log))]
-    #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools, reason = "keywords of one Python call")]
+    #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, wire, output, host_api, latency, delay, min_delay,
+                        max_delay, max_sources, keep_listening, record, record_name, packet_log))]
+    #[allow(
+        clippy::too_many_arguments,
+        clippy::fn_params_excessive_bools,
+        reason = "keywords of one Python call"
+    )]
     fn new(
         py: Python<'_>,
         protocol: &str,
@@ -52,6 +56,8 @@ impl Server {
         host_api: Option<String>,
         latency: &str,
         delay: Option<f64>,
+        min_delay: f64,
+        max_delay: f64,
         max_sources: usize,
         keep_listening: bool,
         record: Option<PathBuf>,
@@ -61,11 +67,29 @@ impl Server {
         logging::open(py)?;
         let config = || -> Result<ServerConfig> {
             let block = BlockSize::from_ms(size)?;
-            let audio = Audio { format: Format::new(rate, channels)?, block, host_api, latency: Latency::parse(latency)? };
+            let audio = Audio {
+                format: Format::new(rate, channels)?,
+                block,
+                host_api,
+                latency: Latency::parse(latency)?,
+            };
             let protocol = Protocol::parse(protocol)?;
             let (wire, output) = (Wire::parse(wire)?, Output::parse(output)?);
             let delay = delay.map(milliseconds).transpose()?;
-            Ok(ServerConfig { audio, protocol, bind, port, wire, output, delay, max_sources, keep_listening })
+            let (min_delay, max_delay) = (milliseconds(min_delay)?, milliseconds(max_delay)?);
+            Ok(ServerConfig {
+                audio,
+                protocol,
+                bind,
+                port,
+                wire,
+                output,
+                delay,
+                min_delay,
+                max_delay,
+                max_sources,
+                keep_listening,
+            })
         };
         let config = config().map_err(|error| to_python(py, &error))?;
         let (protocol, wire) = (config.protocol, config.wire);

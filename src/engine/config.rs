@@ -199,6 +199,13 @@ impl Output {
     }
 }
 
+impl Output {
+    /// Whether everything is wanted, however late, and not what is due now.
+    pub const fn is_whole(&self) -> bool {
+        matches!(self, Self::Stdout | Self::File(_))
+    }
+}
+
 fn device_choice(text: &str) -> DeviceChoice {
     match text {
         "" | "default" => DeviceChoice::Default,
@@ -348,8 +355,12 @@ pub struct ServerConfig {
     pub wire: Option<Wire>,
     /// Where the sound goes.
     pub output: Output,
-    /// How long a packet is kept before it is played; `None` is one packet plus the device's block.
+    /// How long a packet is kept before it is played; `None` follows the network.
     pub delay: Option<Duration>,
+    /// What it is kept at least, where it follows the network, besides what the device pulls at once.
+    pub min_delay: Duration,
+    /// What it is kept at most, where it follows the network.
+    pub max_delay: Duration,
     /// How many senders are held at once.
     pub max_sources: usize,
     /// TCP: go on after the last client has left.
@@ -366,6 +377,9 @@ impl Default for ServerConfig {
             wire: None,
             output: Output::Device(DeviceChoice::Default),
             delay: None,
+            min_delay: Duration::ZERO,
+            // Beyond half a second nobody talks any more (ITU-T G.114 draws its line at 0.4 s, mouth to ear).
+            max_delay: Duration::from_millis(500),
             max_sources: 32,
             keep_listening: false,
         }
@@ -379,6 +393,12 @@ impl ServerConfig {
             && delay > MAX_DELAY
         {
             return Err(Error::config(format!("delay must be at most {} ms", MAX_DELAY.as_millis())));
+        }
+        if self.max_delay > MAX_DELAY || self.min_delay > self.max_delay {
+            let most = MAX_DELAY.as_millis();
+            return Err(Error::config(format!(
+                "min_delay must not be above max_delay, nor that above {most} ms"
+            )));
         }
         if !(1..=1024).contains(&self.max_sources) {
             return Err(Error::config(format!("max_sources must be 1 to 1024, not {}", self.max_sources)));

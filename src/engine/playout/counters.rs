@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use crate::engine::format::Format;
 use crate::engine::stats::Playback;
 
 /// One source's counters.
@@ -35,7 +34,7 @@ pub struct PlayerCounters {
 
 impl PlayerCounters {
     /// A snapshot.
-    pub fn snapshot(&self, _format: Format) -> Playback {
+    pub fn snapshot(&self) -> Playback {
         Playback {
             late_packets: self.late_packets.load(Relaxed),
             frames_played: self.frames_played.load(Relaxed),

@@ -1,10 +1,12 @@
 //! The entrance of a player: its packet queue, the window that orders what comes, and where it stands in it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::buffer::Timeline;
 use super::counters::PlayerCounters;
 use crate::engine::format::{Format, to_f32};
 use crate::engine::stream::queue::{Head, PacketReader, Position};
-use std::sync::Arc;
 
 /// Packets of one source, in order, with holes.
 pub struct Inlet {
@@ -25,8 +27,11 @@ pub struct Inlet {
     scratch: Box<[i16]>,
 }
 
-/// The most frames that can be copied at once.
+/// Frames that are given out at once.
 pub const STRIDE: usize = 1024;
+
+/// The longest stretch that is looked at as one: two of the longest pitch periods.
+const LOOK: Duration = Duration::from_millis(30);
 
 impl Inlet {
     /// With a window of `window` frames.
@@ -39,7 +44,7 @@ impl Inlet {
             position: Position::default(),
             epoch: 0,
             packet_frames: 0,
-            scratch: vec![0; STRIDE * format.channels()].into(),
+            scratch: vec![0; format.frames(LOOK).max(STRIDE) * format.channels()].into(),
         }
     }
 
@@ -67,7 +72,18 @@ impl Inlet {
         self.timeline.advance(self.position);
     }
 
-    /// Copies the frames from `from` on as floats, [`STRIDE`] at most; missing ones are silence.
+    /// The most frames that [`copy`](Self::copy) copies at once.
+    pub fn longest_copy(&self) -> usize {
+        self.scratch.len() / self.format.channels()
+    }
+
+    /// Whether the packet lies within the window.
+    pub fn fits(&self, head: &Head) -> bool {
+        let room = self.timeline.start().plus(self.timeline.capacity());
+        head.position.plus(head.frames as usize).distance(room) <= 0
+    }
+
+    /// Copies the frames from `from` on as floats; missing ones are silence.
     pub fn copy(&mut self, from: Position, out: &mut [f32]) {
         let scratch = &mut self.scratch[..out.len()];
         self.timeline.read(from, scratch);

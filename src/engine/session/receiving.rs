@@ -46,7 +46,13 @@ impl Receiving {
             Protocol::Udp => Socket::Udp(UdpReceiver::bind(bind, config.port, clock)?),
             Protocol::Tcp => Socket::Tcp(TcpReceiver::bind(bind, config.port, clock, MAX_CONNECTIONS)?),
         };
-        Ok(Self { config: config.clone(), clock, socket, connections: HashMap::new(), had_connections: false })
+        Ok(Self {
+            config: config.clone(),
+            clock,
+            socket,
+            connections: HashMap::new(),
+            had_connections: false,
+        })
     }
 
     /// Where it listens.
@@ -147,7 +153,9 @@ impl Connection {
         loop {
             match self.deframer.next() {
                 Some(Ok(Packet::Rtp(bytes))) => sources.framed(self.address, Wire::Rtp, arrival, bytes),
-                Some(Ok(Packet::Classic(bytes))) => sources.framed(self.address, Wire::Classic, arrival, bytes),
+                Some(Ok(Packet::Classic(bytes))) => {
+                    sources.framed(self.address, Wire::Classic, arrival, bytes)
+                }
                 Some(Err(_)) => sources.not_believed(self.address, arrival, &[]),
                 None => return !self.deframer.is_hopeless(),
             }
@@ -169,7 +177,9 @@ fn handle(
             let deframer = Deframer::new(config.wire, config.audio.format, config.audio.block);
             connections.insert(id, Connection { address, deframer });
         }
-        TcpEvent::Refused { address, why } => log::warn!(target: TARGET, "connection from {address} refused: {why}"),
+        TcpEvent::Refused { address, why } => {
+            log::warn!(target: TARGET, "connection from {address} refused: {why}")
+        }
         TcpEvent::Data { id, arrival, bytes } => {
             if let Some(connection) = connections.get_mut(&id) {
                 connection.deframer.push(bytes);
@@ -185,8 +195,12 @@ fn handle(
                 connection.take(sources, now);
                 sources.disconnected(connection.address);
                 match error {
-                    Some(error) => log::error!(target: TARGET, "connection from {} lost: {error}", connection.address),
-                    None => log::info!(target: TARGET, "connection from {} closed by its client", connection.address),
+                    Some(error) => {
+                        log::error!(target: TARGET, "connection from {} lost: {error}", connection.address)
+                    }
+                    None => {
+                        log::info!(target: TARGET, "connection from {} closed by its client", connection.address)
+                    }
                 }
             }
         }

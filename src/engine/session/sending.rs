@@ -229,7 +229,9 @@ impl Sending {
                     Sent::Sent => "sent",
                     Sent::Refused => {
                         let peer = udp.peer();
-                        self.warn(&format!("nobody listens on {peer}: is the server running, and on this port?"));
+                        self.warn(&format!(
+                            "nobody listens on {peer}: is the server running, and on this port?"
+                        ));
                         "refused"
                     }
                     Sent::Dropped => {
@@ -275,7 +277,15 @@ impl Sending {
         if let Some(log) = &self.log {
             let time = self.clock.now();
             let timestamp = timestamp.flatten();
-            log.write(PacketLine { time, outgoing: true, peer, sequence, timestamp, bytes: packet.len(), verdict });
+            log.write(PacketLine {
+                time,
+                outgoing: true,
+                peer,
+                sequence,
+                timestamp,
+                bytes: packet.len(),
+                verdict,
+            });
         }
     }
 
@@ -296,8 +306,14 @@ impl Sending {
         let deadline = self.clock.now() + patience;
         let mut pause = FIRST_PAUSE;
         loop {
-            if self.shared.aborting.load(Relaxed) || self.shared.stopping.load(Relaxed) || self.clock.now() >= deadline {
-                return Err(Error::new(ErrorKind::Transport, format!("connection to {} lost: {lost}", self.transport.peer())));
+            if self.shared.aborting.load(Relaxed)
+                || self.shared.stopping.load(Relaxed)
+                || self.clock.now() >= deadline
+            {
+                return Err(Error::new(
+                    ErrorKind::Transport,
+                    format!("connection to {} lost: {lost}", self.transport.peer()),
+                ));
             }
             self.trim();
             std::thread::park_timeout(pause);
