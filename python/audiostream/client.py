@@ -173,8 +173,10 @@ class AudioClient(Stream):
     def send_audio(self) -> bool:
         """Sends one packet, waiting for its sound for at most 1 s. For loops of your own, in place of `start()`.
 
+        On the rtp wire a block that does not fit in 1,400 bytes goes out as several, in one call.
+
         Returns:
-            Whether a packet was sent; False too once a file has ended.
+            Whether it was sent; False too once a file has ended.
 
         Raises:
             AudioStreamError: Sound or network have failed.
