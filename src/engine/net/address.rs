@@ -2,8 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::AtomicBool;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::failure;
+use super::resolve::resolve;
+use crate::engine::config::Protocol;
+use crate::engine::error::Result;
 
 /// The address as shown and compared: IPv4 where IPv6 only wraps it, without a flow label.
 pub fn shown(address: &SockAddr) -> Option<SocketAddr> {
@@ -17,9 +23,43 @@ pub fn shown(address: &SockAddr) -> Option<SocketAddr> {
     Some(address)
 }
 
+/// A socket to hear others with and its address: `everywhere`, or `at` the first address of `bind` that can be had.
+pub fn bound(
+    protocol: Protocol,
+    bind: Option<&str>,
+    port: u16,
+    everywhere: impl FnOnce() -> io::Result<Socket>,
+    at: impl Fn(&SocketAddr) -> io::Result<Socket>,
+) -> Result<(Socket, SocketAddr)> {
+    let place = bind.unwrap_or("every interface");
+    let failed = |e: io::Error| failure::bind(protocol, place, port, "--port", &e);
+    let socket = match bind {
+        None => everywhere(),
+        Some(name) => {
+            let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+            for candidate in resolve(name, port, &AtomicBool::new(false))? {
+                result = at(&candidate);
+                if result.is_ok() {
+                    break;
+                }
+            }
+            result
+        }
+    }
+    .map_err(failed)?;
+    let local = local(&socket)?;
+    Ok((socket, local))
+}
+
+/// Where a socket is bound.
+pub fn local(socket: &Socket) -> Result<SocketAddr> {
+    let local = socket.local_addr().map_err(|e| failure::plain("the socket has no address", &e))?;
+    shown(&local).ok_or_else(|| failure::transport("the socket has no address"))
+}
+
 /// A non-blocking socket of the address's family, not yet bound.
 pub fn open(address: &SocketAddr, kind: Type) -> io::Result<Socket> {
-    let protocol = if kind == Type::STREAM { Protocol::TCP } else { Protocol::UDP };
+    let protocol = if kind == Type::STREAM { socket2::Protocol::TCP } else { socket2::Protocol::UDP };
     let socket = Socket::new(Domain::for_address(*address), kind, Some(protocol))?;
     socket.set_nonblocking(true)?;
     Ok(socket)

@@ -91,9 +91,7 @@ impl<'a> Attempt<'a> {
                 return Err(self.failed(&sys::timed_out()));
             }
         }
-        let local = self.socket.local_addr().map_err(|e| self.failed(&e))?;
-        let local = address::shown(&local)
-            .ok_or_else(|| failure::transport("the system gave the socket no address"))?;
+        let local = address::local(&self.socket)?;
         if local == self.peer {
             // TCP's simultaneous open: a socket that is given the very port it calls answers itself.
             return Err(self.failed(&io::ErrorKind::ConnectionRefused.into()));

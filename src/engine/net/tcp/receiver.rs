@@ -2,7 +2,6 @@
 
 use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use socket2::{Socket, Type};
@@ -10,7 +9,6 @@ use socket2::{Socket, Type};
 use super::vigil;
 use crate::engine::config::Protocol;
 use crate::engine::error::Result;
-use crate::engine::net::resolve::resolve;
 use crate::engine::net::wait::{Deadline, Interest, Watch};
 use crate::engine::net::waker::{Alarm, Waker};
 use crate::engine::net::{address, failure};
@@ -86,7 +84,9 @@ impl TcpReceiver {
     /// Listens at `port` (0 lets the system choose) on every interface, IPv6 and IPv4 alike, or on the name or
     /// address `bind`, and holds up to `max_connections`.
     pub fn bind(bind: Option<&str>, port: u16, clock: Clock, max_connections: usize) -> Result<Self> {
-        let (listener, local) = listening(bind, port)?;
+        let everywhere = || address::bind_everywhere(port, Type::STREAM, prepare).and_then(listening);
+        let at = |a: &SocketAddr| address::bind(a, Type::STREAM, prepare).and_then(listening);
+        let (listener, local) = address::bound(Protocol::Tcp, bind, port, everywhere, at)?;
         let failed = |e| failure::plain("cannot set the TCP socket up", &e);
         Ok(Self {
             spare: listener.try_clone().ok(),
@@ -245,30 +245,13 @@ impl TcpReceiver {
     }
 }
 
-fn listening(bind: Option<&str>, port: u16) -> Result<(Socket, SocketAddr)> {
-    let place = bind.unwrap_or("every interface");
-    let failed = |e: io::Error| failure::bind(Protocol::Tcp, place, port, "--port", &e);
-    // On Unix this lets a server start again at once, and two servers on one port still fail; on Windows they would not.
-    let prepare = |socket: &Socket| if cfg!(unix) { socket.set_reuse_address(true) } else { Ok(()) };
-    let listen = |socket: Socket| socket.listen(BACKLOG).map(|()| socket);
-    let socket = match bind {
-        None => address::bind_everywhere(port, Type::STREAM, prepare).and_then(listen),
-        Some(name) => {
-            let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
-            for candidate in resolve(name, port, &AtomicBool::new(false))? {
-                result = address::bind(&candidate, Type::STREAM, prepare).and_then(listen);
-                if result.is_ok() {
-                    break;
-                }
-            }
-            result
-        }
-    }
-    .map_err(failed)?;
-    let local = socket.local_addr().map_err(failed)?;
-    let local =
-        address::shown(&local).ok_or_else(|| failure::transport("the system gave the socket no address"))?;
-    Ok((socket, local))
+/// On Unix this lets a server start again at once, and two servers on one port still fail; on Windows they would not.
+fn prepare(socket: &Socket) -> io::Result<()> {
+    if cfg!(unix) { socket.set_reuse_address(true) } else { Ok(()) }
+}
+
+fn listening(socket: Socket) -> io::Result<Socket> {
+    socket.listen(BACKLOG).map(|()| socket)
 }
 
 /// Bytes read from one connection in a round.
@@ -287,7 +270,7 @@ const ACCEPT_REST: Duration = Duration::from_millis(200);
 mod tests {
     use std::io::Write;
     use std::net::TcpStream;
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
     use super::*;

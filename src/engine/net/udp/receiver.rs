@@ -2,21 +2,13 @@
 
 use std::cell::Cell;
 use std::io;
-#[cfg(target_os = "linux")]
-use std::net::Ipv6Addr;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-#[cfg(target_os = "linux")]
-use socket2::SockAddr;
 use socket2::{MaybeUninitSlice, Socket, Type};
 
 use crate::engine::config::Protocol;
 use crate::engine::error::Result;
-use crate::engine::net::resolve::resolve;
-#[cfg(target_os = "linux")]
-use crate::engine::net::stamps;
 use crate::engine::net::stamps::Stamps;
 use crate::engine::net::sys::{self, Buffer, LOOPBACK_INTERFACE};
 use crate::engine::net::wait::{Deadline, Interest, Watch};
@@ -58,7 +50,8 @@ impl UdpReceiver {
     /// Binds `port` (0 lets the system choose): on every interface, IPv6 and IPv4 alike, or on the name or address
     /// `bind`. A multicast group is joined, and only there several programs may share the port.
     pub fn bind(bind: Option<&str>, port: u16, clock: Clock) -> Result<Self> {
-        let (socket, local) = bound(bind, port)?;
+        let everywhere = || address::bind_everywhere(port, Type::DGRAM, |_| Ok(()));
+        let (socket, local) = address::bound(Protocol::Udp, bind, port, everywhere, bind_one)?;
         let failed = |e| failure::plain("cannot set the UDP socket up", &e);
         grow_receive_buffer(&socket);
         if let Err(e) = sys::ask_for_receive_times(&socket) {
@@ -143,7 +136,7 @@ impl UdpReceiver {
     #[cfg(target_os = "linux")]
     fn read(&mut self) -> io::Result<(Option<SocketAddr>, usize, Option<i64>, bool)> {
         // Long enough for either family.
-        let mut from = SockAddr::from(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
+        let mut from = socket2::SockAddr::from(SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0)));
         let mut slices = [MaybeUninitSlice::new(self.buffer.spare())];
         let mut message = socket2::MsgHdrMut::new()
             .with_addr(&mut from)
@@ -152,7 +145,7 @@ impl UdpReceiver {
         let bytes = self.socket.recvmsg(&mut message, 0)?;
         let truncated = message.flags().is_truncated();
         let control = message.control_len();
-        let stamp = stamps::in_control(self.control.filled(control));
+        let stamp = crate::engine::net::stamps::in_control(self.control.filled(control));
         Ok((address::shown(&from), bytes, stamp, truncated))
     }
 
@@ -163,28 +156,6 @@ impl UdpReceiver {
         let (bytes, flags, from) = self.socket.recv_from_vectored(&mut slices)?;
         Ok((address::shown(&from), bytes, None, flags.is_truncated()))
     }
-}
-
-fn bound(bind: Option<&str>, port: u16) -> Result<(Socket, SocketAddr)> {
-    let place = bind.unwrap_or("every interface");
-    let failed = |e: io::Error| failure::bind(Protocol::Udp, place, port, "--port", &e);
-    let socket = match bind {
-        None => address::bind_everywhere(port, Type::DGRAM, |_| Ok(())).map_err(failed)?,
-        Some(name) => {
-            let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
-            for candidate in resolve(name, port, &AtomicBool::new(false))? {
-                result = bind_one(&candidate);
-                if result.is_ok() {
-                    break;
-                }
-            }
-            result.map_err(failed)?
-        }
-    };
-    let local = socket.local_addr().map_err(failed)?;
-    let local =
-        address::shown(&local).ok_or_else(|| failure::transport("the system gave the socket no address"))?;
-    Ok((socket, local))
 }
 
 fn bind_one(at: &SocketAddr) -> io::Result<Socket> {

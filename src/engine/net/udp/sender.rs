@@ -76,8 +76,7 @@ impl UdpSender {
 
     /// Where it sends from.
     pub fn local_addr(&self) -> Result<SocketAddr> {
-        let local = self.socket.local_addr().map_err(|e| failure::plain("the socket has no address", &e))?;
-        address::shown(&local).ok_or_else(|| failure::transport("the socket has no address"))
+        address::local(&self.socket)
     }
 
     fn judge(&self, error: &io::Error, length: usize) -> Result<Sent> {
