@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from . import _engine
 from ._stream import Stream
 from .devices import end_name
-from .errors import AudioStreamError, ConfigError
+from .errors import AudioStreamError, ConfigError, check_range
 from .recording import Recording, make_folder, rename
 from .stats import ClientStats, client_stats
 
@@ -110,6 +110,9 @@ class AudioClient(Stream):
             TransportError: The host is unknown, the port taken, the connection refused.
             RecordingError: The folder cannot be made, the input file not read.
         """
+        check_range(0xFFFF, port=port, local_port=local_port, channels=channels)
+        check_range(0xFF, dscp=dscp, ttl=ttl)
+        check_range(0xFFFF_FFFF, rate=rate)
         engine = _engine.Client(
             protocol=protocol,
             host=host,
