@@ -3,7 +3,7 @@
 //! Guaranteed: opening, starting and stopping answer within their deadlines even where the sound system does not;
 //! a device that fails or falls silent is opened anew, with back-off, until it is back or the stream is stopped.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::engine::time::{Clock, Micros};
 
 use super::Notice;
 use super::device::{Lease, trouble};
-use super::priority;
+use super::health::{Beat, Health};
 
 /// One direction's way to a device.
 pub(super) trait Port: Send + 'static {
@@ -47,86 +47,6 @@ pub(super) struct Facts {
     pub(super) block_frames: usize,
     /// Whether a larger block may be asked for when buffers run dry.
     pub(super) may_grow: bool,
-}
-
-/// What the callbacks tell the watchdog, without waiting for it.
-#[derive(Default)]
-pub(super) struct Health {
-    generation: AtomicU64,
-    callbacks: AtomicU64,
-    xruns: AtomicU64,
-    lost: AtomicBool,
-    refused: AtomicI32,
-    error: Mutex<Option<cpal::Error>>,
-}
-
-impl Health {
-    /// Buffers that ran over or dry.
-    pub(super) fn xruns(&self) -> u64 {
-        self.xruns.load(Ordering::Relaxed)
-    }
-
-    fn take_error(&self) -> Option<cpal::Error> {
-        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// A stream's hold on [`Health`]; streams that were given up have a stale one.
-#[derive(Clone)]
-pub(super) struct Beat {
-    health: Arc<Health>,
-    generation: u64,
-    promote: bool,
-}
-
-impl Beat {
-    /// First thing in every callback: false where the stream was given up and must be silent.
-    pub(super) fn begin(&mut self) -> bool {
-        if self.health.generation.load(Ordering::Acquire) != self.generation {
-            return false;
-        }
-        if std::mem::take(&mut self.promote)
-            && let Err(errno) = priority::promote()
-        {
-            self.health.refused.store(errno.max(1), Ordering::Relaxed);
-        }
-        self.health.callbacks.fetch_add(1, Ordering::Relaxed);
-        true
-    }
-
-    /// Buffers that ran over or dry so far.
-    pub(super) fn xruns(&self) -> u64 {
-        self.health.xruns()
-    }
-
-    /// This stream's callbacks run on threads that must not be promoted.
-    pub(super) fn without_promotion(mut self) -> Self {
-        self.promote = false;
-        self
-    }
-
-    /// What cpal reports, from whatever thread.
-    pub(super) fn fail(&self, error: cpal::Error) {
-        use cpal::ErrorKind;
-        if self.health.generation.load(Ordering::Acquire) != self.generation {
-            return;
-        }
-        match error.kind() {
-            ErrorKind::Xrun => {
-                self.health.xruns.fetch_add(1, Ordering::Relaxed);
-            }
-            ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable | ErrorKind::StreamInvalidated => {
-                if let Ok(mut slot) = self.health.error.try_lock()
-                    && slot.is_none()
-                {
-                    *slot = Some(error);
-                }
-                self.health.lost.store(true, Ordering::Release);
-            }
-            // The rest is passing, or shows as callbacks that stay away.
-            _ => {}
-        }
-    }
 }
 
 /// The running watchdog of one stream.
@@ -252,7 +172,7 @@ impl Keeper {
         self.health.lost.store(false, Ordering::Release);
         self.health.take_error();
         let generation = self.health.generation.fetch_add(1, Ordering::AcqRel) + 1;
-        let beat = Beat { health: self.health.clone(), generation, promote: true };
+        let beat = Beat::new(self.health.clone(), generation);
         let opened = self.port.build(beat, self.growth)?;
         *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = opened.facts;
         self.stream = Some((opened.stream, opened.lease));
