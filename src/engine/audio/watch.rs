@@ -101,14 +101,14 @@ impl Watch {
         Ok(Self { commands, done, thread: Some(thread), health, facts })
     }
 
-    /// Lets the sound flow.
+    /// Lets the sound flow. What refuses at once is an error; a device that takes its time to wake up is not waited
+    /// for, and one that does not wake up is lost and looked for again.
     pub(super) fn start(&self) -> Result<()> {
         let (reply, answer) = bounded(1);
-        let silent = |_| Error::device("the sound system does not answer");
         self.commands
             .send(Command::Start(reply))
             .map_err(|_| Error::device("the device's thread is gone"))?;
-        answer.recv_timeout(START_LIMIT).map_err(silent)?
+        answer.recv_timeout(START_LIMIT).unwrap_or(Ok(()))
     }
 
     /// Ends the stream. A sound system that hangs keeps its thread, not the caller.
@@ -188,9 +188,12 @@ impl Keeper {
         self.seen.window = now;
         self.seen.window_xruns = self.health.xruns();
         match &self.stream {
-            Some((stream, _)) => stream.play().map_err(|e| trouble("the device does not start", &e)),
-            None => Err(Error::device("there is no device to start")),
+            // A microphone of PulseAudio's returns from here with its first sound.
+            Some((stream, _)) => stream.play().map_err(|e| trouble("the device does not start", &e))?,
+            None => return Err(Error::device("there is no device to start")),
         }
+        self.seen.at = self.clock.now();
+        Ok(())
     }
 
     fn run(&mut self) {
@@ -199,7 +202,12 @@ impl Keeper {
                 Ok(Command::Start(reply)) => {
                     let result = if self.playing { Ok(()) } else { self.play() };
                     self.playing = result.is_ok();
-                    let _ = reply.send(result);
+                    if let Err(Err(late)) = reply.send(result).map_err(|unheard| unheard.0) {
+                        self.playing = true;
+                        if self.recover(late.to_string()) == Verdict::Stop {
+                            break;
+                        }
+                    }
                 }
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -338,5 +346,5 @@ const MOST_GROWTH: u32 = 8;
 const XRUN_NOTICE: Duration = Duration::from_secs(1);
 /// The deadlines.
 const OPEN_LIMIT: Duration = Duration::from_secs(6);
-const START_LIMIT: Duration = Duration::from_secs(5);
+const START_LIMIT: Duration = Duration::from_millis(300);
 const STOP_LIMIT: Duration = Duration::from_secs(2);
