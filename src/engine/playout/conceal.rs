@@ -38,11 +38,13 @@ impl Tier {
     pub const ALL: [Self; 5] = [Self::Ar440, Self::Ar256, Self::Ar128, Self::Ar64, Self::Pitch];
 
     /// The next cheaper tier; the cheapest is its own.
+    #[must_use]
     pub fn cheaper(self) -> Self {
         Self::ALL[(self as usize + 1).min(Self::ALL.len() - 1)]
     }
 
     /// The next dearer tier; the dearest is its own.
+    #[must_use]
     pub fn dearer(self) -> Self {
         Self::ALL[(self as usize).saturating_sub(1)]
     }
@@ -79,7 +81,7 @@ pub struct Concealer {
 }
 
 impl Concealer {
-    /// All scratch for sound of `format` (about 150 kB at 44.1 kHz).
+    /// All scratch for sound of `format` (about half a megabyte at 44.1 kHz).
     pub fn new(format: Format) -> Self {
         let frames = |ms: usize| format.rate() as usize * ms / 1_000;
         let kernel = Kernel::detect();
@@ -235,7 +237,8 @@ impl Concealer {
         if self.past.is_silent() && self.future.is_silent() {
             return;
         }
-        let order = tier.order(self.rate).min(past.len()).min(future.len());
+        let reach = if Interpolator::needs_little_future(frames) { usize::MAX } else { future.len() };
+        let order = tier.order(self.rate).min(past.len()).min(reach);
         let mut done = false;
         if order >= LEAST_ORDER {
             self.burg.fit(past, already, future, order);

@@ -2,6 +2,7 @@
 
 pub mod buffer;
 pub mod burg;
+pub mod cholesky;
 pub mod conceal;
 pub mod interpolate;
 pub mod kernel;
