@@ -49,6 +49,18 @@ impl Tier {
         Self::ALL[(self as usize).saturating_sub(1)]
     }
 
+    /// The longest hole, in frames at `rate` Hz, that is filled by least squares: their cost grows with its square,
+    /// whatever the order, and both sides have little to say about the middle of a longer one.
+    fn longest_fill(self, rate: u32) -> usize {
+        let ms = match self {
+            Self::Ar440 | Self::Pitch => LONGEST_FILL_MS,
+            Self::Ar256 => 25,
+            Self::Ar128 => 20,
+            Self::Ar64 => 15,
+        };
+        rate as usize * ms / 1_000
+    }
+
     /// The model's order at `rate` Hz; zero where there is no model.
     pub fn order(self, rate: u32) -> usize {
         let order = match self {
@@ -68,7 +80,6 @@ pub struct Concealer {
     channels: usize,
     hold: usize,
     silent_after: usize,
-    longest_fill: usize,
     edge: usize,
     join: usize,
     burg: Burg,
@@ -92,7 +103,6 @@ impl Concealer {
             channels: format.channels(),
             hold: frames(HOLD_MS),
             silent_after: frames(SILENT_AFTER_MS),
-            longest_fill: frames(LONGEST_FILL_MS),
             edge: frames(EDGE_MS),
             join: frames(JOIN_MS),
             burg: Burg::new(kernel, past, future, order),
@@ -149,7 +159,7 @@ impl Concealer {
             self.extrapolate(past, already, out, tier);
             return;
         }
-        if out.len() / self.channels > self.longest_fill {
+        if out.len() / self.channels > tier.longest_fill(self.rate) {
             self.bridge(past, future, already, out, tier);
             return;
         }
@@ -373,7 +383,7 @@ const HOLD_MS: usize = 15;
 /// When it has fallen silent.
 const SILENT_AFTER_MS: usize = 70;
 
-/// The longest hole that is filled by least squares: beyond it, both sides have little to say about the middle.
+/// The longest hole that is filled as one.
 const LONGEST_FILL_MS: usize = 30;
 
 /// How long before the far side of a longer hole the sound comes back.

@@ -24,17 +24,12 @@ fn snr(true_sound: &[f32], made: &[f32]) -> f64 {
 fn a_hole_in_a_sine_is_filled_with_the_sine() {
     let sound = sine(1_000.0, 10_000);
     for tier in [Tier::Ar440, Tier::Ar256, Tier::Ar128, Tier::Ar64] {
-        for packets in 1..=3 {
+        for packets in 1..=if tier == Tier::Ar440 { 3 } else { 1 } {
             let (from, to) = (5_000, 5_000 + packets * PACKET);
             let mut out = vec![0.0; to - from];
             mono().interpolate(&sound[..from], &sound[to..to + PACKET], 0, &mut out, tier);
             let db = snr(&sound[from..to], &out);
-            // One packet is one packet to every tier; more want a longer memory.
-            let least = match (packets, tier) {
-                (1, _) => 60.0,
-                (_, Tier::Ar440) => 55.0,
-                _ => 70.0 - packets as f64 * 15.0,
-            };
+            let least = if packets == 1 { 60.0 } else { 55.0 };
             assert!(db > least, "{tier:?}, {packets} packets: {db} dB");
         }
         let mut out = vec![0.0; PACKET];
