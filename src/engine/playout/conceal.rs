@@ -38,13 +38,27 @@ impl Tier {
     pub const ALL: [Self; 5] = [Self::Ar440, Self::Ar256, Self::Ar128, Self::Ar64, Self::Pitch];
 
     /// The next cheaper tier; the cheapest is its own.
+    #[must_use]
     pub fn cheaper(self) -> Self {
         Self::ALL[(self as usize + 1).min(Self::ALL.len() - 1)]
     }
 
     /// The next dearer tier; the dearest is its own.
+    #[must_use]
     pub fn dearer(self) -> Self {
         Self::ALL[(self as usize).saturating_sub(1)]
+    }
+
+    /// The longest hole, in frames at `rate` Hz, that is filled by least squares: their cost grows with its square,
+    /// whatever the order, and both sides have little to say about the middle of a longer one.
+    fn longest_fill(self, rate: u32) -> usize {
+        let ms = match self {
+            Self::Ar440 | Self::Pitch => LONGEST_FILL_MS,
+            Self::Ar256 => 25,
+            Self::Ar128 => 20,
+            Self::Ar64 => 15,
+        };
+        rate as usize * ms / 1_000
     }
 
     /// The model's order at `rate` Hz; zero where there is no model.
@@ -66,7 +80,6 @@ pub struct Concealer {
     channels: usize,
     hold: usize,
     silent_after: usize,
-    longest_fill: usize,
     edge: usize,
     join: usize,
     burg: Burg,
@@ -79,7 +92,7 @@ pub struct Concealer {
 }
 
 impl Concealer {
-    /// All scratch for sound of `format` (about 150 kB at 44.1 kHz).
+    /// All scratch for sound of `format` (about half a megabyte at 44.1 kHz).
     pub fn new(format: Format) -> Self {
         let frames = |ms: usize| format.rate() as usize * ms / 1_000;
         let kernel = Kernel::detect();
@@ -90,7 +103,6 @@ impl Concealer {
             channels: format.channels(),
             hold: frames(HOLD_MS),
             silent_after: frames(SILENT_AFTER_MS),
-            longest_fill: frames(LONGEST_FILL_MS),
             edge: frames(EDGE_MS),
             join: frames(JOIN_MS),
             burg: Burg::new(kernel, past, future, order),
@@ -147,7 +159,7 @@ impl Concealer {
             self.extrapolate(past, already, out, tier);
             return;
         }
-        if out.len() / self.channels > self.longest_fill {
+        if out.len() / self.channels > tier.longest_fill(self.rate) {
             self.bridge(past, future, already, out, tier);
             return;
         }
@@ -235,7 +247,8 @@ impl Concealer {
         if self.past.is_silent() && self.future.is_silent() {
             return;
         }
-        let order = tier.order(self.rate).min(past.len()).min(future.len());
+        let reach = if Interpolator::needs_little_future(frames) { usize::MAX } else { future.len() };
+        let order = tier.order(self.rate).min(past.len()).min(reach);
         let mut done = false;
         if order >= LEAST_ORDER {
             self.burg.fit(past, already, future, order);
@@ -370,7 +383,7 @@ const HOLD_MS: usize = 15;
 /// When it has fallen silent.
 const SILENT_AFTER_MS: usize = 70;
 
-/// The longest hole that is filled by least squares: beyond it, both sides have little to say about the middle.
+/// The longest hole that is filled as one.
 const LONGEST_FILL_MS: usize = 30;
 
 /// How long before the far side of a longer hole the sound comes back.

@@ -24,13 +24,12 @@ fn snr(true_sound: &[f32], made: &[f32]) -> f64 {
 fn a_hole_in_a_sine_is_filled_with_the_sine() {
     let sound = sine(1_000.0, 10_000);
     for tier in [Tier::Ar440, Tier::Ar256, Tier::Ar128, Tier::Ar64] {
-        for packets in 1..=3 {
+        for packets in 1..=if tier == Tier::Ar440 { 3 } else { 1 } {
             let (from, to) = (5_000, 5_000 + packets * PACKET);
             let mut out = vec![0.0; to - from];
             mono().interpolate(&sound[..from], &sound[to..to + PACKET], 0, &mut out, tier);
             let db = snr(&sound[from..to], &out);
-            let least = if packets == 1 { 60.0 } else { 70.0 - packets as f64 * 15.0 };
-            let least = if tier == Tier::Ar440 { 60.0 } else { least };
+            let least = if packets == 1 { 60.0 } else { 55.0 };
             assert!(db > least, "{tier:?}, {packets} packets: {db} dB");
         }
         let mut out = vec![0.0; PACKET];
@@ -59,10 +58,24 @@ fn a_known_process_is_continued() {
     for tier in [Tier::Ar440, Tier::Ar256, Tier::Ar128, Tier::Ar64] {
         mono().extrapolate(&sound[..2_500], 0, &mut out, tier);
         let db = snr(&sound[2_500..2_500 + PACKET], &out);
-        eprintln!("{tier:?} {db} dB");
-        mono().interpolate(&sound[..2_500], &sound[2_941..3_500], 0, &mut out, tier);
+        assert!(db > 12.0, "{tier:?}, one-sided: {db} dB");
+        mono().interpolate(&sound[..2_500], &sound[2_500 + PACKET..3_500], 0, &mut out, tier);
         let db = snr(&sound[2_500..2_500 + PACKET], &out);
-        eprintln!("{tier:?} two {db} dB");
+        assert!(db > 30.0, "{tier:?}: {db} dB");
+    }
+}
+
+#[test]
+fn a_short_packet_is_filled_with_little_known_behind_it() {
+    let sound = sine(1_000.0, 10_000);
+    for packet in [110, 220] {
+        let mut out = vec![0.0; packet];
+        let (from, to) = (5_000, 5_000 + packet);
+        for tier in [Tier::Ar440, Tier::Ar256, Tier::Ar128] {
+            mono().interpolate(&sound[..from], &sound[to..to + packet], 0, &mut out, tier);
+            let db = snr(&sound[from..to], &out);
+            assert!(db > 60.0, "{tier:?}, {packet} frames: {db} dB");
+        }
     }
 }
 
@@ -93,13 +106,13 @@ fn a_long_hole_is_loud_for_15_ms_and_silent_after_70() {
             concealer.extrapolate(&heard, packet * PACKET, &mut out, tier);
             heard.extend_from_slice(&out);
         }
-        let hole = &heard[sound.len()..];
-        let peak = |range: std::ops::Range<usize>| hole[range].iter().fold(0.0f32, |p, x| x.abs().max(p));
+        let gap = &heard[sound.len()..];
+        let peak = |range: std::ops::Range<usize>| gap[range].iter().fold(0.0f32, |p, x| x.abs().max(p));
         assert!((peak(hold - 50..hold) - 0.5).abs() < 0.02, "{tier:?}: {}", peak(hold - 50..hold));
-        let half = (hold + silent) / 2;
+        let half = usize::midpoint(hold, silent);
         assert!((peak(half - 25..half + 25) - 0.22).abs() < 0.04, "{tier:?}: {}", peak(half - 25..half + 25));
         assert!(peak(silent - 50..silent) > 0.0, "{tier:?}");
-        assert!(hole[silent..].iter().all(|&x| x == 0.0), "{tier:?}");
+        assert!(gap[silent..].iter().all(|&x| x == 0.0), "{tier:?}");
     }
 }
 
@@ -168,7 +181,7 @@ fn a_join_goes_from_the_one_to_the_other() {
     concealer.join(&[-1.0; 441], &mut follows);
     assert!(follows[0] < -0.99 && follows[219] > 0.99);
     assert!(follows.windows(2).all(|w| w[1] >= w[0]));
-    assert!(follows[concealer.join_frames()..].iter().all(|&x| x == 1.0));
+    assert_eq!(follows[concealer.join_frames()..], [1.0; 221]);
     concealer.join(&[], &mut follows);
     concealer.join(&[0.0; 3], &mut []);
 }

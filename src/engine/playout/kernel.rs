@@ -75,6 +75,7 @@ dispatched! {
     dot_pair, dot_pair_body(a: &[f64], b: &[f64], c: &[f64]) -> (f64, f64)
 }
 
+#[allow(clippy::inline_always, reason = "it must be compiled into its caller to be compiled for AVX2")]
 #[inline(always)]
 fn lattice_body(f: &mut [f32], b: &mut [f32], k: f32) {
     for (f, b) in f.iter_mut().zip(b) {
@@ -84,6 +85,7 @@ fn lattice_body(f: &mut [f32], b: &mut [f32], k: f32) {
     }
 }
 
+#[allow(clippy::inline_always, reason = "it must be compiled into its caller to be compiled for AVX2")]
 #[inline(always)]
 fn correlate_body(f: &[f32], b: &[f32], w: &[f32]) -> (f64, f64) {
     const LANES: usize = 16;
@@ -105,6 +107,7 @@ fn correlate_body(f: &[f32], b: &[f32], w: &[f32]) -> (f64, f64) {
     (cross.iter().map(|&c| f64::from(c)).sum(), power.iter().map(|&p| f64::from(p)).sum())
 }
 
+#[allow(clippy::inline_always, reason = "it must be compiled into its caller to be compiled for AVX2")]
 #[inline(always)]
 fn rotate_body(f: &mut [f64], b: &mut [f64], k: f64) {
     for (f, b) in f.iter_mut().zip(b) {
@@ -114,6 +117,7 @@ fn rotate_body(f: &mut [f64], b: &mut [f64], k: f64) {
     }
 }
 
+#[allow(clippy::inline_always, reason = "it must be compiled into its caller to be compiled for AVX2")]
 #[inline(always)]
 fn add_scaled_body(x: &mut [f64], g: f64, s: &[f64]) {
     for (x, s) in x.iter_mut().zip(s) {
@@ -121,6 +125,7 @@ fn add_scaled_body(x: &mut [f64], g: f64, s: &[f64]) {
     }
 }
 
+#[allow(clippy::inline_always, reason = "it must be compiled into its caller to be compiled for AVX2")]
 #[inline(always)]
 fn dot_body(a: &[f64], b: &[f64]) -> f64 {
     const LANES: usize = 16;
@@ -139,6 +144,7 @@ fn dot_body(a: &[f64], b: &[f64]) -> f64 {
     sum.iter().sum()
 }
 
+#[allow(clippy::inline_always, reason = "it must be compiled into its caller to be compiled for AVX2")]
 #[inline(always)]
 fn dot_pair_body(a: &[f64], b: &[f64], c: &[f64]) -> (f64, f64) {
     const LANES: usize = 8;

@@ -2,6 +2,7 @@
 
 pub mod buffer;
 mod burg;
+pub mod cholesky;
 pub mod conceal;
 pub mod counters;
 pub mod delay;
