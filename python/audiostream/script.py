@@ -110,9 +110,6 @@ class Script:
         with self._figures(ends):
             while not self._signals and not over() and not any(end.wait(STEP / len(ends)) for end in ends):
                 pass
-        # A recording asked for is what the run was for.
-        if isinstance(ends[0], AudioClient) and ends[0].is_recording:
-            ends[0].stop_recording()
 
     def say(self, text: str) -> None:
         """Tells the user something, unless asked to be quiet."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from harness.signals import noise, speech, write_wav
 from harness.sound_server import SoundServer
 

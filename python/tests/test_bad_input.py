@@ -9,9 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import audiostream
 import numpy as np
 import pytest
+
+import audiostream
 from harness.folders import read_only_folder
 from harness.packets import classic, framed, packets, rtp, send_tcp, send_udp
 from harness.ports import free_port

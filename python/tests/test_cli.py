@@ -3,12 +3,13 @@
 import inspect
 import os
 import re
+from pathlib import Path
 
 import pytest
 
 import audiostream
 from audiostream import cli
-from conftest import example, run_python
+from harness.scripts import EXAMPLES, Script
 
 BOTH = {
     *("--protocol", "--udp", "--tcp", "--port", "--size", "--rate", "--channels", "--duration", "--stats-json"),
@@ -20,10 +21,6 @@ SERVER = BOTH | {"--bind", "--output", "--log-file", "--delay"}
 
 def options(parser):
     return {name for action in parser._actions for name in action.option_strings}
-
-
-def keywords(kind):
-    return set(inspect.signature(kind).parameters)
 
 
 def test_every_option_is_there():
@@ -61,34 +58,38 @@ def test_sizes_are_numbers():
     assert parse(["--size", "2.5"]).size == 2.5
 
 
-@pytest.mark.parametrize("command", [[], ["client"], ["server"], ["devices"], ["demo"]])
-def test_help_teaches_and_exits_0(command):
-    result = run_python("-m", "audiostream", *command, "--help")
-    assert result.returncode == 0
-    assert result.stderr == ""
-    if command and command != ["devices"]:
-        assert "examples:" in result.stdout
-        assert "%(" not in result.stdout
+def command(*arguments: str | Path, folder: Path) -> str:
+    """What a command prints."""
+    with Script(*map(str, arguments), folder=folder) as script:
+        script.succeeds()
+    assert script.errors == ""
+    return script.output
 
 
-def test_the_demo_offers_its_options():
-    text = run_python("-m", "audiostream", "demo", "--help").stdout
+@pytest.mark.parametrize("name", ["", "client", "server", "devices", "demo"])
+def test_help_teaches_and_ends_well(name: str, tmp_path: Path) -> None:
+    text = command("-m", "audiostream", *name.split(), "--help", folder=tmp_path)
+    assert "%(" not in text
+    assert "examples:" in text or name in {"", "devices"}
+
+
+def test_the_demo_offers_its_options(tmp_path: Path) -> None:
+    text = command("-m", "audiostream", "demo", "--help", folder=tmp_path)
     for option in ("--duration", "--protocol", "--wire", "--size", "--input", "--output", "--port"):
         assert option in text
 
 
 @pytest.mark.parametrize("name", ["client", "server"])
-def test_the_examples_have_the_same_options(name):
+def test_the_examples_have_the_same_options(name: str, tmp_path: Path) -> None:
     flags = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
-    script = run_python(example(f"{name}.py"), "--help").stdout
-    command = run_python("-m", "audiostream", name, "--help").stdout
-    assert set(flags.findall(script)) == set(flags.findall(command))
+    script = command(name, "--help", folder=tmp_path)
+    console = command("-m", "audiostream", name, "--help", folder=tmp_path)
+    assert set(flags.findall(script)) == set(flags.findall(console))
 
 
-def test_the_version_is_the_packages():
-    assert run_python("-m", "audiostream", "--version").stdout == f"audiostream {audiostream.__version__}\n"
+def test_the_version_is_the_packages(tmp_path: Path) -> None:
+    assert command("-m", "audiostream", "--version", folder=tmp_path) == f"audiostream {audiostream.__version__}\n"
 
 
-def test_the_examples_can_be_started():
-    assert os.access(example("client.py"), os.X_OK)
-    assert os.access(example("server.py"), os.X_OK)
+def test_the_examples_can_be_started() -> None:
+    assert all(os.access(EXAMPLES / f"{name}.py", os.X_OK) for name in ("client", "server"))

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 import threading
 import time
 
@@ -10,7 +9,17 @@ import pytest
 
 import audiostream
 from audiostream import AudioClient
-from conftest import eventually, noise, read_wav, write_wav
+from harness.pcm import pcm_noise, read_pcm, write_pcm
+from harness.ports import free_port
+from harness.streams import quiet_server
+from harness.wait import until
+
+
+@pytest.fixture
+def server():
+    """A server that plays to nowhere, streaming."""
+    with quiet_server() as server:
+        yield server
 
 
 @pytest.fixture
@@ -51,28 +60,16 @@ def test_there_is_at_least_one_chunk(server, size, chunks):
 
 
 def test_what_is_sent_is_received(server, client):
-    assert eventually(lambda: client.stats.packets_sent >= 20)
+    until(lambda: client.stats.packets_sent >= 20, "20 packets")
     client.stop()
     sent = client.stats
-    assert eventually(lambda: server.stats.packets_received == sent.packets_sent)
+    until(lambda: server.stats.packets_received == sent.packets_sent, "all packets")
     assert server.stats.packets_lost == 0
     assert server.stats.bytes_received == sent.bytes_sent
 
 
-def test_run_sends_until_the_event_is_set(server):
-    client = streaming(server)
-    thread = threading.Thread(target=client.run)
-    thread.start()
-    assert eventually(lambda: client.stats.packets_sent > 5)
-    client.stop_event.set()
-    thread.join(5)
-    assert not thread.is_alive()
-    with pytest.raises(audiostream.StateError):
-        client.start()
-
-
-def test_a_file_starts_with_run_and_ends_it(server, folder):
-    path = write_wav(folder / "in.wav", noise(4410))
+def test_a_file_starts_with_run_and_ends_it(server, tmp_path):
+    path = write_pcm(tmp_path / "in.wav", pcm_noise(4410))
     client = streaming(server, input=f"file:{path}")
     time.sleep(0.2)
     assert client.stats.packets_sent == 0
@@ -81,8 +78,8 @@ def test_a_file_starts_with_run_and_ends_it(server, folder):
     assert client.stats.packets_sent == 10
 
 
-def test_send_audio_sends_one_packet(server, folder):
-    path = write_wav(folder / "in.wav", noise(2 * 441))
+def test_send_audio_sends_one_packet(server, tmp_path):
+    path = write_pcm(tmp_path / "in.wav", pcm_noise(2 * 441))
     client = streaming(server, input=f"file:{path}")
     assert client.send_audio()
     assert client.stats.packets_sent == 1
@@ -92,7 +89,7 @@ def test_send_audio_sends_one_packet(server, folder):
     client.close()
 
 
-def test_an_overridden_send_audio_is_called_for_every_packet(server, folder):
+def test_an_overridden_send_audio_is_called_for_every_packet(server, tmp_path):
     class Counting(AudioClient):
         calls = 0
 
@@ -100,7 +97,7 @@ def test_an_overridden_send_audio_is_called_for_every_packet(server, folder):
             self.calls += 1
             return super().send_audio()
 
-    path = write_wav(folder / "in.wav", noise(5 * 441))
+    path = write_pcm(tmp_path / "in.wav", pcm_noise(5 * 441))
     client = Counting(port=server.port, input=f"file:{path}")
     client.run()
     assert client.stats.packets_sent == 5
@@ -122,8 +119,8 @@ def test_overridden_set_up_methods_are_called_in_order(server):
     client.close()
 
 
-def test_sequence_numbers_start_at_0_on_the_classic_wire(server, folder):
-    path = write_wav(folder / "in.wav", noise(3 * 441))
+def test_sequence_numbers_start_at_0_on_the_classic_wire(server, tmp_path):
+    path = write_pcm(tmp_path / "in.wav", pcm_noise(3 * 441))
     client = streaming(server, input=f"file:{path}", wire="classic")
     assert client.sequenceNumber == 0
     client.run()
@@ -135,12 +132,12 @@ def test_a_recording_with_a_duration_ends_by_itself_to_the_frame(client, caplog)
     path = client.start_recording(0.5)
     assert client.is_recording
     assert client.recording_seconds < 0.5
-    assert eventually(lambda: not client.is_recording)
+    until(lambda: not client.is_recording, "the recording to end by itself")
     recording = client.stop_recording()
     assert str(recording.path) == path
     assert recording.frames == 22050
     assert recording.duration == 0.5
-    assert len(read_wav(path)) == 22050 * 2
+    assert len(read_pcm(path)) == 22050 * 2
     assert client.last_recording == recording
     (line,) = [one.getMessage() for one in caplog.records if "saved" in one.getMessage()]
     assert path in line
@@ -150,7 +147,7 @@ def test_a_recording_with_a_duration_ends_by_itself_to_the_frame(client, caplog)
 
 def test_a_recording_that_ended_by_itself_is_handed_out_once_and_can_be_named(client):
     client.start_recording(0.1)
-    assert eventually(lambda: not client.is_recording)
+    until(lambda: not client.is_recording, "the recording to end by itself")
     recording = client.stop_recording("mine.wav")
     assert str(recording.path) == "Recording/mine.wav"
     assert os.listdir("Recording") == ["mine.wav"]
@@ -158,24 +155,13 @@ def test_a_recording_that_ended_by_itself_is_handed_out_once_and_can_be_named(cl
     assert client.stop_recording() is None
 
 
-def test_stopping_what_does_not_run_says_so(client, caplog):
-    assert client.stop_recording() is None
-    assert "No recording in progress" in caplog.text
-
-
 def test_a_recording_is_stopped_and_named(client):
     client.start_recording()
-    assert eventually(lambda: client.recording_seconds > 0.2)
+    until(lambda: client.recording_seconds > 0.2, "0.2 s")
     recording = client.stop_recording("take.wav")
     assert str(recording.path) == "Recording/take.wav"
     assert recording.frames > 0.2 * 44100
     assert not client.is_recording
-
-
-def test_two_recordings_in_a_second_get_two_names(client):
-    first = client.start_recording()
-    client.stop_recording()
-    assert client.start_recording() != first
 
 
 def test_a_second_recording_beside_the_first_is_refused(client):
@@ -190,29 +176,20 @@ def test_a_recording_of_no_length_is_refused(client, duration):
         client.start_recording(duration)
 
 
-def test_a_name_never_leads_out_of_the_folder(client, folder):
-    client.start_recording()
-    with pytest.raises(audiostream.RecordingError):
-        client.stop_recording("../x.wav")
-    client.stop()
-    assert not (folder / "x.wav").exists()
-    assert len(os.listdir("Recording")) == 1
-
-
 def test_recorded_frames_grow_and_join_to_the_file(client):
     client.start_recording()
     frames = client.recorded_frames
-    assert eventually(lambda: len(frames) > 10)
+    until(lambda: len(frames) > 10, "ten chunks")
     before = len(frames)
-    assert eventually(lambda: len(frames) > before)
+    until(lambda: len(frames) > before, "more chunks")
     assert {len(one) for one in frames} == {882}
     recording = client.stop_recording("named")
     assert b"".join(frames) == recording.pcm()
 
 
-def test_record_keeps_all_from_the_first_sample_to_the_last(server, folder):
-    pcm = noise(4410)
-    path = write_wav(folder / "in.wav", pcm)
+def test_record_keeps_all_from_the_first_sample_to_the_last(server, tmp_path):
+    pcm = pcm_noise(4410)
+    path = write_pcm(tmp_path / "in.wav", pcm)
     client = streaming(server, input=f"file:{path}", record=True)
     client.run()
     assert client.last_recording.pcm() == pcm
@@ -220,16 +197,16 @@ def test_record_keeps_all_from_the_first_sample_to_the_last(server, folder):
 
 def test_record_takes_seconds(server):
     with streaming(server, record=0.1) as client:
-        assert eventually(lambda: client.last_recording is not None)
+        until(lambda: client.last_recording is not None, "the recording")
         assert client.last_recording.frames == 4410
 
 
 def test_the_end_finishes_a_recording(server):
     with streaming(server) as client:
         client.start_recording()
-        assert eventually(lambda: client.recording_seconds > 0.1)
+        until(lambda: client.recording_seconds > 0.1, "0.1 s")
     recording = client.stop_recording()
-    assert len(read_wav(recording.path)) == recording.frames * 2
+    assert len(read_pcm(recording.path)) == recording.frames * 2
 
 
 def test_duration_ends_run(server):
@@ -254,12 +231,12 @@ def test_mute_and_gain_are_properties(client):
     assert client.mute is True
 
 
-def test_muted_sound_is_silence_and_packets_go_on(server, folder):
-    with audiostream.AdvancedAudioServer(port=0, bind="127.0.0.1", output="null", record="muted") as listener:
+def test_muted_sound_is_silence_and_packets_go_on(server, tmp_path):
+    with quiet_server(record="muted") as listener:
         with streaming(listener) as client:
             client.mute = True
-            eventually(lambda: listener.stats.packets_received > 30)
-        assert eventually(lambda: listener.stats.packets_received == client.stats.packets_sent)
+            until(lambda: listener.stats.packets_received > 30, "30 packets")
+        until(lambda: listener.stats.packets_received == client.stats.packets_sent, "all packets")
     pcm = listener.last_recording.pcm()
     assert len(pcm) > 20 * 882
     assert not any(pcm[10 * 882 :])
@@ -267,104 +244,29 @@ def test_muted_sound_is_silence_and_packets_go_on(server, folder):
 
 def test_the_level_is_that_of_the_tone(client, server):
     with streaming(server) as tone:
-        assert eventually(lambda: -12.5 < tone.level_db < -11.5)
+        until(lambda: -12.5 < tone.level_db < -11.5, "the tone's level")
 
 
 def test_the_local_port_can_be_chosen(server):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with streaming(server, local_port=port) as client:
         assert client.local_address.endswith(f":{port}")
-        assert eventually(lambda: server.stats.sources)
+        until(lambda: server.stats.sources, "a source")
         assert server.stats.sources[0].address.endswith(f":{port}")
 
 
-def test_the_packet_log_has_a_line_for_each_packet(server, folder):
-    path = write_wav(folder / "in.wav", noise(10 * 441))
-    client = streaming(server, input=f"file:{path}", packet_log=folder / "packets.csv")
+def test_the_packet_log_has_a_line_for_each_packet(server, tmp_path):
+    path = write_pcm(tmp_path / "in.wav", pcm_noise(10 * 441))
+    client = streaming(server, input=f"file:{path}", packet_log=tmp_path / "packets.csv")
     client.run()
-    head, *lines = (folder / "packets.csv").read_text().splitlines()
+    head, *lines = (tmp_path / "packets.csv").read_text().splitlines()
     assert head == "time_us,direction,source,sequence,timestamp,bytes,verdict"
     assert len(lines) == 10
     assert {line.split(",")[1] for line in lines} == {"out"}
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"protocol": "sctp"},
-        {"size": 15},
-        {"size": 0},
-        {"size": -10},
-        {"size": 160},
-        {"size": 5, "wire": "classic"},
-        {"rate": 0},
-        {"channels": 3},
-        {"port": 0},
-        {"wire": "auto"},
-        {"dscp": 64},
-        {"latency": "medium"},
-        {"ptime": 20, "wire": "classic"},
-        {"ptime": -1},
-        {"host": ""},
-        {"reconnect": -1.0},
-        {"reconnect": float("nan")},
-        {"size": float("nan")},
-        {"input": "file:"},
-    ],
-)
-def test_a_wrong_argument_is_a_config_error(wrong):
-    with pytest.raises(audiostream.ConfigError) as caught:
-        AudioClient(**{"port": 9, "input": "tone", **wrong})
-    assert str(caught.value)
-
-
-@pytest.mark.parametrize("port", [-1, 65536, 1 << 40])
-def test_a_port_out_of_range_is_a_config_error(port):
-    with pytest.raises((audiostream.ConfigError, OverflowError)):
-        AudioClient(port=port, input="tone")
-
-
-def test_an_unknown_host_is_a_transport_error(caplog):
-    with pytest.raises(audiostream.TransportError, match=r"no-such-host\.invalid"):
-        AudioClient(host="no-such-host.invalid", input="tone")
-    (record,) = [one for one in caplog.records if one.levelno == logging.ERROR]
-    assert record.exc_info
-
-
-def test_a_refused_tcp_connection_is_a_transport_error():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(audiostream.TransportError) as caught:
-        AudioClient("tcp", "127.0.0.1", port, input="tone")
-    assert str(port) in str(caught.value)
-
-
-def test_an_unknown_device_is_a_device_error():
-    with pytest.raises(audiostream.DeviceError, match="no such microphone"):
-        AudioClient(input="no such microphone")
-
-
-def test_a_file_that_cannot_be_read_is_a_recording_error(folder):
-    with pytest.raises(audiostream.RecordingError, match=r"gone\.wav"):
-        AudioClient(input="file:gone.wav")
-    (folder / "text.wav").write_text("no sound")
-    with pytest.raises(audiostream.RecordingError, match=r"text\.wav"):
-        AudioClient(input="file:text.wav")
-
-
-def test_a_folder_that_cannot_be_made_is_a_recording_error(folder):
-    (folder / "Recording").write_text("in the way")
-    with pytest.raises(audiostream.RecordingError, match="Recording"):
-        AudioClient(input="tone")
-
-
 def test_a_failed_set_up_frees_the_port(server):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
 
     class Failing(AudioClient):
         def setup_socket(self):

@@ -7,9 +7,10 @@ import threading
 from dataclasses import asdict
 from pathlib import Path
 
-import audiostream
 import numpy as np
 import pytest
+
+import audiostream
 from harness.hop import Hop, Impairment
 from harness.packets import packets, payload_of, send_udp
 from harness.signals import Samples, noise, read_wav

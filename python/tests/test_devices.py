@@ -6,8 +6,9 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
-import audiostream
 import pytest
+
+import audiostream
 from harness.ports import free_port, wait_open
 from harness.scripts import Script, read_stats
 from harness.signals import correlation, speech

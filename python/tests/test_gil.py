@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-import audiostream
 import pytest
+
+import audiostream
 from harness.streams import quiet_server
 from harness.wait import until
 

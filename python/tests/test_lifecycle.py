@@ -11,8 +11,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import audiostream
 import pytest
+
+import audiostream
 from harness.ports import free_port, is_open
 from harness.scripts import run_python
 from harness.streams import quiet_server

@@ -4,18 +4,23 @@ import logging
 import re
 from logging.handlers import RotatingFileHandler
 
+import pytest
+
 import audiostream
 from audiostream import logs
-from conftest import run_python
 
 
-def test_the_library_leaves_the_root_logger_alone():
-    result = run_python("-c", "import audiostream, logging; print(logging.getLogger().handlers)")
-    assert result.stdout == "[]\n"
-    assert result.stderr == ""
+@pytest.fixture(autouse=True)
+def own_handlers():
+    """Takes back what a test did to the root logger."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    logs.install([], level)
+    root.handlers[:] = handlers
 
 
-def test_set_up_gives_the_original_handlers_and_format(folder, capsys):
+def test_set_up_gives_the_original_handlers_and_format(tmp_path, capsys):
     audiostream.setup_logging()
     root = logging.getLogger()
     assert root.level == logging.DEBUG
@@ -23,7 +28,7 @@ def test_set_up_gives_the_original_handlers_and_format(folder, capsys):
     assert (file.maxBytes, file.backupCount) == (5 * 1024 * 1024, 3)
     logging.getLogger("audiostream.server").debug("a packet")
     line = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - DEBUG - a packet\n"
-    assert re.fullmatch(line, (folder / "audio_stream.log").read_text())
+    assert re.fullmatch(line, (tmp_path / "audio_stream.log").read_text())
     assert re.fullmatch(line, capsys.readouterr().err)
 
 
@@ -34,11 +39,11 @@ def test_a_second_set_up_replaces_the_first():
     assert len(logging.getLogger().handlers) == before - 1
 
 
-def test_the_file_rotates_and_three_older_ones_are_kept(folder):
+def test_the_file_rotates_and_three_older_ones_are_kept(tmp_path):
     audiostream.setup_logging(console=False, max_bytes=1000)
     for number in range(200):
         logging.getLogger("audiostream").info("line %d", number)
-    assert sorted(path.name for path in folder.iterdir()) == [
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
         "audio_stream.log",
         *(f"audio_stream.log.{number}" for number in (1, 2, 3)),
     ]

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import audiostream
 import numpy as np
 import pytest
+
+import audiostream
 from harness.signals import Samples, noise, read_wav, write_wav
 from harness.streams import check_identities, quiet_server, stream_file
 from harness.wait import steady

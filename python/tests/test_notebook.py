@@ -8,6 +8,7 @@ from typing import Any
 import nbclient
 import nbformat
 import pytest
+
 from harness.scripts import EXAMPLES
 
 

@@ -12,8 +12,9 @@ import threading
 import wave
 from pathlib import Path
 
-import audiostream
 import pytest
+
+import audiostream
 from harness.packets import CLASSIC_HEADER_BYTES, packets, send_udp
 from harness.ports import free_port, wait_open
 from harness.scripts import Script, run_python

@@ -8,9 +8,10 @@ import wave
 from collections.abc import Iterator
 from pathlib import Path
 
-import audiostream
 import numpy as np
 import pytest
+
+import audiostream
 from harness.folders import can_mount, small_disk
 from harness.hop import Hop, Impairment
 from harness.packets import packets, payload_of, send_udp

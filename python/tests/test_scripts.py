@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from harness.ports import free_port, wait_open
 from harness.scripts import EXAMPLES, Script, read_stats
 from harness.signals import read_wav

@@ -1,4 +1,4 @@
-"""A client script as students wrote it for the original classes; only the import differs. Run by `test_original.py`."""
+"""A client as students wrote it for the original classes; only the import differs (see `test_student_scripts.py`)."""
 
 import argparse
 import threading

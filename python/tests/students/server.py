@@ -1,4 +1,4 @@
-"""A server script as students wrote it for the original classes; only the import differs. Run by `test_original.py`."""
+"""A server as students wrote it for the original classes; only the import differs (see `test_student_scripts.py`)."""
 
 import argparse
 import logging
