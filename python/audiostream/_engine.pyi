@@ -4,6 +4,8 @@ Every method releases the GIL while it works; those that wait look for signals a
 interrupts them. All raise `StateError` in a forked child.
 """
 
+import os
+from pathlib import Path
 from typing import final
 
 from ._types import (
@@ -14,6 +16,7 @@ from ._types import (
     ServerStatsDict,
 )
 
+__all__ = ["Client", "Server", "__version__", "host_apis", "list_devices", "set_log_level", "shutdown"]
 __version__: str
 
 @final
@@ -51,7 +54,7 @@ class Client:
         """Sends one packet; False if there was no sound for `timeout` seconds or the stream has ended."""
     def wait(self, timeout: float) -> bool:
         """Waits at most `timeout` seconds; True once the stream has ended by itself; raises the error it died of."""
-    def start_recording(self, folder: str, frames: int | None) -> str:
+    def start_recording(self, folder: str | os.PathLike[str], frames: int | None) -> Path:
         """Keeps sound from now, for `frames` or until stopped; the file's path."""
     def stop_recording(self, filename: str | None) -> RecordedDict | None:
         """Finishes the recording that runs; None if none does."""
@@ -109,7 +112,7 @@ class Server:
         """Waits for `has_ended`, at most `timeout` seconds."""
     def stats(self) -> ServerStatsDict:
         """The figures of this moment."""
-    def start_recording(self, folder: str, name: str | None) -> str:
+    def start_recording(self, folder: str | os.PathLike[str], name: str | None) -> Path:
         """Keeps what arrives from now; the file's path."""
     def stop_recording(self) -> RecordedDict | None:
         """Finishes the recording that runs; None if none does."""
@@ -126,7 +129,7 @@ class Server:
     def close(self, drain: bool) -> None:
         """Frees port and output, after what is queued has been played if `drain`. Idempotent."""
 
-def list_devices(host_api: str | None) -> list[DeviceDict]:
+def list_devices(host_api: str | None = None) -> list[DeviceDict]:
     """The sound devices that are there now."""
 
 def host_apis() -> list[str]:

@@ -14,6 +14,7 @@ from .recording import RecordedFrames, Recording, from_engine
 if TYPE_CHECKING:
     import logging
     import os
+    from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
@@ -70,8 +71,8 @@ class Stream(ABC):
         self._deadline: float | None = None
         self._finished = False
         # Paths of recordings: the last one that the log has told of, and that `stop_recording` has handed out.
-        self._told: str | None = None
-        self._handed_out: str | None = None
+        self._told: Path | None = None
+        self._handed_out: Path | None = None
         self._renamed: Recording | None = None
 
     # Its life.
@@ -219,7 +220,7 @@ class Stream(ABC):
         last = self._core.recording_state()["last"]
         return self._renamed or (from_engine(last) if last else None)
 
-    def _recorded_file(self) -> tuple[str | os.PathLike[str] | None, bool]:
+    def _recorded_file(self) -> tuple[Path | None, bool]:
         state = self._core.recording_state()
         if state["recording"]:
             return state["path"], True

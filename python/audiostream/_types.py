@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class RecordedDict(TypedDict):
     """A finished recording."""
 
-    path: str
+    path: Path
     frames: int
     rate: int
     channels: int
@@ -21,7 +24,8 @@ class RecordingStateDict(TypedDict):
 
     recording: bool
     frames: int
-    path: str | None
+    frames_dropped: int
+    path: Path | None
     error: str | None
     last: RecordedDict | None
 

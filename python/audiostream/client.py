@@ -15,6 +15,7 @@ from .stats import ClientStats, client_stats
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from .devices import Device
 
@@ -181,7 +182,7 @@ class AudioClient(Stream):
         self._before_start()
         return self._engine.send_one(1.0)
 
-    def start_recording(self, duration: float | None = None) -> str:
+    def start_recording(self, duration: float | None = None) -> Path:
         """Keeps what is captured from now on, in a WAV file that grows on disk, beside the streaming.
 
         Args:
@@ -201,7 +202,7 @@ class AudioClient(Stream):
             raise ConfigError(f"duration must be above 0 seconds, not {duration}")
         make_folder(self.recording_folder)
         self._tell_recording()
-        path = self._engine.start_recording(str(self.recording_folder), frames)
+        path = self._engine.start_recording(self.recording_folder, frames)
         self._renamed = None
         until = "until stopped" if duration is None else f"for {duration} s"
         self._log.info("Recording to %s %s", path, until)
@@ -219,10 +220,11 @@ class AudioClient(Stream):
             recorded, None, and the log says so.
 
         Raises:
-            RecordingError: The name leads out of the folder, or the file cannot be finished; the recording is kept
-                under the name it had.
+            ConfigError: The name leads out of the folder; the recording is kept under the name it had.
+            RecordingError: The file cannot be finished or named.
         """
-        stopped = self._engine.stop_recording(filename)
+        # After the end nothing runs, and that is no error.
+        stopped = None if self._finished else self._engine.stop_recording(filename)
         recording = self._hand_out(stopped)
         if recording is not None and stopped is None and filename is not None:
             self._renamed = recording = rename(recording, self.recording_folder, filename)

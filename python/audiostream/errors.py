@@ -49,7 +49,8 @@ def explain_import_error(error: ImportError) -> ImportError:
     Returns:
         An `ImportError` to raise in its place; `error` itself where it is about something else.
     """
-    if "libasound" not in str(error):
+    # The one library that the engine needs besides the C library; some loaders do not name what they miss.
+    if "libasound" not in str(error) and not str(error).startswith("cannot open shared object file"):
         return error
     return ImportError(
         "audiostream needs ALSA's library libasound.so.2, which is not installed. Install it with one of:\n"

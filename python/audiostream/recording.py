@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, overload
 
-from .errors import RecordingError
+from .errors import ConfigError, RecordingError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,7 +134,7 @@ class RecordedFrames(Sequence[bytes]):
     100 ms at most.
     """
 
-    def __init__(self, file: Callable[[], tuple[str | os.PathLike[str] | None, bool]], chunk: int) -> None:
+    def __init__(self, file: Callable[[], tuple[Path | None, bool]], chunk: int) -> None:
         """Makes a view.
 
         Args:
@@ -182,7 +182,7 @@ class RecordedFrames(Sequence[bytes]):
     def _opened(self) -> Generator[tuple[BinaryIO, _Wav, int]]:
         """The file, where its sound is, and how many chunks of it there are."""
         path, live = self._file()
-        with Path(path or os.devnull).open("rb") as file:
+        with (path or Path(os.devnull)).open("rb") as file:
             try:
                 wav = _wav_layout(file)
             except RecordingError:
@@ -201,9 +201,7 @@ class RecordedFrames(Sequence[bytes]):
 
 def from_engine(recorded: RecordedDict) -> Recording:
     """The recording that the engine says it has finished."""
-    return Recording(
-        Path(recorded["path"]), recorded["frames"], recorded["rate"], recorded["channels"], recorded["error"]
-    )
+    return Recording(recorded["path"], recorded["frames"], recorded["rate"], recorded["channels"], recorded["error"])
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:
@@ -226,12 +224,13 @@ def rename(recording: Recording, folder: str | os.PathLike[str], filename: str) 
     """Gives a finished recording another name in its folder; never that of a file which is there.
 
     Raises:
-        RecordingError: The name leads out of the folder, or the file cannot be renamed.
+        ConfigError: The name leads out of the folder.
+        RecordingError: The file cannot be renamed.
     """
     home = Path(folder).resolve()
     wanted = home / (filename if filename.lower().endswith(".wav") else f"{filename}.wav")
     if wanted.resolve().parent != home or not filename:
-        raise RecordingError(f"the recording's name must be a plain file name in {str(folder)!r}, not {filename!r}")
+        raise ConfigError(f"the recording's name must be a plain file name in {str(folder)!r}, not {filename!r}")
     target, counter = Path(folder) / wanted.name, 0
     while True:
         try:

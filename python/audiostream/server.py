@@ -15,6 +15,7 @@ from .stats import ServerStats, server_stats
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from .devices import Device
 
@@ -194,7 +195,7 @@ class AdvancedAudioServer(Stream):
             self._log.exception("Failed to receive: %s", error)
         return False
 
-    def start_recording(self, name: str | None = None) -> str:
+    def start_recording(self, name: str | None = None) -> Path:
         """Keeps what arrives from now on, in sequence order, losses as silence of exact length.
 
         Args:
@@ -204,12 +205,13 @@ class AdvancedAudioServer(Stream):
             The file's path. A sidecar beside it (JSON) lists the losses.
 
         Raises:
-            RecordingError: The name leads out of the folder, or the file cannot be made.
+            ConfigError: The name leads out of the folder.
+            RecordingError: The file cannot be made.
             StateError: A recording is running, or the server is closed.
         """
         make_folder(self.recording_folder)
         self._tell_recording()
-        path = self._engine.start_recording(str(self.recording_folder), name)
+        path = self._engine.start_recording(self.recording_folder, name)
         self._log.info("Recording to %s", path)
         return path
 
@@ -220,7 +222,7 @@ class AdvancedAudioServer(Stream):
             The recording. One that ended with the stream is returned by the first call after; then, with nothing
             being recorded, None, and the log says so.
         """
-        return self._hand_out(self._engine.stop_recording())
+        return self._hand_out(None if self._finished else self._engine.stop_recording())
 
     @property
     def stats(self) -> ServerStats:

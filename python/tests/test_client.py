@@ -134,15 +134,15 @@ def test_a_recording_with_a_duration_ends_by_itself_to_the_frame(client, caplog)
     assert client.recording_seconds < 0.5
     until(lambda: not client.is_recording, "the recording to end by itself")
     recording = client.stop_recording()
-    assert str(recording.path) == path
+    assert recording.path == path
     assert recording.frames == 22050
     assert recording.duration == 0.5
     assert len(read_pcm(path)) == 22050 * 2
     assert client.last_recording == recording
     (line,) = [one.getMessage() for one in caplog.records if "saved" in one.getMessage()]
-    assert path in line
+    assert str(path) in line
     assert "0.50 s" in line
-    assert str(os.path.getsize(path)) in line
+    assert str(path.stat().st_size) in line
 
 
 def test_a_recording_that_ended_by_itself_is_handed_out_once_and_can_be_named(client):

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from audiostream import RecordedFrames, Recording, RecordingError
+from audiostream import ConfigError, RecordedFrames, Recording, RecordingError
 from audiostream.recording import INLINE_BYTES_MAX, rename
 from harness.pcm import pcm_noise, write_pcm
 
@@ -198,6 +198,6 @@ def test_a_name_never_leads_out_of_the_folder(tmp_path, name):
     inside = tmp_path / "Recording"
     inside.mkdir()
     recording = Recording.open(write_pcm(inside / "a.wav", pcm_noise(10)))
-    with pytest.raises(RecordingError):
+    with pytest.raises(ConfigError):
         rename(recording, inside, name)
     assert recording.path.exists()

@@ -63,7 +63,7 @@ impl Card {
             if card.0.gone.load(Ordering::Relaxed) {
                 return Err(crate::engine::error::Error::device("unplugged"));
             }
-            Ok(cpal::platform::CustomDevice::from_device(card.clone()).into())
+            Ok((cpal::platform::CustomDevice::from_device(card.clone()).into(), None))
         })
     }
 

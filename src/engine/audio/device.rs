@@ -2,11 +2,16 @@
 //!
 //! Every list is made afresh. ALSA's names plug-ins that do not exist: what cannot be opened is left out of it.
 
+use std::ffi::OsString;
+use std::ops::Deref;
 use std::str::FromStr;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use cpal::traits::{DeviceTrait, HostTrait};
 use cpal::{ErrorKind, HostId};
+use crossbeam_channel::bounded;
 
 use crate::engine::config::DeviceChoice;
 use crate::engine::error::{Error, Result};
@@ -36,18 +41,25 @@ pub struct DeviceInfo {
 
 /// The devices of one sound system; of the first that answers where none is named.
 pub fn list_devices(host_api: Option<&str>) -> Result<Vec<DeviceInfo>> {
-    with_host(host_api, list)
+    let host_api = host_api.map(str::to_owned);
+    answer(move || Lease::take(host_api.as_deref()).and_then(|host| list(&host)))?
 }
 
 /// The sound systems that answer, the preferred one first.
 pub fn host_apis() -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for id in preference() {
-        if with_host(Some(id.name()), |_| Ok(())).is_ok() {
-            names.push(id.name().to_ascii_lowercase());
-        }
-    }
-    names
+    let answers = |id: &HostId| Lease::of(*id).is_ok();
+    let names = |ids: Vec<HostId>| ids.iter().map(|id| short_name(*id)).collect();
+    answer(move || names(preference().into_iter().filter(answers).collect())).unwrap_or_default()
+}
+
+/// What `work` says, unless the sound system keeps it waiting for too long.
+fn answer<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let (tell, told) = bounded(1);
+    thread::Builder::new()
+        .name("as-devices".into())
+        .spawn(move || tell.send(work()))
+        .map_err(|e| Error::device(format!("cannot start a thread: {e}")))?;
+    told.recv_timeout(LIST_LIMIT).map_err(|_| Error::device("the sound system does not answer"))
 }
 
 /// What a device is wanted for.
@@ -57,32 +69,27 @@ pub(super) enum Purpose {
     Play,
 }
 
-/// The device that `choice` means, on a host of its own: one that runs its callbacks for nobody else.
-pub(super) fn find(host_api: Option<&str>, choice: &DeviceChoice, purpose: Purpose) -> Result<cpal::Device> {
-    // Names and places are looked up on the shared host first, so that a wrong one costs no connection.
-    let (host_id, device_id) = with_host(host_api, |host| {
-        let device = match choice {
-            DeviceChoice::Default => default_of(host, purpose),
-            DeviceChoice::Index(index) => {
-                let all = list(host)?;
-                let info = all.get(*index).ok_or_else(|| no_such(&index.to_string(), &all, purpose))?;
-                by_id(host, &info.id, purpose)
-            }
-            DeviceChoice::Name(name) => {
-                let all = list(host)?;
-                by_id(host, &named(name, &all, purpose)?.id, purpose)
-            }
-        };
-        let device = device.ok_or_else(|| nothing(purpose))?;
-        let id = device.id().map_err(|e| trouble("cannot name the device", &e))?;
-        Ok((host.id(), id.id().to_owned()))
-    })?;
-    let host = open_host(host_id)?;
+/// The device that `choice` means, on a host that runs its callbacks for nobody else while the lease is held.
+pub(super) fn find(
+    host_api: Option<&str>,
+    choice: &DeviceChoice,
+    purpose: Purpose,
+) -> Result<(cpal::Device, Option<Lease>)> {
+    let host = Lease::take(host_api)?;
     let device = match choice {
         DeviceChoice::Default => default_of(&host, purpose),
-        _ => by_id(&host, &device_id, purpose),
+        DeviceChoice::Index(index) => {
+            let all = list(&host)?;
+            let info = all.get(*index).filter(|info| info.can(purpose));
+            let info = info.ok_or_else(|| no_such(&index.to_string(), &all, purpose))?;
+            by_id(&host, &info.id, purpose)
+        }
+        DeviceChoice::Name(name) => {
+            let all = list(&host)?;
+            by_id(&host, &named(name, &all, purpose)?.id, purpose)
+        }
     };
-    device.ok_or_else(|| nothing(purpose))
+    Ok((device.ok_or_else(|| nothing(purpose))?, Some(host)))
 }
 
 /// `message: what cpal says`.
@@ -90,50 +97,80 @@ pub(super) fn trouble(message: &str, error: &cpal::Error) -> Error {
     Error::device(format!("{message}: {error}"))
 }
 
-/// Calls `work` with a host that serves lists and look-ups only. One connection is kept from call to call:
-/// `PulseAudio`'s client's thread and descriptors outlive a client that is dropped while it idles.
-fn with_host<T>(host_api: Option<&str>, work: impl Fn(&cpal::Host) -> Result<T>) -> Result<T> {
-    let wanted: Vec<HostId> = match host_api {
-        Some(name) => vec![parse(name)?],
-        None => preference(),
-    };
-    let surroundings = surroundings();
-    let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let mut refusal = None;
-    for id in wanted {
-        let kept = shared.iter().position(|s| s.id == id && s.surroundings == surroundings);
-        if let Some(index) = kept {
-            // A server that has been started anew since answers nothing on the old connection.
-            if shared[index].host.devices().is_ok() {
-                return work(&shared[index].host);
+/// A host that nobody else uses, given back when dropped.
+///
+/// Given back, not let go: the thread and descriptors of `PulseAudio`'s client outlive a client that is dropped while
+/// it idles. So there are as many connections as there were streams at once, however often they come and go.
+pub(super) struct Lease {
+    surroundings: Surroundings,
+    host: Option<cpal::Host>,
+}
+
+impl Lease {
+    /// The named sound system, or the first that answers.
+    fn take(host_api: Option<&str>) -> Result<Self> {
+        let wanted = match host_api {
+            Some(name) => vec![parse(name)?],
+            None => preference(),
+        };
+        let mut refusal = None;
+        for id in wanted {
+            match Self::of(id) {
+                Ok(lease) => return Ok(lease),
+                Err(error) => refusal = refusal.or(Some(error)),
             }
-            shared.swap_remove(index);
         }
-        match open_host(id) {
-            Ok(host) => {
-                let result = work(&host);
-                if id != HostId::Alsa {
-                    shared.retain(|s| s.id != id);
-                    shared.push(Shared { id, surroundings, host });
-                }
-                return result;
+        Err(refusal.unwrap_or_else(|| Error::device("no sound system of this machine is known here")))
+    }
+
+    fn of(id: HostId) -> Result<Self> {
+        let surroundings = surroundings();
+        loop {
+            let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = idle.iter().position(|(s, host)| host.id() == id && *s == surroundings);
+            let Some(index) = kept else { break };
+            let (surroundings, host) = idle.swap_remove(index);
+            drop(idle);
+            // A server that was started anew meanwhile answers nothing on an old connection.
+            if host.devices().is_ok() {
+                return Ok(Self { surroundings, host: Some(host) });
             }
-            Err(error) => refusal = refusal.or(Some(error)),
+        }
+        Ok(Self { surroundings, host: Some(open_host(id)?) })
+    }
+}
+
+impl Deref for Lease {
+    type Target = cpal::Host;
+    fn deref(&self) -> &cpal::Host {
+        self.host.as_ref().expect("there is a host until it is dropped")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // ALSA's configuration is read anew by each host: keeping one would show the devices of yesterday.
+        if let Some(host) = self.host.take()
+            && host.id() != HostId::Alsa
+        {
+            let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < MOST_IDLE {
+                idle.push((std::mem::take(&mut self.surroundings), host));
+            }
         }
     }
-    Err(refusal.unwrap_or_else(|| Error::device("this system has no sound system that is known here")))
 }
 
-struct Shared {
-    id: HostId,
-    surroundings: [Option<std::ffi::OsString>; 3],
-    host: cpal::Host,
-}
+static IDLE: Mutex<Vec<(Surroundings, cpal::Host)>> = Mutex::new(Vec::new());
+/// Connections kept for later at most.
+const MOST_IDLE: usize = 16;
+/// How long a list may take.
+const LIST_LIMIT: Duration = Duration::from_secs(6);
 
-static SHARED: Mutex<Vec<Shared>> = Mutex::new(Vec::new());
+type Surroundings = [Option<OsString>; 3];
 
 /// What decides which `PulseAudio` server is meant.
-fn surroundings() -> [Option<std::ffi::OsString>; 3] {
+fn surroundings() -> Surroundings {
     ["PULSE_SERVER", "PULSE_RUNTIME_PATH", "XDG_RUNTIME_DIR"].map(std::env::var_os)
 }
 
@@ -152,13 +189,17 @@ fn jack() -> impl Iterator<Item = HostId> {
     cpal::ALL_HOSTS.iter().copied().filter(|id| is_jack(*id))
 }
 
+fn short_name(id: HostId) -> String {
+    id.name().to_ascii_lowercase()
+}
+
 fn is_jack(id: HostId) -> bool {
     id.name().eq_ignore_ascii_case("jack")
 }
 
 fn parse(name: &str) -> Result<HostId> {
     HostId::from_str(&name.to_ascii_lowercase()).ok().filter(|id| *id != HostId::Custom).ok_or_else(|| {
-        let known: Vec<String> = preference().iter().map(|id| id.name().to_ascii_lowercase()).collect();
+        let known: Vec<String> = preference().into_iter().map(short_name).collect();
         Error::config(format!("host_api must be one of {}, not {name:?}", known.join(", ")))
     })
 }
@@ -191,11 +232,11 @@ fn list(host: &cpal::Host) -> Result<Vec<DeviceInfo>> {
     let id_of = |device: Option<cpal::Device>| device.and_then(|d| d.id().ok()).map(|id| id.id().to_owned());
     let default_input = id_of(host.default_input_device());
     let default_output = id_of(host.default_output_device());
+    let is_alsa = host.id() == HostId::Alsa;
     let mut all: Vec<DeviceInfo> = Vec::new();
     for device in devices {
         let Ok(id) = device.id().map(|id| id.id().to_owned()) else { continue };
-        // ALSA's `null` takes and gives sound without any pace.
-        if id == "null" {
+        if is_alsa && NOT_LISTED.contains(&id.as_str()) {
             continue;
         }
         let (inputs, input_rate) = reach(&device, Purpose::Record);
@@ -204,7 +245,7 @@ fn list(host: &cpal::Host) -> Result<Vec<DeviceInfo>> {
         all.push(DeviceInfo {
             index: all.len(),
             name: device.description().map_or_else(|_| id.clone(), |d| d.name().to_owned()),
-            host_api: host.id().name().to_ascii_lowercase(),
+            host_api: short_name(host.id()),
             max_input_channels: inputs,
             max_output_channels: outputs,
             default_rate,
@@ -215,6 +256,9 @@ fn list(host: &cpal::Host) -> Result<Vec<DeviceInfo>> {
     }
     Ok(all)
 }
+
+/// ALSA's `null` takes and gives sound without any pace; its `jack` writes to standard error when it is opened.
+const NOT_LISTED: [&str; 2] = ["null", "jack"];
 
 /// A device's channels and rate in one direction, none where it cannot be opened. A busy one is there all the same.
 fn reach(device: &cpal::Device, purpose: Purpose) -> (u16, Option<u32>) {

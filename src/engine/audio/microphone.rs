@@ -14,12 +14,12 @@ use crate::engine::time::{Clock, Micros};
 
 use super::capture::CaptureTarget;
 use super::convert::{Intake, Sample};
-use super::device::{Purpose, trouble};
+use super::device::{Lease, Purpose, trouble};
 use super::plan::{Plan, plan};
 use super::watch::{AWAY_TICK, Beat, Facts, Opened, Port};
 
 /// Finds the device anew each time it is called.
-pub(super) type Finder = Box<dyn FnMut() -> Result<cpal::Device> + Send>;
+pub(super) type Finder = Box<dyn FnMut() -> Result<(cpal::Device, Option<Lease>)> + Send>;
 
 /// The recording end of a device.
 pub(super) struct Microphone {
@@ -34,7 +34,7 @@ pub(super) struct Microphone {
 impl Microphone {
     pub(super) fn new(finder: Finder, audio: &Audio, clock: Clock, target: Box<dyn CaptureTarget>) -> Self {
         let delivery = Delivery {
-            target,
+            target: Some(target),
             format: audio.format,
             silence: vec![0; SILENCE_FRAMES * audio.format.channels()].into(),
             until: None,
@@ -52,7 +52,7 @@ impl Microphone {
 
 impl Port for Microphone {
     fn build(&mut self, beat: Beat, growth: u32) -> Result<Opened> {
-        let device = (self.finder)()?;
+        let (device, lease) = (self.finder)()?;
         let plan = plan(&device, Purpose::Record, &self.audio, growth)?;
         let beat = if plan.may_promote { beat } else { beat.without_promotion() };
         let errors = beat.clone();
@@ -67,11 +67,15 @@ impl Port for Microphone {
         let block_frames = plan.stream_frames(stream.buffer_size().ok(), self.audio.format);
         self.lead = self.audio.format.duration(block_frames as u64 * 2);
         let facts = Facts { description: plan.description, block_frames, may_grow: plan.may_grow };
-        Ok(Opened { stream, facts })
+        Ok(Opened { stream, lease, facts })
     }
 
     fn lost(&mut self) {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).gap = true;
+    }
+
+    fn close(&mut self) {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).target = None;
     }
 
     fn away(&mut self, now: Micros) {
@@ -141,14 +145,16 @@ impl Listener {
             delivery.fill_up_to(now - self.intake.time_of(samples.len()), usize::MAX);
             delivery.gap = false;
         }
-        self.intake.push(samples, |sound| delivery.target.captured(sound));
+        if let Some(target) = &mut delivery.target {
+            self.intake.push(samples, |sound| target.captured(sound));
+        }
         delivery.until = Some(now);
     }
 }
 
 /// What streams that come and go share.
 struct Delivery {
-    target: Box<dyn CaptureTarget>,
+    target: Option<Box<dyn CaptureTarget>>,
     format: Format,
     silence: Box<[i16]>,
     /// The moment up to which the target has had sound.
@@ -169,7 +175,9 @@ impl Delivery {
         self.until = Some(until + self.format.duration(frames as u64));
         while frames > 0 {
             let piece = frames.min(SILENCE_FRAMES);
-            self.target.captured(&self.silence[..piece * self.format.channels()]);
+            if let Some(target) = &mut self.target {
+                target.captured(&self.silence[..piece * self.format.channels()]);
+            }
             frames -= piece;
         }
     }

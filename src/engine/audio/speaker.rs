@@ -1,6 +1,6 @@
 //! A speaker as a port: the device's callback pulls the render.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use assert_no_alloc::assert_no_alloc;
 use cpal::traits::{DeviceTrait, StreamTrait};
@@ -22,18 +22,18 @@ pub(super) struct Speaker {
     finder: Finder,
     audio: Audio,
     clock: Clock,
-    render: Arc<Mutex<Box<dyn Render>>>,
+    render: Arc<Mutex<Option<Box<dyn Render>>>>,
 }
 
 impl Speaker {
     pub(super) fn new(finder: Finder, audio: &Audio, clock: Clock, render: Box<dyn Render>) -> Self {
-        Self { finder, audio: audio.clone(), clock, render: Arc::new(Mutex::new(render)) }
+        Self { finder, audio: audio.clone(), clock, render: Arc::new(Mutex::new(Some(render))) }
     }
 }
 
 impl Port for Speaker {
     fn build(&mut self, beat: Beat, growth: u32) -> Result<Opened> {
-        let device = (self.finder)()?;
+        let (device, lease) = (self.finder)()?;
         let plan = plan(&device, Purpose::Play, &self.audio, growth)?;
         let beat = if plan.may_promote { beat } else { beat.without_promotion() };
         let errors = beat.clone();
@@ -43,7 +43,15 @@ impl Port for Speaker {
         let stream = player.build(&device, &plan, errors)?;
         let block_frames = plan.stream_frames(stream.buffer_size().ok(), self.audio.format) + extra;
         let facts = Facts { description: plan.description, block_frames, may_grow: plan.may_grow };
-        Ok(Opened { stream, facts })
+        Ok(Opened { stream, lease, facts })
+    }
+
+    fn lost(&mut self) {
+        drop(self.render.lock());
+    }
+
+    fn close(&mut self) {
+        *self.render.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -51,7 +59,7 @@ impl Port for Speaker {
 struct Player {
     beat: Beat,
     outlet: Outlet,
-    render: Arc<Mutex<Box<dyn Render>>>,
+    render: Arc<Mutex<Option<Box<dyn Render>>>>,
     clock: Clock,
 }
 
@@ -92,6 +100,7 @@ impl Player {
         if self.beat.begin()
             // Nobody else holds it but a stream that was given up within its last call.
             && let Ok(mut render) = self.render.try_lock()
+            && let Some(render) = render.as_mut()
         {
             let now = self.clock.now();
             self.outlet.pull(out, |sound| {

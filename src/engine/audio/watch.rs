@@ -15,15 +15,17 @@ use crate::engine::error::{Error, Result};
 use crate::engine::time::{Clock, Micros};
 
 use super::Notice;
-use super::device::trouble;
+use super::device::{Lease, trouble};
 use super::priority;
 
 /// One direction's way to a device.
 pub(super) trait Port: Send + 'static {
     /// Finds the device and builds a stream on it, paused, whose callbacks go through `beat`.
     fn build(&mut self, beat: Beat, growth: u32) -> Result<Opened>;
-    /// The device is gone as of now.
-    fn lost(&mut self) {}
+    /// The device is gone as of now. No callback of the stream that was is under way when this returns.
+    fn lost(&mut self);
+    /// The stream is over: lets go of what it served.
+    fn close(&mut self);
     /// Called every [`AWAY_TICK`] while there is no device.
     fn away(&mut self, _now: Micros) {}
 }
@@ -31,6 +33,8 @@ pub(super) trait Port: Send + 'static {
 /// A stream that was built.
 pub(super) struct Opened {
     pub(super) stream: cpal::Stream,
+    /// Its host, given back when the stream is gone.
+    pub(super) lease: Option<Lease>,
     pub(super) facts: Facts,
 }
 
@@ -222,7 +226,7 @@ struct Keeper {
     inbox: Receiver<Command>,
     health: Arc<Health>,
     facts: Arc<Mutex<Facts>>,
-    stream: Option<cpal::Stream>,
+    stream: Option<(cpal::Stream, Option<Lease>)>,
     playing: bool,
     growth: u32,
     seen: Seen,
@@ -251,7 +255,7 @@ impl Keeper {
         let beat = Beat { health: self.health.clone(), generation, promote: true };
         let opened = self.port.build(beat, self.growth)?;
         *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = opened.facts;
-        self.stream = Some(opened.stream);
+        self.stream = Some((opened.stream, opened.lease));
         Ok(())
     }
 
@@ -264,7 +268,7 @@ impl Keeper {
         self.seen.window = now;
         self.seen.window_xruns = self.health.xruns();
         match &self.stream {
-            Some(stream) => stream.play().map_err(|e| trouble("the device does not start", &e)),
+            Some((stream, _)) => stream.play().map_err(|e| trouble("the device does not start", &e)),
             None => Err(Error::device("there is no device to start")),
         }
     }
@@ -285,7 +289,9 @@ impl Keeper {
             }
         }
         self.health.generation.fetch_add(1, Ordering::AcqRel);
+        self.port.lost();
         self.stream = None;
+        self.port.close();
     }
 
     fn look(&mut self) -> Verdict {
@@ -395,7 +401,7 @@ enum Verdict {
     Stop,
 }
 
-/// How often the watchdog looks, and while there is no device.
+/// How often the watchdog looks: at a device, and for one.
 const TICK: Duration = Duration::from_millis(100);
 pub(super) const AWAY_TICK: Duration = Duration::from_millis(10);
 /// How long callbacks may stay away, once they have come and before.

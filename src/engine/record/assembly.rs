@@ -183,9 +183,11 @@ impl Assembly {
                 let away = arrival - part.newest >= patience as i64;
                 if away && at + frames as i64 <= written as i64 {
                     // It was gone and its positions did not move on: a new beginning, placed by arrival.
-                } else if let (Some(own), Some(global)) = (part.lead.settled(), global)
+                } else if let (Some(own), Some(global)) = (part.lead.get(), global)
                     && global - own > patience as i64 / 2
+                    && lead >= own - patience as i64 / 8
                 {
+                    // Not this packet is late, its whole source has fallen behind.
                     offset = Some(place + (global - own));
                 } else {
                     let ahead = self.peak.map_or(0, |peak| (lead - peak).max(0) as u64);

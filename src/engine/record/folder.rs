@@ -91,7 +91,7 @@ fn inner_path(name: &str) -> Result<PathBuf> {
     if path.as_os_str().is_empty() || name.ends_with('/') || name.ends_with("/.") {
         return bad("must name a file");
     }
-    if path.extension().is_none_or(|e| e.is_empty()) {
+    if path.extension().is_none_or(std::ffi::OsStr::is_empty) {
         let mut file = path.file_name().unwrap_or_default().to_owned();
         file.push(if name.ends_with('.') { "wav" } else { ".wav" });
         path.set_file_name(file);

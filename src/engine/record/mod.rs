@@ -11,7 +11,6 @@ use wav::WavWriter;
 
 pub mod assembly;
 pub mod folder;
-mod header;
 mod lane;
 mod lead;
 pub mod local_time;

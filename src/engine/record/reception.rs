@@ -65,17 +65,18 @@ impl ReceptionRecorder {
         notes: Notes,
     ) -> Result<Self> {
         let writer = WavWriter::create(&path, format)?;
+        let sidecar = sidecar_path(&path);
         let shared = Arc::new(Shared::default());
         {
             let mut inner = lock(&shared.inner);
             inner.state.recording = true;
-            inner.state.path.clone_from(&path);
+            inner.state.path = path;
         }
         let worker = Worker {
             packets,
             assembly: Assembly::new(format, patience),
             reel: Reel { writer, error: None },
-            sidecar: sidecar_path(&path),
+            sidecar,
             notes,
             shared: shared.clone(),
         };

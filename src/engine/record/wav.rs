@@ -13,8 +13,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::header::{HEADER_LEN, encode};
 use super::sync::Syncer;
+use crate::engine::codec::wav::WavHeader;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::Format;
 
@@ -45,7 +45,7 @@ impl WavWriter {
 
     /// Writes to `file`, which was just created, is empty and lies at `path`.
     pub fn take_over(file: File, path: &Path, format: Format) -> Result<Self> {
-        let begun = file.write_all_at(&encode(format, 0), 0).and_then(|()| Syncer::start(&file));
+        let begun = file.write_all_at(&WavHeader::encode(format, 0), 0).and_then(|()| Syncer::start(&file));
         let syncer = begun
             .map_err(|e| Error::io(ErrorKind::Recording, format!("cannot write {}", path.display()), &e))?;
         Ok(Self {
@@ -184,7 +184,7 @@ impl WavWriter {
     fn state_frames(&mut self) -> io::Result<()> {
         if self.stated != self.frames {
             let data_bytes = self.frames * self.format.frame_bytes() as u64;
-            self.file.write_all_at(&encode(self.format, data_bytes), 0)?;
+            self.file.write_all_at(&WavHeader::encode(self.format, data_bytes), 0)?;
             self.stated = self.frames;
         }
         Ok(())
@@ -211,7 +211,7 @@ impl WavWriter {
     }
 
     fn data_end(&self, frames: u64) -> u64 {
-        HEADER_LEN as u64 + frames.saturating_mul(self.format.frame_bytes() as u64)
+        WavHeader::LEN as u64 + frames.saturating_mul(self.format.frame_bytes() as u64)
     }
 
     /// 50 ms: the most that is written between two headers.
