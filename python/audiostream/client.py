@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from . import _engine
 from ._stream import Stream
 from .devices import end_name
-from .errors import AudioStreamError, ConfigError
+from .errors import AudioStreamError, ConfigError, check_range
 from .recording import Recording, make_folder, rename
 from .stats import ClientStats, client_stats
 
@@ -110,6 +110,9 @@ class AudioClient(Stream):
             TransportError: The host is unknown, the port taken, the connection refused.
             RecordingError: The folder cannot be made, the input file not read.
         """
+        check_range(0xFFFF, port=port, local_port=local_port, channels=channels)
+        check_range(0xFF, dscp=dscp, ttl=ttl)
+        check_range(0xFFFF_FFFF, rate=rate)
         engine = _engine.Client(
             protocol=protocol,
             host=host,
@@ -173,8 +176,10 @@ class AudioClient(Stream):
     def send_audio(self) -> bool:
         """Sends one packet, waiting for its sound for at most 1 s. For loops of your own, in place of `start()`.
 
+        On the rtp wire a block that does not fit in 1,400 bytes goes out as several, in one call.
+
         Returns:
-            Whether a packet was sent; False too once a file has ended.
+            Whether it was sent; False too once a file has ended.
 
         Raises:
             AudioStreamError: Sound or network have failed.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from . import _engine, logs
 from ._stream import STEP, Stream
 from .devices import end_name
-from .errors import AudioStreamError
+from .errors import AudioStreamError, check_range
 from .recording import Recording, make_folder
 from .stats import ServerStats, server_stats
 
@@ -106,6 +106,8 @@ class AdvancedAudioServer(Stream):
             DeviceError: The output cannot be opened.
             RecordingError: The folder or a file cannot be made.
         """
+        check_range(0xFFFF, port=port, channels=channels, max_sources=max_sources)
+        check_range(0xFFFF_FFFF, rate=rate)
         engine = _engine.Server(
             protocol=protocol,
             port=port,

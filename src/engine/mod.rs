@@ -11,6 +11,7 @@ pub mod net;
 pub mod playout;
 pub mod record;
 pub mod session;
+pub mod sim;
 pub mod stats;
 pub mod stream;
 pub mod time;
