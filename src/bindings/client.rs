@@ -15,6 +15,7 @@ use crate::engine::config::{Audio, BlockSize, ClientConfig, Input, Latency, Path
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
 use crate::engine::session::client::{self, Identity};
+use crate::engine::sim::config::LinkConfig;
 
 /// Captures sound, sends it, records it. `audiostream.AudioClient` is what users see.
 #[pyclass(frozen, module = "audiostream._engine")]
@@ -34,7 +35,7 @@ impl Close for client::Client {
 impl Client {
     #[new]
     #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, wire, ptime, host_api, latency, local_port,
-                        dscp, ttl, reconnect, packet_log))]
+                        dscp, ttl, reconnect, network, packet_log))]
     #[allow(clippy::too_many_arguments, reason = "keywords of one Python call")]
     fn new(
         py: Python<'_>,
@@ -53,6 +54,7 @@ impl Client {
         dscp: u8,
         ttl: u8,
         reconnect: f64,
+        network: Option<String>,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
@@ -73,7 +75,8 @@ impl Client {
                 latency: Latency::parse(latency)?,
             };
             let path = Path { protocol, host, port, local_port, dscp, ttl, reconnect };
-            Ok(ClientConfig { audio, path, input: Input::parse(input)?, wire, ptime })
+            let network = network.as_deref().map(LinkConfig::parse).transpose()?;
+            Ok(ClientConfig { audio, path, input: Input::parse(input)?, wire, ptime, network })
         };
         let config = config().map_err(|error| to_python(py, &error))?;
         let (protocol, wire) = (config.path.protocol, config.wire);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::{Error, Result};
 use super::format::Format;
+use super::sim::config::LinkConfig;
 
 /// The transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -294,6 +295,8 @@ pub struct ClientConfig {
     pub wire: Wire,
     /// The RTP packet's length, where it is not the block's.
     pub ptime: Option<Duration>,
+    /// A bad network to send through.
+    pub network: Option<LinkConfig>,
 }
 
 impl Default for ClientConfig {
@@ -304,6 +307,7 @@ impl Default for ClientConfig {
             input: Input::Device(DeviceChoice::Default),
             wire: Wire::Rtp,
             ptime: None,
+            network: None,
         }
     }
 }
@@ -326,6 +330,9 @@ impl ClientConfig {
             if !(1.0..=150.0).contains(&ms) {
                 return Err(Error::config(format!("ptime must be 1 to 150 ms, not {ms}")));
             }
+        }
+        if self.network.is_some() && self.path.protocol == Protocol::Tcp {
+            return Err(Error::config(NO_NETWORK_OVER_TCP));
         }
         if self.path.port == 0 {
             return Err(Error::config("port must be 1 to 65535: the port that the server listens on"));
@@ -365,6 +372,8 @@ pub struct ServerConfig {
     pub max_sources: usize,
     /// TCP: go on after the last client has left.
     pub keep_listening: bool,
+    /// A bad network to receive through.
+    pub network: Option<LinkConfig>,
 }
 
 impl Default for ServerConfig {
@@ -382,6 +391,7 @@ impl Default for ServerConfig {
             max_delay: Duration::from_millis(500),
             max_sources: 32,
             keep_listening: false,
+            network: None,
         }
     }
 }
@@ -393,6 +403,9 @@ impl ServerConfig {
             && delay > MAX_DELAY
         {
             return Err(Error::config(format!("delay must be at most {} ms", MAX_DELAY.as_millis())));
+        }
+        if self.network.is_some() && self.protocol == Protocol::Tcp {
+            return Err(Error::config(NO_NETWORK_OVER_TCP));
         }
         if self.max_delay > MAX_DELAY || self.min_delay > self.max_delay {
             let most = MAX_DELAY.as_millis();
@@ -415,6 +428,9 @@ pub struct SourceKey {
     /// Its RTP synchronisation source (RFC 3550 §3), zero on the classic wire.
     pub ssrc: u32,
 }
+
+const NO_NETWORK_OVER_TCP: &str =
+    "network impairs datagrams: with protocol='tcp' put the bad network under the system's TCP, or use 'udp'";
 
 /// The original's port.
 pub const DEFAULT_PORT: u16 = 12_345;

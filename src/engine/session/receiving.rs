@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver as Notices;
 
+use super::impairment::Impairment;
 use super::notices::report;
 use super::server::{Shared, lock};
 use super::sources::Sources;
@@ -26,6 +27,7 @@ pub struct Receiving {
     socket: Socket,
     connections: HashMap<ConnectionId, Connection>,
     had_connections: bool,
+    network: Option<Impairment<SocketAddr>>,
 }
 
 enum Socket {
@@ -52,6 +54,7 @@ impl Receiving {
             socket,
             connections: HashMap::new(),
             had_connections: false,
+            network: config.network.map(Impairment::new),
         })
     }
 
@@ -105,10 +108,15 @@ impl Receiving {
 
     fn receive(&mut self, shared: &Shared, timeout: Duration) -> Result<usize> {
         let mut guard = None;
-        let Self { config, clock, socket, connections, had_connections } = self;
+        let Self { config, clock, socket, connections, had_connections, network } = self;
         let count = match socket {
             Socket::Udp(udp) => {
+                let timeout = network.as_ref().map_or(timeout, |network| network.wait(clock.now(), timeout));
                 let count = udp.receive(timeout, &mut |datagram| {
+                    if let Some(network) = network {
+                        network.enter(datagram.arrival, datagram.address, datagram.bytes);
+                        return;
+                    }
                     let sources = guard.get_or_insert_with(|| lock(&shared.sources));
                     if datagram.truncated {
                         sources.not_believed(datagram.address, datagram.arrival, datagram.bytes);
@@ -116,6 +124,11 @@ impl Receiving {
                         sources.datagram(datagram.address, datagram.arrival, datagram.bytes);
                     }
                 })?;
+                while let Some((arrival, address, bytes)) =
+                    network.as_mut().and_then(|n| n.leave(clock.now()))
+                {
+                    guard.get_or_insert_with(|| lock(&shared.sources)).datagram(address, arrival, bytes);
+                }
                 shared.kernel_drops.store(udp.kernel_drops(), Relaxed);
                 count
             }

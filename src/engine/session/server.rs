@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver as Notices, bounded};
 use super::packet_log::PacketLog;
 use super::receiving::Receiving;
 use super::sources::Sources;
+use super::timed::Timed;
 use crate::engine::audio::Notice;
 use crate::engine::audio::Playback;
 use crate::engine::config::{Protocol, ServerConfig};
@@ -116,8 +117,8 @@ impl Server {
             let (renderer, roster, controls) =
                 Renderer::new(audio.format, self.config.max_sources, block, patience)?;
             let (notify, notices) = bounded(NOTICES);
-            let playback =
-                Playback::open(&self.config.output, audio, self.clock, Box::new(renderer), notify)?;
+            let render = Box::new(Timed::new(renderer, self.clock, audio.format));
+            let playback = Playback::open(&self.config.output, audio, self.clock, render, notify)?;
             lock(&self.shared.sources).set_roster(roster);
             parts.playback = Some(playback);
             parts.controls = Some(controls);
