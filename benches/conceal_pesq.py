@@ -1,7 +1,8 @@
 """How well losses are concealed: PESQ-WB (ITU-T P.862.2) of our concealment beside silence, repetition and one side alone.
 
 Packets are taken out of real speech at 44.1 kHz, concealed by the engine (benches/conceal_wav.rs) and judged at 16 kHz.
-Independent losses, and bursts from a Gilbert model with the stated mean; the first ten packets are never lost. Except
+Independent losses, and bursts from a Gilbert model with the stated mean, drawn until the share lost is within a tenth of
+what is stated (short speech would be spared otherwise); the first ten packets are never lost. Except
 without look-ahead, where a gap ends in a cross-fade, every received sample is played as it came.
 
     apt-get download alsa-utils pocketsphinx-testdata   # the speakers, unpacked with dpkg-deb -x FILE DIR
@@ -64,19 +65,24 @@ def read(path: Path) -> np.ndarray:
 
 
 def losses(packets: int, seed: int, rate: float, burst: float) -> str:
-    """Which packets are lost, a 1 for each."""
+    """Which packets are lost, a 1 for each; drawn again until their share is within a tenth of `rate`."""
     rng = np.random.default_rng([seed, int(rate * 1000), int(burst * 10)])
-    if burst <= 1:
-        lost = rng.random(packets) < rate
-    else:
-        leave = 1 / burst
-        enter = leave * rate / (1 - rate)
-        lost, state = np.zeros(packets, bool), rng.random() < rate
-        for k in range(packets):
-            state = rng.random() >= leave if state else rng.random() < enter
-            lost[k] = state
-    lost[:10] = False
-    return "".join("01"[int(x)] for x in lost)
+    while True:
+        lost = bursts(rng, packets, rate, burst) if burst > 1 else rng.random(packets) < rate
+        lost[:10] = False
+        if abs(lost.mean() - rate) <= rate / 10:
+            return "".join("01"[int(x)] for x in lost)
+
+
+def bursts(rng: np.random.Generator, packets: int, rate: float, mean: float) -> np.ndarray:
+    """Gilbert's model: losses in runs of `mean` packets on average."""
+    leave = 1 / mean
+    enter = leave * rate / (1 - rate)
+    lost, state = np.zeros(packets, bool), rng.random() < rate
+    for k in range(packets):
+        state = rng.random() >= leave if state else rng.random() < enter
+        lost[k] = state
+    return lost
 
 
 def build() -> str:
