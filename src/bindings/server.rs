@@ -64,7 +64,7 @@ impl Server {
             let audio = Audio { format: Format::new(rate, channels)?, block, host_api, latency: Latency::parse(latency)? };
             let protocol = Protocol::parse(protocol)?;
             let (wire, output) = (Wire::parse(wire)?, Output::parse(output)?);
-            let delay = delay.map(milliseconds).transpose()?;
+            let delay = delay.map(|ms| milliseconds("delay", ms)).transpose()?;
             Ok(ServerConfig { audio, protocol, bind, port, wire, output, delay, max_sources, keep_listening })
         };
         let config = config().map_err(|error| to_python(py, &error))?;
