@@ -12,7 +12,7 @@ use super::packet_log::{PacketLine, PacketLog};
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
-use crate::engine::playout::live::Bounds;
+use crate::engine::playout::histogram::Bar;
 use crate::engine::playout::player::Player;
 use crate::engine::playout::render::Roster;
 use crate::engine::record::reception::Labels;
@@ -190,7 +190,7 @@ impl Sources {
         self.entries.retain(|_, entry| {
             let stranger = !entry.receiver.is_believed() && now.since(entry.last_arrival) > PROBATION;
             if stranger {
-                *malformed += entry.receiver.held() as u64;
+                *malformed += entry.receiver.held();
             }
             !stranger
         });
@@ -210,7 +210,7 @@ impl Sources {
             .entries
             .values()
             .filter(|e| !e.receiver.is_believed())
-            .map(|e| e.receiver.held() as u64)
+            .map(|e| e.receiver.held())
             .sum::<u64>();
         self.entries.retain(|_, entry| entry.receiver.is_believed());
         for entry in self.entries.values_mut() {
@@ -228,6 +228,17 @@ impl Sources {
     /// Packets received from believed sources, the refused ones left out.
     pub const fn packets(&self) -> u64 {
         self.packets
+    }
+
+    /// The delays of a source's packets lately, as far as playout follows the network; empty for unknown ones.
+    pub fn histogram(&self, place: usize) -> Vec<Bar> {
+        let mut entries: Vec<_> = self.entries.values().filter(|entry| entry.counts()).collect();
+        entries.sort_by_key(|entry| entry.number);
+        entries
+            .get(place)
+            .and_then(|e| e.outlet.counters())
+            .map(PlayerCounters::histogram)
+            .unwrap_or_default()
     }
 
     /// A snapshot; what the kernel dropped is the caller's to add.
@@ -348,7 +359,7 @@ impl Sources {
             if let Some(name) = oldest.min_by_key(|(_, e)| e.last_arrival).map(|(name, _)| *name)
                 && let Some(entry) = self.entries.remove(&name)
             {
-                self.malformed += entry.receiver.held() as u64;
+                self.malformed += entry.receiver.held();
             }
         }
         if self.entries.len() >= MAX_REMEMBERED {
@@ -437,11 +448,11 @@ impl Outlet {
         let player = if config.output.is_whole() {
             Player::whole(reader, format, Arc::clone(&counters))
         } else {
-            Player::live(reader, format, bounds(config), Arc::clone(&counters))
+            Player::live(reader, format, config.max_delay(), Arc::clone(&counters))
         };
         if let Some(roster) = &mut out.roster {
             roster.sweep();
-            if roster.add(player).is_err() {
+            if !roster.add(player) {
                 return;
             }
         }
@@ -478,7 +489,11 @@ impl Entry {
             wire: name.wire,
             last_sequence: self.receiver.last_sequence(),
             reception: self.receiver.reception(),
-            playback: self.outlet.counters().map(|c| c.snapshot()).unwrap_or_default(),
+            playback: self
+                .outlet
+                .counters()
+                .map(super::super::playout::counters::PlayerCounters::snapshot)
+                .unwrap_or_default(),
             dropped_local: self.dropped,
         }
     }
@@ -491,10 +506,6 @@ impl std::fmt::Display for Name {
             Wire::Classic => write!(f, "{} (classic)", self.address),
         }
     }
-}
-
-fn bounds(config: &ServerConfig) -> Bounds {
-    Bounds { least: config.min_delay, most: config.max_delay, fixed: config.delay }
 }
 
 /// The log lines of one packet.
