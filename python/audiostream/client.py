@@ -73,6 +73,7 @@ class AudioClient(Stream):
         record: bool | float | None = None,
         recordings: str | os.PathLike[str] = "Recording",
         duration: float | None = None,
+        network: str | None = None,
         packet_log: str | os.PathLike[str] | None = None,
     ) -> None:
         """Opens source and socket.
@@ -101,6 +102,9 @@ class AudioClient(Stream):
             record: Records from the start: True until the end, a number for so many seconds.
             recordings: The folder for recordings.
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
+            network: A bad network to send through, UDP only: `'loss=5,burst=3,delay=40,jitter=15,seed=1'` (percent,
+                packets, ms), or a preset, `'wifi'`, `'cellular'`, `'satellite'`, `'congested'`, `'lan'`, which settings
+                may follow. The same seed loses the same packets.
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 
@@ -129,6 +133,7 @@ class AudioClient(Stream):
             dscp=dscp,
             ttl=ttl,
             reconnect=reconnect,
+            network=network,
             packet_log=None if packet_log is None else str(packet_log),
         )
         super().__init__(engine, size=size, rate=rate, channels=channels, recordings=recordings, duration=duration)
