@@ -45,7 +45,7 @@ def streamed_speech(
     to_client: tuple[str | int, ...], to_server: tuple[str | int, ...], sound_server: SoundServer, folder: Path
 ) -> tuple[Samples, Samples]:
     """What was said into the microphone, and what was heard at the speaker, by way of the scripts."""
-    port, voice = free_port(), speech(3.0)
+    port, voice = free_port(), speech(2.5)
     protocol = str(to_server[0]).strip("-")
     with ExitStack() as stack:
         server = stack.enter_context(
@@ -59,7 +59,7 @@ def streamed_speech(
             sound_server.say(voice)
             # The way through network and buffers takes less than what the ear has heard since.
             heard_before = len(ear.samples())
-            until(lambda: len(ear.samples()) > heard_before + 44_100, "the last word")
+            until(lambda: len(ear.samples()) > heard_before + 22_050, "the last word")
             heard = ear.samples()
         client.signal(signal.SIGINT)
         client.succeeds()
