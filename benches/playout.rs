@@ -43,7 +43,8 @@ struct Room {
 
 impl Room {
     fn new(sources: usize) -> Self {
-        let (renderer, mut roster, _) = Renderer::new(Format::DEFAULT, sources, FRAMES, Duration::from_secs(1));
+        let (renderer, mut roster, _) =
+            Renderer::new(Format::DEFAULT, sources, FRAMES, Duration::from_secs(1));
         let writers = (0..sources)
             .map(|_| {
                 let (writer, reader) = packet_queue(64, 64 * FRAMES, 1);
