@@ -41,6 +41,7 @@ class Client:
         dscp: int,
         ttl: int,
         reconnect: float,
+        network: str | None,
         packet_log: str | None,
     ) -> Client:
         """Checks the arguments (`ConfigError`); opens nothing."""
@@ -91,10 +92,13 @@ class Server:
         host_api: str | None,
         latency: str,
         delay: float | None,
+        min_delay: float,
+        max_delay: float,
         max_sources: int,
         keep_listening: bool,
         record: str | None,
         record_name: str | None,
+        network: str | None,
         packet_log: str | None,
     ) -> Server:
         """Checks the arguments (`ConfigError`); opens nothing."""

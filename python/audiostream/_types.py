@@ -78,6 +78,11 @@ class _Received(TypedDict):
     jitter_ms: float
     delay_ms: float
     delay_target_ms: float
+    concealments: int
+    frames_accelerated: int
+    frames_expanded: int
+    resets: int
+    drift_ppm: float
     protocol: str
     last_sequence: int
     level_db: float

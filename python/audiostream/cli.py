@@ -69,11 +69,12 @@ examples:
 
 CLIENT_KEYWORDS = (
     *("protocol", "host", "port", "size", "rate", "channels", "input", "wire", "ptime", "host_api", "latency"),
-    *("local_port", "dscp", "ttl", "reconnect", "record", "recordings", "duration", "packet_log"),
+    *("local_port", "dscp", "ttl", "reconnect", "record", "recordings", "duration", "network", "packet_log"),
 )
 SERVER_KEYWORDS = (
     *("protocol", "port", "size", "rate", "channels", "bind", "wire", "output", "host_api", "latency", "delay"),
-    *("record", "recordings", "max_sources", "keep_listening", "duration", "packet_log"),
+    *("min_delay", "max_delay", "record", "recordings", "max_sources", "keep_listening", "duration", "network"),
+    "packet_log",
 )
 
 
@@ -242,7 +243,11 @@ def _add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         help="a device by name, part of it or index; null for nowhere; - for PCM on standard output; a WAV file "
         "(the default speaker)",
     )
-    sound.add_argument("--delay", type=float, metavar="MS", help="how long a packet is kept before it is played")
+    sound.add_argument(
+        "--delay", type=float, metavar="MS", help="how long a packet is kept before it is played (follows the network)"
+    )
+    sound.add_argument("--min-delay", type=float, default=0.0, metavar="MS", help="at least, where it follows (0)")
+    sound.add_argument("--max-delay", type=float, default=500.0, metavar="MS", help="at most, where it follows (500)")
     _add_sound(sound)
     _add_recording(parser, "--record", metavar="NAME", help="record what arrives, under this name if given")
     _add_common(parser).add_argument(
@@ -281,6 +286,12 @@ def _add_network(group: Options, port: int = 12345) -> None:
     group.add_argument("--udp", dest="protocol", action="store_const", const="udp", help="short for --protocol udp")
     group.add_argument("--tcp", dest="protocol", action="store_const", const="tcp", help="short for --protocol tcp")
     group.add_argument("--port", type=int, default=port, help=f"the server's port ({port or 'any'})")
+    group.add_argument(
+        "--network",
+        metavar="LINK",
+        help="a bad network in the path, UDP only: loss=5,burst=3,delay=40,jitter=15,seed=1 (percent, packets, ms), or "
+        "wifi, cellular, satellite, congested, lan",
+    )
 
 
 def _add_sound(group: Options) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from . import _engine
 from ._stream import Stream
 from .devices import end_name
-from .errors import AudioStreamError, ConfigError
+from .errors import AudioStreamError, ConfigError, check_range
 from .recording import Recording, make_folder, rename
 from .stats import ClientStats, client_stats
 
@@ -73,6 +73,7 @@ class AudioClient(Stream):
         record: bool | float | None = None,
         recordings: str | os.PathLike[str] = "Recording",
         duration: float | None = None,
+        network: str | None = None,
         packet_log: str | os.PathLike[str] | None = None,
     ) -> None:
         """Opens source and socket.
@@ -101,6 +102,9 @@ class AudioClient(Stream):
             record: Records from the start: True until the end, a number for so many seconds.
             recordings: The folder for recordings.
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
+            network: A bad network to send through, UDP only: `'loss=5,burst=3,delay=40,jitter=15,seed=1'` (percent,
+                packets, ms), or a preset, `'wifi'`, `'cellular'`, `'satellite'`, `'congested'`, `'lan'`, which settings
+                may follow. The same seed loses the same packets.
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 
@@ -110,6 +114,9 @@ class AudioClient(Stream):
             TransportError: The host is unknown, the port taken, the connection refused.
             RecordingError: The folder cannot be made, the input file not read.
         """
+        check_range(0xFFFF, port=port, local_port=local_port, channels=channels)
+        check_range(0xFF, dscp=dscp, ttl=ttl)
+        check_range(0xFFFF_FFFF, rate=rate)
         engine = _engine.Client(
             protocol=protocol,
             host=host,
@@ -126,6 +133,7 @@ class AudioClient(Stream):
             dscp=dscp,
             ttl=ttl,
             reconnect=reconnect,
+            network=network,
             packet_log=None if packet_log is None else str(packet_log),
         )
         super().__init__(engine, size=size, rate=rate, channels=channels, recordings=recordings, duration=duration)
@@ -173,8 +181,10 @@ class AudioClient(Stream):
     def send_audio(self) -> bool:
         """Sends one packet, waiting for its sound for at most 1 s. For loops of your own, in place of `start()`.
 
+        On the rtp wire a block that does not fit in 1,400 bytes goes out as several, in one call.
+
         Returns:
-            Whether a packet was sent; False too once a file has ended.
+            Whether it was sent; False too once a file has ended.
 
         Raises:
             AudioStreamError: Sound or network have failed.

@@ -40,6 +40,17 @@ class StateError(AudioStreamError, RuntimeError):
     """The object is closed, busy with the same already, or was taken into a forked process: make a new one."""
 
 
+def check_range(most: int, **arguments: int) -> None:
+    """Refuses what the engine's unsigned integers do not hold; what they hold it checks by itself.
+
+    Raises:
+        ConfigError: An argument is below 0 or above `most`.
+    """
+    for name, value in arguments.items():
+        if not 0 <= value <= most:
+            raise ConfigError(f"{name} must be 0 to {most}, not {value}")
+
+
 def explain_import_error(error: ImportError) -> ImportError:
     """Turns the loader's message about a missing sound library into one that names the package to install.
 

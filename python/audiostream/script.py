@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from types import FrameType, TracebackType
-    from typing import Any
 
     from rich.console import Console
     from typing_extensions import Self
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 
 STEP = 0.05
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+BUILT_IN_ENDS = "--input tone, voice or file:PATH, --output null or file:PATH"
 
 QUESTION = """\
 Streaming. Record it?
@@ -43,7 +44,7 @@ class Script:
     """A run of a script: a context manager from the first thing that can fail to the last figures.
 
     Inside it Ctrl-C, SIGTERM and SIGHUP end the run in order, with status 0, and errors become one line on standard
-    error and status 1.
+    error and status 1. It is for a process that ends soon after: the signal handlers stay.
 
     Attributes:
         status: The exit status, once the `with` block has been left.
@@ -66,18 +67,16 @@ class Script:
         self._ends: tuple[End, ...] = ()
         self._signals = 0
         self._interruptible = True
-        self._handlers: dict[int, Any] = {}
         self.status = 0
         self.console: Console | None = None
 
     def __enter__(self) -> Self:
         try:
             for number in SIGNALS:
-                self._handlers[number] = signal.signal(number, self._on_signal)
+                signal.signal(number, self._on_signal)
             self._set_up_output()
         except (AudioStreamError, OSError) as error:
             # Python leaves `with` unentered: tell here.
-            self._restore()
             self._fail(error)
             raise SystemExit(1) from None
         return self
@@ -95,7 +94,8 @@ class Script:
             except OSError as failed:
                 self._fail(failed)
         finally:
-            self._restore()
+            # The handlers stay: a signal that comes while the process ends must not spoil its status.
+            self._interruptible = False
         return True
 
     def follow(self, *ends: End) -> None:
@@ -213,8 +213,8 @@ class Script:
         text = (error.strerror if isinstance(error, OSError) else None) or str(error)
         if isinstance(error, OSError) and error.filename is not None and str(error.filename) not in text:
             text = f"{error.filename}: {text}"
-        if isinstance(error, DeviceError) and "list-devices" not in text:
-            text = f"{text} (see --list-devices)"
+        if isinstance(error, DeviceError):
+            text = f"{text} (see --list-devices; without a device: {BUILT_IN_ENDS})"
         print(f"{self._prog}: {' '.join(text.split())}", file=sys.stderr)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
@@ -222,11 +222,6 @@ class Script:
         self._signals += 1
         if self._interruptible or self._signals > 2:
             raise KeyboardInterrupt
-
-    def _restore(self) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers.clear()
 
 
 def _role(end: End) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from . import _engine, logs
 from ._stream import STEP, Stream
 from .devices import end_name
-from .errors import AudioStreamError
+from .errors import AudioStreamError, check_range
 from .recording import Recording, make_folder
 from .stats import ServerStats, server_stats
 
@@ -66,11 +66,14 @@ class AdvancedAudioServer(Stream):
         host_api: str | None = None,
         latency: Literal["low", "high"] | str = "low",  # noqa: PYI051
         delay: float | None = None,
+        min_delay: float = 0.0,
+        max_delay: float = 500.0,
         record: bool | str | None = None,
         recordings: str | os.PathLike[str] = "Recording",
         max_sources: int = 32,
         keep_listening: bool = False,
         duration: float | None = None,
+        network: str | None = None,
         packet_log: str | os.PathLike[str] | None = None,
     ) -> None:
         """Binds the port and opens the output.
@@ -88,8 +91,10 @@ class AdvancedAudioServer(Stream):
                 `'file:PATH'` for a WAV.
             host_api: The sound system (`host_apis`); None takes the first that answers.
             latency: `'low'` asks the device for one block of buffer, `'high'` for its own default.
-            delay: How long a packet is kept before it is played, ms, at most 2000; None is one packet plus the
-                device's block.
+            delay: How long a packet is kept before it is played, ms, at most 2000; None follows the network: as short
+                as all but one packet in a hundred allow.
+            min_delay: What it is kept at least where it follows the network, ms, besides the device's block.
+            max_delay: What it is kept at most where it follows the network, ms, up to 2000.
             record: Records what arrives, losses as silence of exact length: True for a name with the time in it, or
                 the file's name in the folder.
             recordings: The folder for recordings; made when one is begun.
@@ -97,6 +102,7 @@ class AdvancedAudioServer(Stream):
             keep_listening: With TCP, go on when the last client has left; otherwise that ends `run()`, as in the
                 original.
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
+            network: A bad network to receive through, UDP only, as `AudioClient` has it.
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 
@@ -106,6 +112,8 @@ class AdvancedAudioServer(Stream):
             DeviceError: The output cannot be opened.
             RecordingError: The folder or a file cannot be made.
         """
+        check_range(0xFFFF, port=port, channels=channels, max_sources=max_sources)
+        check_range(0xFFFF_FFFF, rate=rate)
         engine = _engine.Server(
             protocol=protocol,
             port=port,
@@ -118,6 +126,9 @@ class AdvancedAudioServer(Stream):
             host_api=host_api,
             latency=latency,
             delay=delay,
+            min_delay=min_delay,
+            max_delay=max_delay,
+            network=network,
             max_sources=max_sources,
             keep_listening=keep_listening,
             record=str(recordings) if record else None,

@@ -84,6 +84,11 @@ class _Received(_Snapshot):
     jitter_ms: float = 0.0
     delay_ms: float = 0.0
     delay_target_ms: float = 0.0
+    concealments: int = 0
+    frames_accelerated: int = 0
+    frames_expanded: int = 0
+    resets: int = 0
+    drift_ppm: float = 0.0
 
     @property
     def loss_rate(self) -> float:
@@ -114,6 +119,11 @@ class SourceStats(_Received):
         jitter_ms: Interarrival jitter (RFC 3550 §6.4.1).
         delay_ms: The present delay in the playout buffer.
         delay_target_ms: The delay that playout aims at.
+        concealments: How often sound was missing: gaps, however long.
+        frames_accelerated: Frames left out to shorten the delay, a pitch period at a time.
+        frames_expanded: Frames put in to lengthen the delay, a pitch period at a time.
+        resets: How often playout began anew because the sound had moved far away.
+        drift_ppm: The sender's clock against the output's, parts per million; 0.0 until it is known to differ.
         ssrc: The synchronisation source (RFC 3550 §3); 0 on the classic wire.
         address: Where it sends from, `host:port`.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from harness.scripts import EXAMPLES
 from harness.streams import quiet_server
 
 pytestmark = pytest.mark.timeout(60)
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Terminal:
@@ -57,7 +60,7 @@ class Terminal:
             data = os.read(self._screen, 65_536)
         except OSError:  # Linux' way to say that nobody has it open
             return False
-        self.seen += data.decode(errors="replace")
+        self.seen += ESCAPES.sub("", data.decode(errors="replace"))
         return bool(data)
 
 

@@ -15,6 +15,7 @@ use crate::engine::config::{Audio, BlockSize, ClientConfig, Input, Latency, Path
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
 use crate::engine::session::client::{self, Identity};
+use crate::engine::sim::config::LinkConfig;
 
 /// Captures sound, sends it, records it. `audiostream.AudioClient` is what users see.
 #[pyclass(frozen, module = "audiostream._engine")]
@@ -34,7 +35,7 @@ impl Close for client::Client {
 impl Client {
     #[new]
     #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, wire, ptime, host_api, latency, local_port,
-                        dscp, ttl, reconnect, packet_log))]
+                        dscp, ttl, reconnect, network, packet_log))]
     #[allow(clippy::too_many_arguments, reason = "keywords of one Python call")]
     fn new(
         py: Python<'_>,
@@ -53,20 +54,29 @@ impl Client {
         dscp: u8,
         ttl: u8,
         reconnect: f64,
+        network: Option<String>,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
         let config = || -> Result<ClientConfig> {
-            let reconnect = Duration::try_from_secs_f64(reconnect)
-                .map_err(|_| Error::config(format!("reconnect must be seconds, 0 or more, not {reconnect}")))?;
+            let reconnect = Duration::try_from_secs_f64(reconnect).map_err(|_| {
+                Error::config(format!("reconnect must be seconds, 0 or more, not {reconnect}"))
+            })?;
             let ptime = ptime.map(milliseconds).transpose()?;
             let block = BlockSize::from_ms(size)?;
             let protocol = Protocol::parse(protocol)?;
-            let wire = Wire::parse(wire)?
-                .ok_or_else(|| Error::config("wire must be 'rtp' or 'classic' on a client: 'auto' is the server's"))?;
-            let audio = Audio { format: Format::new(rate, channels)?, block, host_api, latency: Latency::parse(latency)? };
+            let wire = Wire::parse(wire)?.ok_or_else(|| {
+                Error::config("wire must be 'rtp' or 'classic' on a client: 'auto' is the server's")
+            })?;
+            let audio = Audio {
+                format: Format::new(rate, channels)?,
+                block,
+                host_api,
+                latency: Latency::parse(latency)?,
+            };
             let path = Path { protocol, host, port, local_port, dscp, ttl, reconnect };
-            Ok(ClientConfig { audio, path, input: Input::parse(input)?, wire, ptime })
+            let network = network.as_deref().map(LinkConfig::parse).transpose()?;
+            Ok(ClientConfig { audio, path, input: Input::parse(input)?, wire, ptime, network })
         };
         let config = config().map_err(|error| to_python(py, &error))?;
         let (protocol, wire) = (config.path.protocol, config.wire);
@@ -110,7 +120,11 @@ impl Client {
     }
 
     #[pyo3(signature = (filename))]
-    fn stop_recording<'py>(&self, py: Python<'py>, filename: Option<String>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    fn stop_recording<'py>(
+        &self,
+        py: Python<'py>,
+        filename: Option<String>,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let recorded = self.held.call(py, move |client| client.stop_recording(filename.as_deref()))?;
         recorded.map(|recorded| recorded_dict(py, &recorded)).transpose()
     }
@@ -163,5 +177,6 @@ impl Client {
 
 /// A duration from milliseconds, fractions kept.
 pub fn milliseconds(ms: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(ms / 1e3).map_err(|_| Error::config(format!("milliseconds must be 0 or more, not {ms}")))
+    Duration::try_from_secs_f64(ms / 1e3)
+        .map_err(|_| Error::config(format!("milliseconds must be 0 or more, not {ms}")))
 }

@@ -10,7 +10,8 @@ use crate::engine::audio::device;
 #[pyfunction]
 #[pyo3(signature = (host_api=None))]
 pub fn list_devices(py: Python<'_>, host_api: Option<String>) -> PyResult<Vec<Bound<'_, PyDict>>> {
-    let devices = py.detach(|| device::list_devices(host_api.as_deref())).map_err(|error| to_python(py, &error))?;
+    let devices =
+        py.detach(|| device::list_devices(host_api.as_deref())).map_err(|error| to_python(py, &error))?;
     let dict = |info: device::DeviceInfo| {
         let dict = PyDict::new(py);
         dict.set_item("index", info.index)?;

@@ -78,7 +78,10 @@ impl<T: Close> Held<T> {
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(to_python(py, &Error::new(ErrorKind::State, "the engine failed; this is a bug of ours")));
+                    return Err(to_python(
+                        py,
+                        &Error::new(ErrorKind::State, "the engine failed; this is a bug of ours"),
+                    ));
                 }
             }
         }

@@ -75,7 +75,13 @@ struct Line {
 impl Gate {
     fn new() -> Self {
         let (queue, lines) = bounded(QUEUE);
-        Self { queue, lines, dropped: AtomicU64::new(0), open: AtomicBool::new(false), process: AtomicU32::new(0) }
+        Self {
+            queue,
+            lines,
+            dropped: AtomicU64::new(0),
+            open: AtomicBool::new(false),
+            process: AtomicU32::new(0),
+        }
     }
 
     /// The control thread. It looks rather than waits: a waiting receiver would make the senders take a lock.
@@ -86,7 +92,12 @@ impl Gate {
             let carried = self.carry_batch(logger);
             let dropped = self.dropped.swap(0, Relaxed);
             if dropped > 0 {
-                hand_over(logger, Level::Warn, "audiostream", &format!("{dropped} log records were dropped: logging is too slow"));
+                hand_over(
+                    logger,
+                    Level::Warn,
+                    "audiostream",
+                    &format!("{dropped} log records were dropped: logging is too slow"),
+                );
             }
             rounds += 1;
             if rounds.is_multiple_of(LEVEL_ROUNDS) && open {
@@ -131,7 +142,8 @@ impl Log for Gate {
             self.dropped.fetch_add(1, Relaxed);
             return;
         }
-        let line = Line { level: record.level(), target: record.target().into(), text: record.args().to_string() };
+        let line =
+            Line { level: record.level(), target: record.target().into(), text: record.args().to_string() };
         if self.queue.try_send(line).is_err() {
             self.dropped.fetch_add(1, Relaxed);
         }

@@ -15,6 +15,7 @@ use crate::engine::config::{Audio, BlockSize, Latency, Output, Protocol, ServerC
 use crate::engine::error::Result;
 use crate::engine::format::Format;
 use crate::engine::session::server;
+use crate::engine::sim::config::LinkConfig;
 use crate::engine::stats::{Playback, Reception};
 
 /// Hears senders, plays them, counts them, records them. `audiostream.AdvancedAudioServer` is what users see.
@@ -36,9 +37,13 @@ impl Close for server::Server {
 #[pymethods]
 impl Server {
     #[new]
-    #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, wire, output, host_api, latency, delay, max_sources,
-                        keep_listening, record, record_name, packet_log))]
-    #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools, reason = "keywords of one Python call")]
+    #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, wire, output, host_api, latency, delay, min_delay,
+                        max_delay, max_sources, keep_listening, record, record_name, network, packet_log))]
+    #[allow(
+        clippy::too_many_arguments,
+        clippy::fn_params_excessive_bools,
+        reason = "keywords of one Python call"
+    )]
     fn new(
         py: Python<'_>,
         protocol: &str,
@@ -52,20 +57,42 @@ impl Server {
         host_api: Option<String>,
         latency: &str,
         delay: Option<f64>,
+        min_delay: f64,
+        max_delay: f64,
         max_sources: usize,
         keep_listening: bool,
         record: Option<PathBuf>,
         record_name: Option<String>,
+        network: Option<String>,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
         let config = || -> Result<ServerConfig> {
             let block = BlockSize::from_ms(size)?;
-            let audio = Audio { format: Format::new(rate, channels)?, block, host_api, latency: Latency::parse(latency)? };
+            let audio = Audio {
+                format: Format::new(rate, channels)?,
+                block,
+                host_api,
+                latency: Latency::parse(latency)?,
+            };
             let protocol = Protocol::parse(protocol)?;
             let (wire, output) = (Wire::parse(wire)?, Output::parse(output)?);
             let delay = delay.map(milliseconds).transpose()?;
-            Ok(ServerConfig { audio, protocol, bind, port, wire, output, delay, max_sources, keep_listening })
+            let (min_delay, max_delay) = (milliseconds(min_delay)?, milliseconds(max_delay)?);
+            Ok(ServerConfig {
+                audio,
+                protocol,
+                bind,
+                port,
+                wire,
+                output,
+                delay,
+                min_delay,
+                max_delay,
+                max_sources,
+                keep_listening,
+                network: network.as_deref().map(LinkConfig::parse).transpose()?,
+            })
         };
         let config = config().map_err(|error| to_python(py, &error))?;
         let (protocol, wire) = (config.protocol, config.wire);
@@ -193,6 +220,11 @@ impl Server {
         dict.set_item("frames_played", playback.frames_played)?;
         dict.set_item("frames_concealed", playback.frames_concealed)?;
         dict.set_item("underruns", playback.underruns)?;
+        dict.set_item("concealments", playback.concealments)?;
+        dict.set_item("frames_accelerated", playback.frames_accelerated)?;
+        dict.set_item("frames_expanded", playback.frames_expanded)?;
+        dict.set_item("resets", playback.resets)?;
+        dict.set_item("drift_ppm", playback.drift_ppm)?;
         dict.set_item("jitter_ms", reception.jitter_frames * 1e3 / f64::from(self.rate))?;
         dict.set_item("delay_ms", playback.delay_ms)?;
         dict.set_item("delay_target_ms", playback.delay_target_ms)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::{Error, Result};
 use super::format::Format;
+use super::sim::config::LinkConfig;
 
 /// The transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -199,6 +200,13 @@ impl Output {
     }
 }
 
+impl Output {
+    /// Whether everything is wanted, however late, and not what is due now.
+    pub const fn is_whole(&self) -> bool {
+        matches!(self, Self::Stdout | Self::File(_))
+    }
+}
+
 fn device_choice(text: &str) -> DeviceChoice {
     match text {
         "" | "default" => DeviceChoice::Default,
@@ -287,6 +295,8 @@ pub struct ClientConfig {
     pub wire: Wire,
     /// The RTP packet's length, where it is not the block's.
     pub ptime: Option<Duration>,
+    /// A bad network to send through.
+    pub network: Option<LinkConfig>,
 }
 
 impl Default for ClientConfig {
@@ -297,6 +307,7 @@ impl Default for ClientConfig {
             input: Input::Device(DeviceChoice::Default),
             wire: Wire::Rtp,
             ptime: None,
+            network: None,
         }
     }
 }
@@ -319,6 +330,9 @@ impl ClientConfig {
             if !(1.0..=150.0).contains(&ms) {
                 return Err(Error::config(format!("ptime must be 1 to 150 ms, not {ms}")));
             }
+        }
+        if self.network.is_some() && self.path.protocol == Protocol::Tcp {
+            return Err(Error::config(NO_NETWORK_OVER_TCP));
         }
         if self.path.port == 0 {
             return Err(Error::config("port must be 1 to 65535: the port that the server listens on"));
@@ -348,12 +362,18 @@ pub struct ServerConfig {
     pub wire: Option<Wire>,
     /// Where the sound goes.
     pub output: Output,
-    /// How long a packet is kept before it is played; `None` is one packet plus the device's block.
+    /// How long a packet is kept before it is played; `None` follows the network.
     pub delay: Option<Duration>,
+    /// What it is kept at least, where it follows the network, besides what the device pulls at once.
+    pub min_delay: Duration,
+    /// What it is kept at most, where it follows the network.
+    pub max_delay: Duration,
     /// How many senders are held at once.
     pub max_sources: usize,
     /// TCP: go on after the last client has left.
     pub keep_listening: bool,
+    /// A bad network to receive through.
+    pub network: Option<LinkConfig>,
 }
 
 impl Default for ServerConfig {
@@ -366,8 +386,12 @@ impl Default for ServerConfig {
             wire: None,
             output: Output::Device(DeviceChoice::Default),
             delay: None,
+            min_delay: Duration::ZERO,
+            // Beyond half a second nobody talks any more (ITU-T G.114 draws its line at 0.4 s, mouth to ear).
+            max_delay: Duration::from_millis(500),
             max_sources: 32,
             keep_listening: false,
+            network: None,
         }
     }
 }
@@ -379,6 +403,15 @@ impl ServerConfig {
             && delay > MAX_DELAY
         {
             return Err(Error::config(format!("delay must be at most {} ms", MAX_DELAY.as_millis())));
+        }
+        if self.network.is_some() && self.protocol == Protocol::Tcp {
+            return Err(Error::config(NO_NETWORK_OVER_TCP));
+        }
+        if self.max_delay > MAX_DELAY || self.min_delay > self.max_delay {
+            let most = MAX_DELAY.as_millis();
+            return Err(Error::config(format!(
+                "min_delay must not be above max_delay, nor that above {most} ms"
+            )));
         }
         if !(1..=1024).contains(&self.max_sources) {
             return Err(Error::config(format!("max_sources must be 1 to 1024, not {}", self.max_sources)));
@@ -395,6 +428,9 @@ pub struct SourceKey {
     /// Its RTP synchronisation source (RFC 3550 §3), zero on the classic wire.
     pub ssrc: u32,
 }
+
+const NO_NETWORK_OVER_TCP: &str =
+    "network impairs datagrams: with protocol='tcp' put the bad network under the system's TCP, or use 'udp'";
 
 /// The original's port.
 pub const DEFAULT_PORT: u16 = 12_345;

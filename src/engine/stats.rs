@@ -39,6 +39,16 @@ pub struct Playback {
     pub frames_played: u64,
     /// Frames put in for sound that was missing while a source was playing.
     pub frames_concealed: u64,
+    /// How often sound was missing: gaps, however long.
+    pub concealments: u64,
+    /// Frames left out to shorten the delay.
+    pub frames_accelerated: u64,
+    /// Frames put in to lengthen the delay.
+    pub frames_expanded: u64,
+    /// How often playout began anew because the sound had moved far away.
+    pub resets: u64,
+    /// The sender's clock against the output's, ppm; 0 until it is known to differ.
+    pub drift_ppm: f64,
     /// How often a playing source had nothing to play.
     pub underruns: u64,
     /// The present delay in the buffer, ms.
@@ -65,12 +75,19 @@ impl Reception {
 }
 
 impl Playback {
-    /// Adds another source's figures; delay and level are the highest.
+    /// Adds another source's figures; delay, drift and level are the highest.
     pub fn add(&mut self, other: &Self) {
         self.late_packets += other.late_packets;
         self.frames_played += other.frames_played;
         self.frames_concealed += other.frames_concealed;
         self.underruns += other.underruns;
+        self.concealments += other.concealments;
+        self.frames_accelerated += other.frames_accelerated;
+        self.frames_expanded += other.frames_expanded;
+        self.resets += other.resets;
+        if other.drift_ppm.abs() > self.drift_ppm.abs() {
+            self.drift_ppm = other.drift_ppm;
+        }
         self.delay_ms = self.delay_ms.max(other.delay_ms);
         self.delay_target_ms = self.delay_target_ms.max(other.delay_target_ms);
         self.level_db = self.level_db.max(other.level_db);

@@ -297,11 +297,14 @@ mod tests {
                 Capture::open(&input, &Audio::default(), Box::new(ear.clone()), notices).unwrap();
             wait(30);
             assert!(ear.heard().is_empty());
+            let clock = Clock::new();
+            let start = clock.now();
             capture.start().unwrap();
             wait(300);
             capture.stop();
             let heard = ear.heard().len();
-            assert!(heard.is_multiple_of(441) && (25..=31).contains(&(heard / 441)), "{heard}");
+            let most = clock.now().since(start).as_millis() as usize / 10;
+            assert!(heard.is_multiple_of(441) && (20..=most).contains(&(heard / 441)), "{heard}");
             assert!(!capture.has_ended() && !capture.description().is_empty());
         }
     }

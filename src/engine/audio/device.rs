@@ -308,7 +308,8 @@ impl DeviceInfo {
 }
 
 fn no_such(name: &str, all: &[DeviceInfo], purpose: Purpose) -> Error {
-    let able: Vec<&str> = all.iter().filter(|d| d.can(purpose)).map(|d| d.name.as_str()).collect();
+    let able: Vec<String> =
+        all.iter().filter(|d| d.can(purpose)).map(|d| format!("{} {} ({})", d.index, d.name, d.id)).collect();
     if able.is_empty() {
         return nothing(purpose);
     }
@@ -356,7 +357,7 @@ mod tests {
         assert_eq!(index("usb").unwrap(), 0);
         assert_eq!(index("BUILT").unwrap(), 1);
         assert!(index("i").unwrap_err().message().contains("could be any of 0 (usb), 1 (built-in)"));
-        assert!(index("out").unwrap_err().message().contains("USB Mic, Mic"));
+        assert!(index("out").unwrap_err().message().contains("0 USB Mic (usb), 1 Mic (built-in)"));
         assert_eq!(named("out", &all, Purpose::Play).unwrap().index, 2);
     }
 

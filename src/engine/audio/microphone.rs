@@ -15,8 +15,9 @@ use crate::engine::time::{Clock, Micros};
 use super::capture::CaptureTarget;
 use super::convert::{Intake, Sample};
 use super::device::{Lease, Purpose, trouble};
+use super::health::Beat;
 use super::plan::{Plan, plan};
-use super::watch::{AWAY_TICK, Beat, Facts, Opened, Port};
+use super::watch::{AWAY_TICK, Facts, Opened, Port};
 
 /// Finds the device anew each time it is called.
 pub(super) type Finder = Box<dyn FnMut() -> Result<(cpal::Device, Option<Lease>)> + Send>;

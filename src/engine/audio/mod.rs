@@ -15,6 +15,7 @@ mod card;
 mod convert;
 mod fd;
 mod file;
+mod health;
 mod microphone;
 mod pacer;
 mod plan;

@@ -162,7 +162,7 @@ mod tests {
         }
         let took = clock.now().since(start);
         assert!(took >= Duration::from_millis(250), "{took:?}");
-        assert!(took < Duration::from_millis(300), "{took:?}");
+        assert!(took < Duration::from_millis(400), "{took:?}");
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
             schedule.wait(40, &halt);
         }
         let took = clock.now().since(start);
-        assert!(took < Duration::from_millis(240), "{took:?}");
+        assert!(took < Duration::from_millis(290), "{took:?}");
     }
 
     #[test]

@@ -73,6 +73,10 @@ pub(super) fn plan(device: &cpal::Device, purpose: Purpose, audio: &Audio, growt
     let block = audio.block.frames(format) as u64;
     let own_block = (block * u64::from(rate)).div_ceil(u64::from(format.rate())) as u32;
     let buffer_size = match (audio.latency, host.as_str()) {
+        // What PulseAudio takes by itself is two seconds, which no live sound can wait for.
+        (Latency::High, "pulseaudio") => {
+            BufferSize::Fixed(within(own_block.saturating_mul(4), range.buffer_size()))
+        }
         (Latency::High, _) | (_, "jack") => BufferSize::Default,
         // Periods that are no power of two overrun without end on PipeWire's plug-in (cpal issue 1250).
         (Latency::Low, "alsa") => BufferSize::Fixed(within(

@@ -288,10 +288,13 @@ mod tests {
         let (render, calls, _) = counter(None);
         let mut playback =
             Playback::open(&Output::Null, &Audio::default(), Clock::new(), render, notices).unwrap();
+        let clock = Clock::new();
+        let start = clock.now();
         playback.start().unwrap();
         wait(300);
         playback.stop(true).unwrap();
-        assert!((25..=31).contains(&calls.load(Ordering::Relaxed)));
+        let most = clock.now().since(start).as_millis() as u64 / 10;
+        assert!((20..=most).contains(&calls.load(Ordering::Relaxed)));
         assert_eq!(playback.block_frames(), 441);
     }
 

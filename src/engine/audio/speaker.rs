@@ -13,9 +13,10 @@ use crate::engine::time::Clock;
 
 use super::convert::{Outlet, Sample};
 use super::device::{Purpose, trouble};
+use super::health::Beat;
 use super::microphone::{BUILD_LIMIT, Finder};
 use super::plan::{Plan, plan};
-use super::watch::{Beat, Facts, Opened, Port};
+use super::watch::{Facts, Opened, Port};
 
 /// The playing end of a device.
 pub(super) struct Speaker {

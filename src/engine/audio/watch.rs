@@ -3,7 +3,7 @@
 //! Guaranteed: opening, starting and stopping answer within their deadlines even where the sound system does not;
 //! a device that fails or falls silent is opened anew, with back-off, until it is back or the stream is stopped.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::engine::time::{Clock, Micros};
 
 use super::Notice;
 use super::device::{Lease, trouble};
-use super::priority;
+use super::health::{Beat, Health};
 
 /// One direction's way to a device.
 pub(super) trait Port: Send + 'static {
@@ -47,86 +47,6 @@ pub(super) struct Facts {
     pub(super) block_frames: usize,
     /// Whether a larger block may be asked for when buffers run dry.
     pub(super) may_grow: bool,
-}
-
-/// What the callbacks tell the watchdog, without waiting for it.
-#[derive(Default)]
-pub(super) struct Health {
-    generation: AtomicU64,
-    callbacks: AtomicU64,
-    xruns: AtomicU64,
-    lost: AtomicBool,
-    refused: AtomicI32,
-    error: Mutex<Option<cpal::Error>>,
-}
-
-impl Health {
-    /// Buffers that ran over or dry.
-    pub(super) fn xruns(&self) -> u64 {
-        self.xruns.load(Ordering::Relaxed)
-    }
-
-    fn take_error(&self) -> Option<cpal::Error> {
-        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// A stream's hold on [`Health`]; streams that were given up have a stale one.
-#[derive(Clone)]
-pub(super) struct Beat {
-    health: Arc<Health>,
-    generation: u64,
-    promote: bool,
-}
-
-impl Beat {
-    /// First thing in every callback: false where the stream was given up and must be silent.
-    pub(super) fn begin(&mut self) -> bool {
-        if self.health.generation.load(Ordering::Acquire) != self.generation {
-            return false;
-        }
-        if std::mem::take(&mut self.promote)
-            && let Err(errno) = priority::promote()
-        {
-            self.health.refused.store(errno.max(1), Ordering::Relaxed);
-        }
-        self.health.callbacks.fetch_add(1, Ordering::Relaxed);
-        true
-    }
-
-    /// Buffers that ran over or dry so far.
-    pub(super) fn xruns(&self) -> u64 {
-        self.health.xruns()
-    }
-
-    /// This stream's callbacks run on threads that must not be promoted.
-    pub(super) fn without_promotion(mut self) -> Self {
-        self.promote = false;
-        self
-    }
-
-    /// What cpal reports, from whatever thread.
-    pub(super) fn fail(&self, error: cpal::Error) {
-        use cpal::ErrorKind;
-        if self.health.generation.load(Ordering::Acquire) != self.generation {
-            return;
-        }
-        match error.kind() {
-            ErrorKind::Xrun => {
-                self.health.xruns.fetch_add(1, Ordering::Relaxed);
-            }
-            ErrorKind::DeviceNotAvailable | ErrorKind::HostUnavailable | ErrorKind::StreamInvalidated => {
-                if let Ok(mut slot) = self.health.error.try_lock()
-                    && slot.is_none()
-                {
-                    *slot = Some(error);
-                }
-                self.health.lost.store(true, Ordering::Release);
-            }
-            // The rest is passing, or shows as callbacks that stay away.
-            _ => {}
-        }
-    }
 }
 
 /// The running watchdog of one stream.
@@ -181,14 +101,14 @@ impl Watch {
         Ok(Self { commands, done, thread: Some(thread), health, facts })
     }
 
-    /// Lets the sound flow.
+    /// Lets the sound flow. What refuses at once is an error; a device that takes its time to wake up is not waited
+    /// for, and one that does not wake up is lost and looked for again.
     pub(super) fn start(&self) -> Result<()> {
         let (reply, answer) = bounded(1);
-        let silent = |_| Error::device("the sound system does not answer");
         self.commands
             .send(Command::Start(reply))
             .map_err(|_| Error::device("the device's thread is gone"))?;
-        answer.recv_timeout(START_LIMIT).map_err(silent)?
+        answer.recv_timeout(START_LIMIT).unwrap_or(Ok(()))
     }
 
     /// Ends the stream. A sound system that hangs keeps its thread, not the caller.
@@ -252,7 +172,7 @@ impl Keeper {
         self.health.lost.store(false, Ordering::Release);
         self.health.take_error();
         let generation = self.health.generation.fetch_add(1, Ordering::AcqRel) + 1;
-        let beat = Beat { health: self.health.clone(), generation, promote: true };
+        let beat = Beat::new(self.health.clone(), generation);
         let opened = self.port.build(beat, self.growth)?;
         *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = opened.facts;
         self.stream = Some((opened.stream, opened.lease));
@@ -268,9 +188,12 @@ impl Keeper {
         self.seen.window = now;
         self.seen.window_xruns = self.health.xruns();
         match &self.stream {
-            Some((stream, _)) => stream.play().map_err(|e| trouble("the device does not start", &e)),
-            None => Err(Error::device("there is no device to start")),
+            // A microphone of PulseAudio's returns from here with its first sound.
+            Some((stream, _)) => stream.play().map_err(|e| trouble("the device does not start", &e))?,
+            None => return Err(Error::device("there is no device to start")),
         }
+        self.seen.at = self.clock.now();
+        Ok(())
     }
 
     fn run(&mut self) {
@@ -279,7 +202,12 @@ impl Keeper {
                 Ok(Command::Start(reply)) => {
                     let result = if self.playing { Ok(()) } else { self.play() };
                     self.playing = result.is_ok();
-                    let _ = reply.send(result);
+                    if let Err(Err(late)) = reply.send(result).map_err(|unheard| unheard.0) {
+                        self.playing = true;
+                        if self.recover(late.to_string()) == Verdict::Stop {
+                            break;
+                        }
+                    }
                 }
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -418,5 +346,5 @@ const MOST_GROWTH: u32 = 8;
 const XRUN_NOTICE: Duration = Duration::from_secs(1);
 /// The deadlines.
 const OPEN_LIMIT: Duration = Duration::from_secs(6);
-const START_LIMIT: Duration = Duration::from_secs(5);
+const START_LIMIT: Duration = Duration::from_millis(300);
 const STOP_LIMIT: Duration = Duration::from_secs(2);

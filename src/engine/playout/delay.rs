@@ -158,6 +158,9 @@ impl DelayEstimator {
     /// The delay of the frame at `position` if it is heard at `now`, in microseconds after the arrival of the fastest
     /// packets: what [`target`](Self::target) is for. Negative where it is heard before it can be there. `None` before
     /// the first packet.
+    ///
+    /// A pull takes many frames at one moment, and a packet is needed for its first one: so ask for the last frame that the
+    /// pull takes, unless packets are known to begin where pulls do.
     pub fn delay_of(&self, position: Position, now: Micros) -> Option<i64> {
         Some(self.transit.of(position, now)?.saturating_sub(self.transit.floor(now)))
     }

@@ -1,12 +1,24 @@
 //! When a frame is heard. Pure: time and packets come in as arguments, sound goes out.
 
 pub mod buffer;
+mod burg;
+pub mod cholesky;
+pub mod conceal;
+pub mod counters;
 pub mod delay;
 pub mod drift;
 pub mod histogram;
+mod inlet;
+mod interpolate;
+mod kernel;
+pub mod live;
 pub mod mixer;
 pub mod player;
 pub mod render;
+mod repetition;
 pub mod resample;
 pub mod stretch;
+mod tape;
+mod toeplitz;
 pub mod transit;
+pub mod whole;

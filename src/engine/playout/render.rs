@@ -10,7 +10,12 @@ use std::time::Duration;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::conceal::{Concealer, Tier};
+use super::inlet::STRIDE;
+use super::live::Pull;
+use super::mixer::Mixer;
 use super::player::Player;
+use crate::engine::error::Result;
 use crate::engine::format::Format;
 use crate::engine::time::Micros;
 
@@ -43,7 +48,12 @@ pub struct Renderer {
     block: usize,
     block_seen: usize,
     block_age: u32,
+    tier: Tier,
+    /// What conceals mono and stereo; it remembers nothing between two gaps, so one serves all.
+    concealers: [Concealer; 2],
     sound: Box<[f32]>,
+    turned: Box<[f32]>,
+    mixer: Mixer,
     controls: Arc<Controls>,
 }
 
@@ -59,6 +69,7 @@ pub struct Controls {
     gain: AtomicU32,
     muted: AtomicBool,
     peak: AtomicU32,
+    tier: AtomicU32,
 }
 
 impl Renderer {
@@ -69,7 +80,7 @@ impl Renderer {
         sources: usize,
         block: usize,
         patience: Duration,
-    ) -> (Self, Roster, Arc<Controls>) {
+    ) -> Result<(Self, Roster, Arc<Controls>)> {
         let (add, added) = RingBuffer::new(sources);
         let (finished_in, finished_out) = RingBuffer::new(sources);
         let controls = Arc::new(Controls::default());
@@ -82,10 +93,28 @@ impl Renderer {
             block,
             block_seen: 0,
             block_age: 0,
+            tier: Tier::default(),
+            concealers: [
+                Concealer::new(Format::new(format.rate(), 1)?),
+                Concealer::new(Format::new(format.rate(), 2)?),
+            ],
             sound: vec![0.0; STRIDE * 2].into(),
+            turned: vec![0.0; STRIDE * 2].into(),
+            mixer: Mixer::new(format.rate(), format.channels(), STRIDE),
             controls: Arc::clone(&controls),
         };
-        (renderer, Roster { add, finished: finished_out }, controls)
+        Ok((renderer, Roster { add, finished: finished_out }, controls))
+    }
+
+    /// How dear concealment may be from now on: for whoever measures the time that it takes.
+    pub fn set_tier(&mut self, tier: Tier) {
+        self.tier = tier;
+        self.controls.tier.store(tier as u32, Relaxed);
+    }
+
+    /// How dear concealment may be.
+    pub const fn tier(&self) -> Tier {
+        self.tier
     }
 
     fn admit_and_dismiss(&mut self) {
@@ -120,32 +149,31 @@ impl Renderer {
     fn mix(&mut self, now: Micros, out: &mut [f32], starved: Starved) -> usize {
         let channels = self.format.channels();
         let frames = out.len() / channels;
-        out.fill(0.0);
         let mut sound_frames = 0;
-        let mut sources = 0;
+        self.mixer.begin(frames);
         for player in &mut self.players {
             let from = player.format().channels();
             let sound = &mut self.sound[..frames * from];
             let got = match starved {
-                Starved::Advance => player.play_live(now, self.block.max(frames), sound),
+                Starved::Advance => {
+                    let concealer = &mut self.concealers[from - 1];
+                    let block = self.block.max(frames);
+                    player.play_live(&mut Pull { now, block, tier: self.tier, concealer }, sound)
+                }
                 Starved::Wait => player.play_whole(now, self.patience, false, sound),
                 Starved::Drain => player.play_whole(now, self.patience, true, sound),
             };
             if got > 0 {
-                sources += 1;
                 sound_frames = sound_frames.max(got);
-                add(&sound[..got * from], from, &mut out[..got * channels], channels, player.gain());
+                let sound = &sound[..got * from];
+                let sound = turn(sound, from, channels, &mut self.turned);
+                self.mixer.add(sound, player.gain());
             }
         }
-        if starved != Starved::Advance && sound_frames > 0 && self.players.len() > 1 {
-            for player in &mut self.players {
-                let behind = sound_frames - player.given().min(sound_frames);
-                player.fell_behind(behind);
-            }
+        for player in &mut self.players {
+            player.given_out(sound_frames);
         }
-        if sources > 1 {
-            limit(&mut out[..sound_frames * channels]);
-        }
+        out.copy_from_slice(self.mixer.finish());
         sound_frames
     }
 }
@@ -175,7 +203,7 @@ impl Render for Renderer {
 
 impl Roster {
     /// Hands a player in; gives it back where there is no room.
-    pub fn add(&mut self, player: Player) -> Result<(), Player> {
+    pub fn add(&mut self, player: Player) -> std::result::Result<(), Player> {
         self.add.push(player).map_err(|rtrb::PushError::Full(player)| player)
     }
 
@@ -194,6 +222,11 @@ impl Controls {
     /// Silences everything, or no longer.
     pub fn set_muted(&self, muted: bool) {
         self.muted.store(muted, Relaxed);
+    }
+
+    /// How dear concealment is now, the dearest being 0.
+    pub fn tier(&self) -> u32 {
+        self.tier.load(Relaxed)
     }
 
     /// The loudest sample lately, dBFS; negative infinity for silence.
@@ -221,48 +254,31 @@ impl Default for Controls {
             gain: AtomicU32::new(1.0f32.to_bits()),
             muted: AtomicBool::new(false),
             peak: AtomicU32::new(0),
+            tier: AtomicU32::new(0),
         }
     }
 }
 
-/// Adds a source's sound to the mix, mono to both sides of stereo, stereo to mono by halves.
-fn add(from: &[f32], from_channels: usize, to: &mut [f32], to_channels: usize, gain: f32) {
-    match (from_channels, to_channels) {
+/// A source's sound in the mix's channels: mono to both sides of stereo, stereo to mono by halves.
+fn turn<'a>(sound: &'a [f32], from: usize, to: usize, turned: &'a mut [f32]) -> &'a [f32] {
+    match (from, to) {
         (1, 2) => {
-            for (pair, sample) in to.chunks_exact_mut(2).zip(from) {
-                pair[0] += sample * gain;
-                pair[1] += sample * gain;
+            for (pair, sample) in turned.chunks_exact_mut(2).zip(sound) {
+                pair.fill(*sample);
             }
+            &turned[..sound.len() * 2]
         }
         (2, 1) => {
-            for (sample, pair) in to.iter_mut().zip(from.chunks_exact(2)) {
-                *sample += f32::midpoint(pair[0], pair[1]) * gain;
+            for (sample, pair) in turned.iter_mut().zip(sound.chunks_exact(2)) {
+                *sample = f32::midpoint(pair[0], pair[1]);
             }
+            &turned[..sound.len() / 2]
         }
-        _ => {
-            for (sum, sample) in to.iter_mut().zip(from) {
-                *sum += sample * gain;
-            }
-        }
+        _ => sound,
     }
 }
 
-/// Bends what passes full scale back below it; what stays below the knee is untouched.
-fn limit(out: &mut [f32]) {
-    for sample in out {
-        let size = sample.abs();
-        if size > KNEE {
-            let over = (size - KNEE) / (1.0 - KNEE);
-            *sample = (KNEE + (1.0 - KNEE) * over.tanh()).copysign(*sample);
-        }
-    }
-}
-
-/// Frames mixed at once.
-const STRIDE: usize = 1024;
 /// After how many pulls the usual block is judged anew.
 const BLOCK_MEMORY: u32 = 64;
 /// The level meter falls by about 20 dB a second at 100 blocks a second.
 const PEAK_DECAY: f32 = 0.977;
-/// Where the limiter begins.
-const KNEE: f32 = 0.8;

@@ -136,11 +136,11 @@ impl Resampler {
         for frame in out.chunks_exact_mut(self.channels) {
             let phase = (self.fraction >> PHASE_SHIFT) as usize;
             let between = (self.fraction << PHASE_BITS) as f32 * (1.0 / ONE as f32);
-            let (a, b) = (&self.table[phase], &self.table[phase + 1]);
+            let row = &self.table[phase];
             let taps = &self.held[base * self.channels..(base + TAPS) * self.channels];
             match frame {
-                [mono] => *mono = dot(taps, a, b, between),
-                frame => dot_stereo(taps, a, b, between, frame),
+                [mono] => *mono = row.mono(taps, between),
+                frame => row.stereo(taps, between, frame),
             }
             let place = i64::from(self.fraction) + ONE + step;
             base += (place >> 32) as usize;
@@ -168,35 +168,38 @@ impl Resampler {
     }
 }
 
-type Row = [f32; TAPS];
-
-/// The filter between rows `a` and `b`, over mono taps.
-fn dot(taps: &[f32], a: &Row, b: &Row, between: f32) -> f32 {
-    let mut sums = [0.0f32; LANES];
-    let rows = a.chunks_exact(LANES).zip(b.chunks_exact(LANES));
-    for (x, (a, b)) in taps.chunks_exact(LANES).zip(rows) {
-        for lane in 0..LANES {
-            sums[lane] += x[lane] * (a[lane] + between * (b[lane] - a[lane]));
-        }
-    }
-    sums.iter().sum()
+/// The filter at one fraction of a frame, and how it changes to the next one.
+#[derive(Clone, Copy)]
+struct Row {
+    at: [f32; TAPS],
+    rise: [f32; TAPS],
 }
 
-/// The same for two interleaved channels.
-fn dot_stereo(taps: &[f32], a: &Row, b: &Row, between: f32, out: &mut [f32]) {
-    let mut sums = [0.0f32; LANES];
-    let rows = a.chunks_exact(LANES / 2).zip(b.chunks_exact(LANES / 2));
-    for (x, (a, b)) in taps.chunks_exact(LANES).zip(rows) {
-        for pair in 0..LANES / 2 {
-            let weight = a[pair] + between * (b[pair] - a[pair]);
-            sums[2 * pair] += x[2 * pair] * weight;
-            sums[2 * pair + 1] += x[2 * pair + 1] * weight;
+impl Row {
+    /// Over mono taps, `between` this row and the next.
+    fn mono(&self, taps: &[f32], between: f32) -> f32 {
+        let mut sums = [0.0f32; LANES];
+        let rows = self.at.chunks_exact(LANES).zip(self.rise.chunks_exact(LANES));
+        for (x, (a, r)) in taps.chunks_exact(LANES).zip(rows) {
+            for lane in 0..LANES {
+                sums[lane] += x[lane] * (a[lane] + between * r[lane]);
+            }
         }
+        sums.iter().sum()
     }
-    out.fill(0.0);
-    for pair in sums.chunks_exact(2) {
-        for (out, sum) in out.iter_mut().zip(pair) {
-            *out += sum;
+
+    /// Over the taps of two interleaved channels, into a frame of two.
+    fn stereo(&self, taps: &[f32], between: f32, out: &mut [f32]) {
+        let weights: [f32; TAPS] = std::array::from_fn(|tap| self.at[tap] + between * self.rise[tap]);
+        let (mut left, mut right) = ([0.0f32; LANES / 2], [0.0f32; LANES / 2]);
+        for (x, w) in taps.chunks_exact(LANES).zip(weights.chunks_exact(LANES / 2)) {
+            for lane in 0..LANES / 2 {
+                left[lane] += x[2 * lane] * w[lane];
+                right[lane] += x[2 * lane + 1] * w[lane];
+            }
+        }
+        if let [l, r] = out {
+            (*l, *r) = (left.iter().sum(), right.iter().sum());
         }
     }
 }
@@ -205,7 +208,7 @@ fn dot_stereo(taps: &[f32], a: &Row, b: &Row, between: f32, out: &mut [f32]) {
 fn table() -> &'static [Row] {
     static TABLE: OnceLock<Vec<Row>> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let row = |phase: usize| {
+        let filter = |phase: usize| {
             let at = |tap: usize| {
                 let x = tap as f64 - PAST as f64 - phase as f64 / PHASES as f64;
                 let inside = 1.0 - (x / (PAST as f64 + 1.0)).powi(2);
@@ -213,16 +216,19 @@ fn table() -> &'static [Row] {
                 if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) * window }
             };
             let sum: f64 = (0..TAPS).map(at).sum();
-            let mut row = [0.0; TAPS];
             match phase {
                 // The identity, exactly.
-                0 => row[PAST] = 1.0,
-                PHASES => row[PAST + 1] = 1.0,
-                _ => row.iter_mut().enumerate().for_each(|(tap, w)| *w = (at(tap) / sum) as f32),
+                0 => std::array::from_fn(|tap| f64::from(u8::from(tap == PAST))),
+                PHASES => std::array::from_fn(|tap| f64::from(u8::from(tap == PAST + 1))),
+                _ => std::array::from_fn(|tap| at(tap) / sum),
             }
-            row
         };
-        (0..=PHASES).map(row).collect()
+        let row = |phase: usize| {
+            let (here, next): ([f64; TAPS], [f64; TAPS]) = (filter(phase), filter(phase + 1));
+            let rise = std::array::from_fn(|tap| (next[tap] - here[tap]) as f32);
+            Row { at: here.map(|weight| weight as f32), rise }
+        };
+        (0..PHASES).map(row).collect()
     })
 }
 

@@ -127,21 +127,25 @@ impl Transit {
         self.used += 1;
     }
 
-    /// The least rise from half second to half second over two seconds without a break, where it is percents: a queue that
-    /// fills rises, too, but not evenly for long.
+    /// The rise from half second to half second over a second and a half without a break, where it is percents and even: a
+    /// queue that fills rises, too, but not evenly for long.
     fn steady_rise(&self) -> f64 {
-        let f = &self.floors;
-        if self.used < FLOORS || f[FLOORS - 1].quarter - f[0].quarter != FLOORS as u64 - 1 {
+        let Some(last) = self.floors[..self.used].last_chunk::<SIX>() else { return 0.0 };
+        if last[SIX - 1].quarter - last[0].quarter != SIX as u64 - 1 {
             return 0.0;
         }
-        let half = |n: usize| f[2 * n].transit.min(f[2 * n + 1].transit);
-        let least = (1..FLOORS / 2).map(|n| half(n) - half(n - 1)).min().unwrap_or(0);
-        if least > LEAST_RISE { (least as f64 / (2 * QUARTER) as f64).min(0.5) } else { 0.0 }
+        let half = |n: usize| last[2 * n].transit.min(last[2 * n + 1].transit);
+        let (first, second) = (half(1).saturating_sub(half(0)), half(2).saturating_sub(half(1)));
+        let (less, more) = (first.min(second), first.max(second));
+        let steady = less > LEAST_RISE && more - less <= more / 4;
+        if steady { (less as f64 / (2 * QUARTER) as f64).min(0.5) } else { 0.0 }
     }
 }
 
 /// Two seconds of quarters.
 const FLOORS: usize = 8;
+/// A second and a half.
+const SIX: usize = 6;
 const QUARTER: u64 = 250_000;
 /// 2 % of half a second.
 const LEAST_RISE: i64 = 10_000;

@@ -162,7 +162,8 @@ impl Client {
     pub fn start_recording(&self, folder: &path::Path, frames: Option<u64>) -> Result<PathBuf> {
         drop(self.parts()?);
         let recorder = lock(&self.recorder);
-        let recorder = recorder.as_ref().ok_or_else(|| Error::new(ErrorKind::State, "open the sound source first"))?;
+        let recorder =
+            recorder.as_ref().ok_or_else(|| Error::new(ErrorKind::State, "open the sound source first"))?;
         recorder.start(folder, frames)
     }
 
@@ -304,7 +305,11 @@ impl Drop for Client {
 impl Identity {
     /// The start of an RTP stream, from 64 random bits.
     pub const fn from_random(bits: u64) -> Self {
-        Self { ssrc: bits as u32, sequence: (bits >> 32) as u16, timestamp: (bits >> 16) as u32 ^ (bits >> 40) as u32 }
+        Self {
+            ssrc: bits as u32,
+            sequence: (bits >> 32) as u16,
+            timestamp: (bits >> 16) as u32 ^ (bits >> 40) as u32,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod capturing;
 pub mod client;
+mod impairment;
 mod notices;
 pub mod packet_log;
 mod receiving;
@@ -9,3 +10,4 @@ mod sending;
 pub mod server;
 mod sources;
 mod stepper;
+mod timed;

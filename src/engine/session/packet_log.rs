@@ -87,7 +87,13 @@ impl Drop for PacketLog {
 }
 
 fn write_lines(path: &Path, queue: &Receiver<PacketLine>) {
-    let mut file = FileRotate::new(path, AppendCount::new(KEPT), ContentLimit::BytesSurpassed(LIMIT), Compression::None, None);
+    let mut file = FileRotate::new(
+        path,
+        AppendCount::new(KEPT),
+        ContentLimit::BytesSurpassed(LIMIT),
+        Compression::None,
+        None,
+    );
     let started_empty = std::fs::metadata(path).is_ok_and(|m| m.len() == 0);
     if !started_empty && file.rotate().is_err() {
         return;

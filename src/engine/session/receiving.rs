@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver as Notices;
 
+use super::impairment::Impairment;
 use super::notices::report;
 use super::server::{Shared, lock};
 use super::sources::Sources;
@@ -26,6 +27,7 @@ pub struct Receiving {
     socket: Socket,
     connections: HashMap<ConnectionId, Connection>,
     had_connections: bool,
+    network: Option<Impairment<SocketAddr>>,
 }
 
 enum Socket {
@@ -46,7 +48,14 @@ impl Receiving {
             Protocol::Udp => Socket::Udp(UdpReceiver::bind(bind, config.port, clock)?),
             Protocol::Tcp => Socket::Tcp(TcpReceiver::bind(bind, config.port, clock, MAX_CONNECTIONS)?),
         };
-        Ok(Self { config: config.clone(), clock, socket, connections: HashMap::new(), had_connections: false })
+        Ok(Self {
+            config: config.clone(),
+            clock,
+            socket,
+            connections: HashMap::new(),
+            had_connections: false,
+            network: config.network.map(Impairment::new),
+        })
     }
 
     /// Where it listens.
@@ -99,10 +108,15 @@ impl Receiving {
 
     fn receive(&mut self, shared: &Shared, timeout: Duration) -> Result<usize> {
         let mut guard = None;
-        let Self { config, clock, socket, connections, had_connections } = self;
+        let Self { config, clock, socket, connections, had_connections, network } = self;
         let count = match socket {
             Socket::Udp(udp) => {
+                let timeout = network.as_ref().map_or(timeout, |network| network.wait(clock.now(), timeout));
                 let count = udp.receive(timeout, &mut |datagram| {
+                    if let Some(network) = network {
+                        network.enter(datagram.arrival, datagram.address, datagram.bytes);
+                        return;
+                    }
                     let sources = guard.get_or_insert_with(|| lock(&shared.sources));
                     if datagram.truncated {
                         sources.not_believed(datagram.address, datagram.arrival, datagram.bytes);
@@ -110,6 +124,11 @@ impl Receiving {
                         sources.datagram(datagram.address, datagram.arrival, datagram.bytes);
                     }
                 })?;
+                while let Some((arrival, address, bytes)) =
+                    network.as_mut().and_then(|n| n.leave(clock.now()))
+                {
+                    guard.get_or_insert_with(|| lock(&shared.sources)).datagram(address, arrival, bytes);
+                }
                 shared.kernel_drops.store(udp.kernel_drops(), Relaxed);
                 count
             }
@@ -147,7 +166,9 @@ impl Connection {
         loop {
             match self.deframer.next() {
                 Some(Ok(Packet::Rtp(bytes))) => sources.framed(self.address, Wire::Rtp, arrival, bytes),
-                Some(Ok(Packet::Classic(bytes))) => sources.framed(self.address, Wire::Classic, arrival, bytes),
+                Some(Ok(Packet::Classic(bytes))) => {
+                    sources.framed(self.address, Wire::Classic, arrival, bytes)
+                }
                 Some(Err(_)) => sources.not_believed(self.address, arrival, &[]),
                 None => return !self.deframer.is_hopeless(),
             }
@@ -169,7 +190,9 @@ fn handle(
             let deframer = Deframer::new(config.wire, config.audio.format, config.audio.block);
             connections.insert(id, Connection { address, deframer });
         }
-        TcpEvent::Refused { address, why } => log::warn!(target: TARGET, "connection from {address} refused: {why}"),
+        TcpEvent::Refused { address, why } => {
+            log::warn!(target: TARGET, "connection from {address} refused: {why}")
+        }
         TcpEvent::Data { id, arrival, bytes } => {
             if let Some(connection) = connections.get_mut(&id) {
                 connection.deframer.push(bytes);
@@ -185,8 +208,12 @@ fn handle(
                 connection.take(sources, now);
                 sources.disconnected(connection.address);
                 match error {
-                    Some(error) => log::error!(target: TARGET, "connection from {} lost: {error}", connection.address),
-                    None => log::info!(target: TARGET, "connection from {} closed by its client", connection.address),
+                    Some(error) => {
+                        log::error!(target: TARGET, "connection from {} lost: {error}", connection.address)
+                    }
+                    None => {
+                        log::info!(target: TARGET, "connection from {} closed by its client", connection.address)
+                    }
                 }
             }
         }

@@ -12,6 +12,7 @@ use crossbeam_channel::Receiver as Notices;
 use rtrb::Consumer;
 
 use super::capturing::Captured;
+use super::impairment::Impairment;
 use super::notices::report;
 use super::packet_log::{PacketLine, PacketLog};
 use super::stepper::Stepper;
@@ -36,6 +37,7 @@ pub struct Sending {
     shared: Arc<Progress>,
     block: Vec<i16>,
     packets: Packets,
+    network: Option<Impairment<()>>,
     warned: Micros,
 }
 
@@ -115,6 +117,7 @@ impl Sending {
         captured: Arc<Captured>,
         shared: Arc<Progress>,
     ) -> Self {
+        let network = config.network.map(Impairment::new);
         let framed = config.wire == Wire::Rtp && config.path.protocol == Protocol::Tcp;
         let samples = config.audio.block.frames(config.audio.format) * config.audio.format.channels();
         Self {
@@ -128,6 +131,7 @@ impl Sending {
             shared,
             block: vec![0; samples],
             packets: Packets { framed, ..Packets::default() },
+            network,
             warned: Micros::ZERO,
         }
     }
@@ -156,6 +160,7 @@ impl Sending {
                 return Ok(());
             }
             self.trim();
+            self.deliver()?;
             if allowed && self.ring.slots() >= self.block.len() {
                 let mut block = std::mem::take(&mut self.block);
                 let _ = self.ring.pop_entire_slice(&mut block);
@@ -166,7 +171,8 @@ impl Sending {
                 return self.finish(stepper);
             } else {
                 self.watch_connection()?;
-                std::thread::park_timeout(POLL);
+                let wait = self.network.as_ref().map_or(POLL, |network| network.wait(self.clock.now(), POLL));
+                std::thread::park_timeout(wait);
             }
         }
     }
@@ -179,6 +185,13 @@ impl Sending {
         self.sender.push(&block[..rest], &mut |packet| self.packets.add(packet));
         self.sender.flush(&mut |packet| self.packets.add(packet));
         self.send_packets(stepper)?;
+        while let Some(network) = &self.network
+            && !network.is_empty()
+            && !self.shared.aborting.load(Relaxed)
+        {
+            std::thread::park_timeout(network.wait(self.clock.now(), POLL));
+            self.deliver()?;
+        }
         match &mut self.transport {
             Transport::Udp(_) => Ok(()),
             Transport::Tcp(tcp) => tcp.flush(FLUSH_TIMEOUT),
@@ -223,13 +236,20 @@ impl Sending {
     /// Sends one packet behind a frame header of `header` bytes, however long it takes while nobody aborts; sound that
     /// comes meanwhile is trimmed.
     fn send(&mut self, frame: &[u8], header: usize) -> Result<()> {
+        if let Some(network) = &mut self.network {
+            network.enter(self.clock.now(), (), frame);
+            self.count(frame, "sent");
+            return self.deliver();
+        }
         loop {
             let verdict = match &mut self.transport {
                 Transport::Udp(udp) => match udp.send(frame)? {
                     Sent::Sent => "sent",
                     Sent::Refused => {
                         let peer = udp.peer();
-                        self.warn(&format!("nobody listens on {peer}: is the server running, and on this port?"));
+                        self.warn(&format!(
+                            "nobody listens on {peer}: is the server running, and on this port?"
+                        ));
                         "refused"
                     }
                     Sent::Dropped => {
@@ -257,6 +277,17 @@ impl Sending {
         }
     }
 
+    /// Sends what has come through the bad network, where there is one.
+    fn deliver(&mut self) -> Result<()> {
+        let (Some(network), Transport::Udp(udp)) = (&mut self.network, &mut self.transport) else {
+            return Ok(());
+        };
+        while let Some((_, (), packet)) = network.leave(self.clock.now()) {
+            udp.send(packet)?;
+        }
+        Ok(())
+    }
+
     fn count(&mut self, packet: &[u8], verdict: &'static str) {
         if verdict != "dropped" {
             self.shared.packets.fetch_add(1, Relaxed);
@@ -275,7 +306,15 @@ impl Sending {
         if let Some(log) = &self.log {
             let time = self.clock.now();
             let timestamp = timestamp.flatten();
-            log.write(PacketLine { time, outgoing: true, peer, sequence, timestamp, bytes: packet.len(), verdict });
+            log.write(PacketLine {
+                time,
+                outgoing: true,
+                peer,
+                sequence,
+                timestamp,
+                bytes: packet.len(),
+                verdict,
+            });
         }
     }
 
@@ -296,8 +335,14 @@ impl Sending {
         let deadline = self.clock.now() + patience;
         let mut pause = FIRST_PAUSE;
         loop {
-            if self.shared.aborting.load(Relaxed) || self.shared.stopping.load(Relaxed) || self.clock.now() >= deadline {
-                return Err(Error::new(ErrorKind::Transport, format!("connection to {} lost: {lost}", self.transport.peer())));
+            if self.shared.aborting.load(Relaxed)
+                || self.shared.stopping.load(Relaxed)
+                || self.clock.now() >= deadline
+            {
+                return Err(Error::new(
+                    ErrorKind::Transport,
+                    format!("connection to {} lost: {lost}", self.transport.peer()),
+                ));
             }
             self.trim();
             std::thread::park_timeout(pause);

@@ -15,14 +15,15 @@ use crossbeam_channel::{Receiver as Notices, bounded};
 use super::packet_log::PacketLog;
 use super::receiving::Receiving;
 use super::sources::Sources;
+use super::timed::Timed;
 use crate::engine::audio::Notice;
 use crate::engine::audio::Playback;
-use crate::engine::config::{Output, Protocol, ServerConfig};
+use crate::engine::config::{Protocol, ServerConfig};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::waker::Waker;
 use crate::engine::playout::render::{Controls, Renderer};
-use crate::engine::record::folder;
 use crate::engine::record::Recorded;
+use crate::engine::record::folder;
 use crate::engine::record::local_time::LocalTime;
 use crate::engine::record::reception::{Notes, ReceptionRecorder};
 use crate::engine::record::tap::RecorderState;
@@ -113,9 +114,11 @@ impl Server {
             let audio = &self.config.audio;
             let block = audio.block.frames(audio.format);
             let patience = self.config.delay.unwrap_or(PATIENCE);
-            let (renderer, roster, controls) = Renderer::new(audio.format, self.config.max_sources, block, patience);
+            let (renderer, roster, controls) =
+                Renderer::new(audio.format, self.config.max_sources, block, patience)?;
             let (notify, notices) = bounded(NOTICES);
-            let playback = Playback::open(&self.config.output, audio, self.clock, Box::new(renderer), notify)?;
+            let render = Box::new(Timed::new(renderer, self.clock, audio.format));
+            let playback = Playback::open(&self.config.output, audio, self.clock, render, notify)?;
             lock(&self.shared.sources).set_roster(roster);
             parts.playback = Some(playback);
             parts.controls = Some(controls);
@@ -163,7 +166,8 @@ impl Server {
 
     /// Waits until the session has ended by itself (TCP: the last client has left), or `timeout` is over.
     pub fn wait(&self, timeout: Duration) -> Result<bool> {
-        let arrivals = self.shared.wait(timeout, |arrivals| arrivals.failure.is_some() || self.shared.is_over());
+        let arrivals =
+            self.shared.wait(timeout, |arrivals| arrivals.failure.is_some() || self.shared.is_over());
         arrivals.failure.clone().map_or_else(|| Ok(self.shared.is_over()), Err)
     }
 
@@ -293,11 +297,6 @@ impl Server {
         lock(&self.parts).closed
     }
 
-    /// Whether the sound goes to a file or a pipe, not to an ear.
-    pub fn is_offline(&self) -> bool {
-        matches!(self.config.output, Output::File(_) | Output::Stdout)
-    }
-
     /// The transport.
     pub fn protocol(&self) -> Protocol {
         self.config.protocol
@@ -354,7 +353,8 @@ impl Shared {
     }
 
     fn wait(&self, timeout: Duration, done: impl Fn(&Arrivals) -> bool) -> MutexGuard<'_, Arrivals> {
-        let result = self.changed.wait_timeout_while(lock(&self.arrivals), timeout, |arrivals| !done(arrivals));
+        let result =
+            self.changed.wait_timeout_while(lock(&self.arrivals), timeout, |arrivals| !done(arrivals));
         result.unwrap_or_else(std::sync::PoisonError::into_inner).0
     }
 }

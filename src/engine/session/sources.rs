@@ -11,7 +11,9 @@ use std::time::Duration;
 use super::packet_log::{PacketLine, PacketLog};
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::format::Format;
-use crate::engine::playout::player::{Player, PlayerCounters};
+use crate::engine::playout::counters::PlayerCounters;
+use crate::engine::playout::live::Bounds;
+use crate::engine::playout::player::Player;
 use crate::engine::playout::render::Roster;
 use crate::engine::record::reception::Labels;
 use crate::engine::stats::{Playback, Reception, ServerStats, SourceStats};
@@ -171,7 +173,9 @@ impl Sources {
 
     /// A connection has ended, and its sources with it.
     pub fn disconnected(&mut self, address: SocketAddr) {
-        for (_, entry) in self.entries.iter_mut().filter(|(name, entry)| name.address == address && entry.connected) {
+        for (_, entry) in
+            self.entries.iter_mut().filter(|(name, entry)| name.address == address && entry.connected)
+        {
             entry.outlet.retire();
         }
     }
@@ -202,8 +206,12 @@ impl Sources {
 
     /// The session is over: strangers are counted as what they were.
     pub fn finish(&mut self) {
-        self.malformed +=
-            self.entries.values().filter(|e| !e.receiver.is_believed()).map(|e| e.receiver.held() as u64).sum::<u64>();
+        self.malformed += self
+            .entries
+            .values()
+            .filter(|e| !e.receiver.is_believed())
+            .map(|e| e.receiver.held() as u64)
+            .sum::<u64>();
         self.entries.retain(|_, entry| entry.receiver.is_believed());
         for entry in self.entries.values_mut() {
             entry.outlet.retire();
@@ -254,7 +262,8 @@ impl Sources {
     }
 
     fn as_classic(&self, address: SocketAddr, bytes: &[u8]) -> Option<Name> {
-        let could_be = self.config.wire != Some(Wire::Rtp) && classic::could_be(bytes, self.config.audio.format);
+        let could_be =
+            self.config.wire != Some(Wire::Rtp) && classic::could_be(bytes, self.config.audio.format);
         could_be.then_some(Name { address, wire: Wire::Classic, ssrc: 0 })
     }
 
@@ -269,7 +278,9 @@ impl Sources {
             self.entries.insert(name, entry);
         }
         let playing = match self.entries.get(&name).map(|entry| &entry.outlet) {
-            Some(Outlet::None | Outlet::Past(_)) => self.entries.values().filter(|e| e.outlet.is_playing()).count(),
+            Some(Outlet::None | Outlet::Past(_)) => {
+                self.entries.values().filter(|e| e.outlet.is_playing()).count()
+            }
             _ => 0,
         };
         let Some(entry) = self.entries.get_mut(&name) else { return };
@@ -353,10 +364,25 @@ impl Sources {
         }
     }
 
-    fn log(&mut self, source: SocketAddr, time: Micros, sequence: Option<u16>, bytes: &[u8], verdict: &'static str) {
+    fn log(
+        &mut self,
+        source: SocketAddr,
+        time: Micros,
+        sequence: Option<u16>,
+        bytes: &[u8],
+        verdict: &'static str,
+    ) {
         if let Some(log) = &mut self.out.log {
             let timestamp = rtp::parse(bytes).ok().map(|(header, _)| header.timestamp);
-            log.write(PacketLine { time, outgoing: false, peer: source, sequence, timestamp, bytes: bytes.len(), verdict });
+            log.write(PacketLine {
+                time,
+                outgoing: false,
+                peer: source,
+                sequence,
+                timestamp,
+                bytes: bytes.len(),
+                verdict,
+            });
         }
     }
 }
@@ -377,7 +403,15 @@ impl Outlets {
 
 impl Outlet {
     /// Makes a player when a source is believed, or when a silent one speaks again.
-    fn open(&mut self, config: &ServerConfig, format: Format, playing: usize, out: &mut Outlets, name: &Name, number: u32) {
+    fn open(
+        &mut self,
+        config: &ServerConfig,
+        format: Format,
+        playing: usize,
+        out: &mut Outlets,
+        name: &Name,
+        number: u32,
+    ) {
         if matches!(self, Self::Playing { .. } | Self::Refused) {
             return;
         }
@@ -399,11 +433,12 @@ impl Outlet {
         }
         let samples = format.frames(QUEUE) * format.channels();
         let (queue, reader) = packet_queue(QUEUE_PACKETS, samples, format.channels());
-        let player = match self {
-            Self::Past(counters) => Player::resumed(reader, format, config.delay, Arc::clone(counters)),
-            _ => Player::new(reader, format, config.delay),
+        let counters = if let Self::Past(counters) = self { Arc::clone(counters) } else { Arc::default() };
+        let player = if config.output.is_whole() {
+            Player::whole(reader, format, Arc::clone(&counters))
+        } else {
+            Player::live(reader, format, bounds(config), Arc::clone(&counters))
         };
-        let counters = player.counters();
         if let Some(roster) = &mut out.roster {
             roster.sweep();
             if roster.add(player).is_err() {
@@ -443,7 +478,7 @@ impl Entry {
             wire: name.wire,
             last_sequence: self.receiver.last_sequence(),
             reception: self.receiver.reception(),
-            playback: self.outlet.counters().map(|c| c.snapshot(self.format)).unwrap_or_default(),
+            playback: self.outlet.counters().map(|c| c.snapshot()).unwrap_or_default(),
             dropped_local: self.dropped,
         }
     }
@@ -456,6 +491,10 @@ impl std::fmt::Display for Name {
             Wire::Classic => write!(f, "{} (classic)", self.address),
         }
     }
+}
+
+fn bounds(config: &ServerConfig) -> Bounds {
+    Bounds { least: config.min_delay, most: config.max_delay, fixed: config.delay }
 }
 
 /// The log lines of one packet.

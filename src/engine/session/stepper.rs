@@ -41,7 +41,9 @@ impl Stepper {
         }
         let seen = state.sent;
         self.changed.notify_all();
-        let waited = self.changed.wait_timeout_while(state, timeout, |s| s.sent == seen && !s.ended && s.failure.is_none());
+        let waited = self
+            .changed
+            .wait_timeout_while(state, timeout, |s| s.sent == seen && !s.ended && s.failure.is_none());
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         if let Some(error) = &state.failure {
             return Err(error.clone());
@@ -55,7 +57,8 @@ impl Stepper {
 
     /// Waits until the stream has ended, or `timeout` is over.
     pub fn wait_end(&self, timeout: Duration) -> Result<bool, Error> {
-        let waited = self.changed.wait_timeout_while(self.lock(), timeout, |s| !s.ended && s.failure.is_none());
+        let waited =
+            self.changed.wait_timeout_while(self.lock(), timeout, |s| !s.ended && s.failure.is_none());
         let state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.failure.clone().map_or(Ok(state.ended), Err)
     }

@@ -1,5 +1,6 @@
 //! What a simulated path does to packets, as a value and as text: `loss=5,burst=3,delay=40,jitter=15,seed=1`.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::draw::Share;
@@ -89,6 +90,29 @@ impl LinkConfig {
             }
         }
         fields.finish()
+    }
+}
+
+impl fmt::Display for LinkConfig {
+    /// As text that [`LinkConfig::parse`] reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |share: Share| share.fraction() * 100.0;
+        let ms = |time: Duration| time.as_micros() as f64 / 1e3;
+        match self.loss {
+            Loss::Independent(loss) => write!(f, "loss={}", percent(loss))?,
+            Loss::Burst(b) => {
+                write!(f, "loss={},burst={}", percent(b.loss), f64::from(b.length_thousandths) / 1e3)?;
+                write!(f, ",density={},scatter={}", percent(b.density), percent(b.scatter))?;
+            }
+        }
+        write!(f, ",delay={},jitter={}", ms(self.delay), ms(self.jitter))?;
+        write!(f, ",spike={},spike_delay={}", percent(self.spike), ms(self.spike_delay))?;
+        write!(f, ",reorder={},reorder_delay={}", percent(self.reorder), ms(self.reorder_delay))?;
+        write!(f, ",duplicate={}", percent(self.duplicate))?;
+        if let Some(neck) = self.bottleneck {
+            write!(f, ",rate={},queue={}", neck.bits_per_second, ms(neck.queue))?;
+        }
+        write!(f, ",seed={}", self.seed)
     }
 }
 
@@ -320,6 +344,16 @@ mod tests {
             let error = LinkConfig::parse(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.message().contains(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_can_be_parsed() {
+        let text = "loss=5,burst=2.5,density=80,scatter=0.1,delay=40.5,spike=0.01,rate=256k,seed=18446744073709551615";
+        let mut all = vec![LinkConfig::default(), LinkConfig::parse(text).unwrap()];
+        all.extend(presets::ALL.map(|p| p.config));
+        for config in all {
+            assert_eq!(LinkConfig::parse(&config.to_string()), Ok(config), "{config}");
         }
     }
 

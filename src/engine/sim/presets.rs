@@ -61,7 +61,7 @@ pub const ALL: [Preset; 5] = [
     Preset {
         name: "satellite",
         about: "a geostationary satellite",
-        source: "delay after ITU-T G.114 table A.1 (260 ms between earth stations); the rest ours",
+        source: "delay after ITU-T G.114 annex A (260 ms; 36,000 km up and down are 240 ms of light); the rest ours",
         config: LinkConfig { loss: bursts(5_000, 5_000), delay: us(260_000), jitter: us(5_000), ..PERFECT },
     },
     Preset {

@@ -130,14 +130,16 @@ fn overtaken_packets_are_waited_for_where_they_are_many() {
     assert!(target("delay=20,jitter=1,reorder=3") >= 25 * MS);
 }
 
+/// `NetEq`'s own trial: a tenth of the packets lost, a tenth of drift.
 #[test]
 fn a_sender_ten_percent_slow_is_not_a_slow_network() {
     for ppm in [-100_000, 100_000] {
-        let scenario = Scenario::new(44_100, 441, S * 100).sender_ppm(ppm);
+        let link = LinkConfig::parse("loss=10,seed=2").unwrap();
+        let scenario = Scenario::new(44_100, 441, S * 1000).link(link).sender_ppm(ppm);
         let mut highest = Duration::ZERO;
         let e = watch(&scenario, |_, _, target| highest = highest.max(target));
         println!("{ppm}: highest {highest:?}, then {:?}", e.target());
-        assert!(highest <= 240 * MS && e.target() <= 20 * MS, "{highest:?} {:?}", e.target());
+        assert!(highest <= 190 * MS && e.target() <= 20 * MS, "{highest:?} {:?}", e.target());
     }
 }
 

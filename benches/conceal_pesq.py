@@ -1,0 +1,144 @@
+"""How well losses are concealed: PESQ-WB (ITU-T P.862.2) of our concealment beside silence, repetition and one side alone.
+
+Packets are taken out of real speech at 44.1 kHz, concealed by the engine (benches/conceal_wav.rs) and judged at 16 kHz.
+Independent losses, and bursts from a Gilbert model with the stated mean, drawn until the share lost is within a tenth of
+what is stated (short speech would be spared otherwise); the first ten packets are never lost. Except
+without look-ahead, where a gap ends in a cross-fade, every received sample is played as it came.
+
+    apt-get download alsa-utils pocketsphinx-testdata   # the speakers, unpacked with dpkg-deb -x FILE DIR
+    pip install numpy pesq soxr soundfile               # pesq builds with a C compiler
+    python benches/conceal_pesq.py DIR
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from pesq import pesq
+
+RATE = 44_100
+CONDITIONS = {"5 %": (0.05, 1), "10 %": (0.10, 1), "20 %": (0.20, 1), "10 % in 3s": (0.10, 3)}
+METHODS = {
+    "silence": ("silence", 1),
+    "repetition of the last packet": ("repeat", 1),
+    "AR-440 one-sided": ("one:440", 1),
+    "AR-440 one-sided, cross-fade": ("one:440", 0),
+    "pitch, one packet ahead": ("two:pitch", 1),
+    "AR-64, one packet ahead": ("two:64", 1),
+    "AR-128, one packet ahead": ("two:128", 1),
+    "AR-256, one packet ahead": ("two:256", 1),
+    "AR-440, one packet ahead": ("two:440", 1),
+    "AR-440, two packets ahead": ("two:440", 2),
+}
+
+
+def speakers(folder: Path) -> dict[str, np.ndarray]:
+    """The speech of each speaker found below `folder`, 16-bit at 44.1 kHz, about ten seconds each."""
+    patterns = {
+        "alsa": ("Front_*.wav", "Rear_*.wav", "Side_*.wav"),
+        "austen": ("*austen*-0870.wav", "*austen*-0930.wav"),
+        "numbers": ("numbers.raw", "goforward.raw", "something.raw"),
+        "cards": ("00?.wav",),
+    }
+    found = {}
+    for name, wanted in patterns.items():
+        pieces = [read(path) for pattern in wanted for path in sorted(folder.rglob(pattern))]
+        if pieces:
+            found[name] = np.round(np.clip(np.concatenate(pieces), -1, 1 - 2**-15) * 32768).astype(np.int16)
+    return found
+
+
+def read(path: Path) -> np.ndarray:
+    """One file, at 44.1 kHz; raw files are 16-bit at 16 kHz."""
+    if path.suffix == ".raw":
+        sound, rate = np.fromfile(path, "<i2") / 32768, 16_000
+    else:
+        sound, rate = soundfile.read(path)
+    return soxr.resample(sound, rate, RATE, "VHQ")
+
+
+def losses(packets: int, seed: int, rate: float, burst: float) -> str:
+    """Which packets are lost, a 1 for each; drawn again until their share is within a tenth of `rate`."""
+    rng = np.random.default_rng([seed, int(rate * 1000), int(burst * 10)])
+    while True:
+        lost = bursts(rng, packets, rate, burst) if burst > 1 else rng.random(packets) < rate
+        lost[:10] = False
+        if abs(lost.mean() - rate) <= rate / 10:
+            return "".join("01"[int(x)] for x in lost)
+
+
+def bursts(rng: np.random.Generator, packets: int, rate: float, mean: float) -> np.ndarray:
+    """Gilbert's model: losses in runs of `mean` packets on average."""
+    leave = 1 / mean
+    enter = leave * rate / (1 - rate)
+    lost, state = np.zeros(packets, bool), rng.random() < rate
+    for k in range(packets):
+        state = rng.random() >= leave if state else rng.random() < enter
+        lost[k] = state
+    return lost
+
+
+def build() -> str:
+    """The path of the program that conceals."""
+    command = "cargo build --release --no-default-features --bench conceal_wav --message-format=json-render-diagnostics"
+    lines = subprocess.run(command.split(), stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    executables = (json.loads(line).get("executable") for line in lines)
+    return next(path for path in executables if path and "conceal_wav" in path)
+
+
+def to_16k(sound: np.ndarray) -> np.ndarray:
+    return np.round(np.clip(soxr.resample(sound / 32768, RATE, 16_000), -1, 1) * 32767).astype(np.int16)
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where the packages were unpacked")
+    parser.add_argument("--speakers", default="alsa,austen", help="which, separated by commas (alsa, austen, numbers, cards)")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--packet", type=int, default=441, help="frames in a packet")
+    parser.add_argument("--methods", help="only those whose names contain this")
+    args = parser.parse_args()
+    voices = {k: v for k, v in speakers(args.folder).items() if k in args.speakers.split(",")}
+    if not voices:
+        sys.exit(f"no speech below {args.folder}: see --help")
+    program = build()
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(2) as pool:
+        references = {}
+        for name, sound in voices.items():
+            soundfile.write(f"{scratch}/{name}.wav", sound, RATE, subtype="PCM_16")
+            references[name] = to_16k(sound)
+
+        def judge(job: tuple[str, int, float, float, str, int]) -> float:
+            name, seed, rate, burst, method, ahead = job
+            pattern = losses(len(voices[name]) // args.packet, seed, rate, burst)
+            out = f"{scratch}/{'-'.join(map(str, job))}.wav"
+            subprocess.run(
+                [program, f"{scratch}/{name}.wav", out, method, str(ahead), str(args.packet)],
+                input=pattern, text=True, check=True,
+            )  # fmt: skip
+            score = pesq(16_000, references[name], to_16k(soundfile.read(out, dtype="int16")[0].astype(float)), "wb")
+            Path(out).unlink()
+            return score
+
+        print(f"PESQ-WB, {args.packet} frames a packet, {args.seeds} seeds, speakers: {', '.join(voices)}")
+        print(f"{'':32}" + "".join(f"{c:>12}" for c in CONDITIONS))
+        for label, (method, ahead) in METHODS.items():
+            if args.methods and args.methods not in label:
+                continue
+            means = []
+            for rate, burst in CONDITIONS.values():
+                jobs = [(n, s, rate, burst, method, ahead) for n in voices for s in range(1, args.seeds + 1)]
+                means.append(np.mean(list(pool.map(judge, jobs))))
+            print(f"{label:32}" + "".join(f"{m:12.2f}" for m in means), flush=True)
+
+
+if __name__ == "__main__":
+    main()

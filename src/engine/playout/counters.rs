@@ -1,0 +1,67 @@
+//! What a player counts: written by the thread that plays, read by any.
+
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use crate::engine::stats::Playback;
+
+/// One source's counters.
+#[derive(Debug, Default)]
+pub struct PlayerCounters {
+    /// Packets that came after their time.
+    pub late_packets: AtomicU64,
+    /// Frames of received sound given out.
+    pub frames_played: AtomicU64,
+    /// Frames put in for missing ones.
+    pub frames_concealed: AtomicU64,
+    /// Gaps.
+    pub concealments: AtomicU64,
+    /// Times that a playing source had nothing to play.
+    pub underruns: AtomicU64,
+    /// Frames left out to shorten the delay.
+    pub frames_accelerated: AtomicU64,
+    /// Frames put in to lengthen the delay.
+    pub frames_expanded: AtomicU64,
+    /// Times that playout began anew.
+    pub resets: AtomicU64,
+    /// The present delay, µs.
+    pub delay_us: AtomicU64,
+    /// The delay aimed at, µs.
+    pub target_us: AtomicU64,
+    /// The sender's clock against the output's, a thousandth of a ppm.
+    pub drift_ppb: AtomicI64,
+    gain_bits: AtomicU32,
+}
+
+impl PlayerCounters {
+    /// A snapshot.
+    pub fn snapshot(&self) -> Playback {
+        Playback {
+            late_packets: self.late_packets.load(Relaxed),
+            frames_played: self.frames_played.load(Relaxed),
+            frames_concealed: self.frames_concealed.load(Relaxed),
+            concealments: self.concealments.load(Relaxed),
+            underruns: self.underruns.load(Relaxed),
+            frames_accelerated: self.frames_accelerated.load(Relaxed),
+            frames_expanded: self.frames_expanded.load(Relaxed),
+            resets: self.resets.load(Relaxed),
+            delay_ms: self.delay_us.load(Relaxed) as f64 / 1e3,
+            delay_target_ms: self.target_us.load(Relaxed) as f64 / 1e3,
+            drift_ppm: self.drift_ppb.load(Relaxed) as f64 / 1e3,
+            level_db: f64::NEG_INFINITY,
+        }
+    }
+
+    /// The source's gain, 1 where it was never set.
+    pub fn gain(&self) -> f32 {
+        match self.gain_bits.load(Relaxed) {
+            0 => 1.0,
+            bits => f32::from_bits(!bits),
+        }
+    }
+
+    /// Sets the source's gain.
+    pub fn set_gain(&self, gain: f32) {
+        // Inverted, so that the all-zero default means 1 and a gain of 0 can be set.
+        self.gain_bits.store(!gain.to_bits(), Relaxed);
+    }
+}

@@ -1,0 +1,144 @@
+//! Playing for a file: everything received comes out, in its place, whenever it was due.
+//!
+//! A gap between packets is silence of exactly its length, given up after some patience; while nothing is there the
+//! source's clock stands still.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::inlet::{Inlet, STRIDE};
+use crate::engine::stream::queue::Position;
+use crate::engine::time::Micros;
+
+/// The state of whole playing of one source.
+#[derive(Debug, Default)]
+pub struct Whole {
+    state: State,
+    /// Frames that other sources were given out while this one had none.
+    owed: u64,
+    /// The packet that was latest against its place: what a gap's patience is counted from.
+    latest: (Position, Micros),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Idle,
+    /// The first packet came then; one that it overtook may still come.
+    Waiting(Micros),
+    Playing,
+}
+
+impl Whole {
+    /// Fills `out` with the sound that comes next; a gap is given up after `patience`, or at once where `draining`.
+    /// Returns the frames given out; beyond them nothing is touched.
+    pub fn play(
+        &mut self,
+        inlet: &mut Inlet,
+        now: Micros,
+        patience: Duration,
+        draining: bool,
+        out: &mut [f32],
+    ) -> usize {
+        let channels = inlet.format.channels();
+        let frames = out.len() / channels;
+        let mut done = 0;
+        loop {
+            let ahead = self.take(inlet);
+            match self.state {
+                State::Idle => break,
+                State::Waiting(since) if !draining && !ahead && now.since(since) < patience => break,
+                State::Waiting(_) | State::Playing => self.state = State::Playing,
+            }
+            if done == frames {
+                break;
+            }
+            let run = inlet.timeline.run(inlet.position, (frames - done).min(STRIDE));
+            let mut step = run.frames;
+            if run.present {
+                inlet.copy(inlet.position, &mut out[done * channels..(done + step) * channels]);
+                inlet.counters.frames_played.fetch_add(step as u64, Relaxed);
+                done += step;
+            } else if !inlet.is_played_out() || ahead {
+                if !(draining || ahead || now >= self.expected(inlet, inlet.position) + patience) {
+                    break;
+                }
+                let skipped = self.owed.min(step as u64);
+                self.owed -= skipped;
+                if skipped > 0 {
+                    step = skipped as usize;
+                } else {
+                    out[done * channels..(done + step) * channels].fill(0.0);
+                    done += step;
+                }
+                inlet.counters.frames_concealed.fetch_add(step as u64, Relaxed);
+            } else {
+                break;
+            }
+            inlet.step(step);
+        }
+        let waiting = inlet.timeline.end().distance(inlet.position).max(0) as u64;
+        inlet.counters.delay_us.store(inlet.format.duration(waiting).as_micros() as u64, Relaxed);
+        inlet.counters.target_us.store(patience.as_micros() as u64, Relaxed);
+        done
+    }
+
+    /// Whether nothing is being played.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Idle
+    }
+
+    /// Others were given out `frames` that this source had no sound for.
+    pub fn fell_behind(&mut self, frames: usize) {
+        if self.state == State::Playing {
+            self.owed += frames as u64;
+        }
+    }
+
+    /// Takes what fits; true where a packet waits that lies further ahead than the window reaches.
+    fn take(&mut self, inlet: &mut Inlet) -> bool {
+        while let Some(head) = inlet.reader.peek() {
+            if self.state == State::Idle || head.epoch != inlet.epoch {
+                if self.state != State::Idle && !inlet.is_played_out() {
+                    // The last epoch's sound first.
+                    return false;
+                }
+                inlet.begin(&head);
+                self.latest = (head.position, head.arrival);
+                if self.state == State::Idle {
+                    self.state = State::Waiting(head.arrival);
+                }
+            }
+            if !inlet.fits(&head) {
+                inlet.timeline.advance(inlet.position);
+                if !inlet.fits(&head) && (head.frames as usize) <= inlet.timeline.capacity() {
+                    return true;
+                }
+            }
+            inlet.packet_frames = head.frames as usize;
+            if head.arrival > self.expected(inlet, head.position) {
+                self.latest = (head.position, head.arrival);
+            }
+            let waiting = matches!(self.state, State::Waiting(_));
+            let Inlet { reader, timeline, position, counters, .. } = inlet;
+            reader.pop(|head, first, second| {
+                if waiting && head.position < *position && head.position >= timeline.start() {
+                    *position = head.position;
+                }
+                let put = timeline.insert(head.position, first, second);
+                if put.written == 0 && put.behind > 0 {
+                    counters.late_packets.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        false
+    }
+
+    /// When the frame at `position` arrives if it is as late as the latest yet.
+    fn expected(&self, inlet: &Inlet, position: Position) -> Micros {
+        let (place, arrival) = self.latest;
+        let frames = position.distance(place);
+        let time = inlet.format.duration(frames.unsigned_abs());
+        if frames < 0 { arrival - time } else { arrival + time }
+    }
+}
