@@ -62,7 +62,7 @@ impl Client {
             let reconnect = Duration::try_from_secs_f64(reconnect).map_err(|_| {
                 Error::config(format!("reconnect must be seconds, 0 or more, not {reconnect}"))
             })?;
-            let ptime = ptime.map(milliseconds).transpose()?;
+            let ptime = ptime.map(|ms| milliseconds("ptime", ms)).transpose()?;
             let block = BlockSize::from_ms(size)?;
             let protocol = Protocol::parse(protocol)?;
             let wire = Wire::parse(wire)?.ok_or_else(|| {
@@ -175,8 +175,8 @@ impl Client {
     }
 }
 
-/// A duration from milliseconds, fractions kept.
-pub fn milliseconds(ms: f64) -> Result<Duration> {
+/// The duration that the argument `name` gives in milliseconds, fractions kept.
+pub fn milliseconds(name: &str, ms: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(ms / 1e3)
-        .map_err(|_| Error::config(format!("milliseconds must be 0 or more, not {ms}")))
+        .map_err(|_| Error::config(format!("{name} must be milliseconds, 0 or more, not {ms}")))
 }

@@ -28,10 +28,11 @@ impl<T: Close> Held<T> {
     pub fn new(inner: T) -> Self {
         let inner = Arc::new(inner);
         let mut living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
-        living.retain(|other| other.strong_count() > 0);
+        let process = std::process::id();
+        living.retain(|(owner, other)| *owner == process && other.strong_count() > 0);
         let weak: Weak<T> = Arc::downgrade(&inner);
-        living.push(weak);
-        Self { process: std::process::id(), inner: Some(inner) }
+        living.push((process, weak));
+        Self { process, inner: Some(inner) }
     }
 
     /// The engine's part; a `StateError` in a process that was forked after it was made.
@@ -132,13 +133,17 @@ impl<T: Close> Drop for Held<T> {
 pub fn shutdown(py: Python<'_>) {
     py.detach(|| {
         let living = std::mem::take(&mut *LIVING.lock().unwrap_or_else(PoisonError::into_inner));
-        for part in living.iter().filter_map(Weak::upgrade) {
-            let _ = part.close(true);
+        // In a forked child the parent's are there as well, without their threads: not ours to end.
+        let ours = living.iter().filter(|(owner, _)| *owner == std::process::id());
+        for (_, part) in ours {
+            if let Some(part) = part.upgrade() {
+                let _ = part.close(true);
+            }
         }
         logging::close();
     });
 }
 
-static LIVING: Mutex<Vec<Weak<dyn Close>>> = Mutex::new(Vec::new());
+static LIVING: Mutex<Vec<(u32, Weak<dyn Close>)>> = Mutex::new(Vec::new());
 /// How long a wait may keep a signal waiting.
 const SLICE: Duration = Duration::from_millis(50);

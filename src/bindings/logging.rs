@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use pyo3::prelude::*;
 
@@ -113,18 +113,15 @@ impl Gate {
     }
 
     fn carry_batch(&self, logger: &pyo3_log::Logger) -> bool {
-        if self.lines.is_empty() {
-            return false;
-        }
-        Python::try_attach(|_| {
-            for _ in 0..BATCH {
-                match self.lines.try_recv() {
-                    Ok(line) => hand_over(logger, line.level, &line.target, &line.text),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+        // Taken before the GIL is: a queue that was cut in a push by fork() keeps nobody but this thread waiting.
+        let lines: Vec<Line> = self.lines.try_iter().take(BATCH).collect();
+        !lines.is_empty()
+            && Python::try_attach(|_| {
+                for line in &lines {
+                    hand_over(logger, line.level, &line.target, &line.text);
                 }
-            }
-        })
-        .is_some()
+            })
+            .is_some()
     }
 }
 

@@ -77,8 +77,9 @@ impl Server {
             };
             let protocol = Protocol::parse(protocol)?;
             let (wire, output) = (Wire::parse(wire)?, Output::parse(output)?);
-            let delay = delay.map(milliseconds).transpose()?;
-            let (min_delay, max_delay) = (milliseconds(min_delay)?, milliseconds(max_delay)?);
+            let delay = delay.map(|ms| milliseconds("delay", ms)).transpose()?;
+            let (min_delay, max_delay) =
+                (milliseconds("min_delay", min_delay)?, milliseconds("max_delay", max_delay)?);
             Ok(ServerConfig {
                 audio,
                 protocol,

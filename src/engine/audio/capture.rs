@@ -313,7 +313,7 @@ mod tests {
     fn a_file_is_delivered_to_its_last_frame_and_then_ends() {
         let path = std::env::temp_dir().join(format!("audiostream-{}-capture.wav", std::process::id()));
         let sound: Vec<i16> = (1..2000).collect();
-        let mut writer = super::super::wav::Writer::create(&path, Format::DEFAULT).unwrap();
+        let mut writer = crate::engine::record::wav::WavWriter::create(&path, Format::DEFAULT).unwrap();
         writer.append(&sound).unwrap();
         writer.finish().unwrap();
         let (ear, ended) = Ear::new();

@@ -52,6 +52,11 @@ pub fn host_apis() -> Vec<String> {
     answer(move || names(preference().into_iter().filter(answers).collect())).unwrap_or_default()
 }
 
+/// Whether `host_api` names a sound system at all; `None` is any.
+pub fn check_host_api(host_api: Option<&str>) -> Result<()> {
+    host_api.map_or(Ok(()), |name| parse(name).map(|_| ()))
+}
+
 /// What `work` says, unless the sound system keeps it waiting for too long.
 fn answer<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (tell, told) = bounded(1);
@@ -77,7 +82,8 @@ pub(super) fn find(
 ) -> Result<(cpal::Device, Option<Lease>)> {
     let host = Lease::take(host_api)?;
     let device = match choice {
-        DeviceChoice::Default => default_of(&host, purpose),
+        // ALSA has a default on machines without any card: one that cannot be opened.
+        DeviceChoice::Default => default_of(&host, purpose).filter(|device| reach(device, purpose).0 > 0),
         DeviceChoice::Index(index) => {
             let all = list(&host)?;
             let info = all.get(*index).filter(|info| info.can(purpose));

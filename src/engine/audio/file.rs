@@ -108,8 +108,8 @@ const PIECE_FRAMES: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::super::wav::Writer;
     use super::*;
+    use crate::engine::record::wav::WavWriter;
 
     fn scratch(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("audiostream-{}-{name}.wav", std::process::id()))
@@ -135,7 +135,7 @@ mod tests {
     fn a_file_of_the_streams_format_comes_out_as_it_is() {
         let path = scratch("same");
         let sound: Vec<i16> = (0..1000).map(|n| n * 31).collect();
-        let mut writer = Writer::create(&path, Format::DEFAULT).unwrap();
+        let mut writer = WavWriter::create(&path, Format::DEFAULT).unwrap();
         writer.append(&sound).unwrap();
         writer.finish().unwrap();
         assert_eq!(read_all(&path, Format::DEFAULT), sound);
@@ -149,7 +149,7 @@ mod tests {
         let at =
             |n: usize, rate: f64| ((n as f64 * 500.0 * std::f64::consts::TAU / rate).sin() * 8000.0) as i16;
         let sound: Vec<i16> = (0..48_000).flat_map(|n| [at(n, 48_000.0); 2]).collect();
-        let mut writer = Writer::create(&path, format).unwrap();
+        let mut writer = WavWriter::create(&path, format).unwrap();
         writer.append(&sound).unwrap();
         writer.finish().unwrap();
         let heard = read_all(&path, Format::DEFAULT);

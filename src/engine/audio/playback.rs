@@ -8,6 +8,7 @@ use crossbeam_channel::Sender;
 use crate::engine::config::{Audio, Output};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::playout::render::Render;
+use crate::engine::record::wav::WavWriter;
 use crate::engine::time::Clock;
 
 use super::Notice;
@@ -18,7 +19,6 @@ use super::sink::{self, Sink};
 use super::speaker::Speaker;
 use super::stdio::PipeSink;
 use super::watch::Watch;
-use super::wav::Writer;
 
 /// An output that is open: silent until started, gone when stopped or dropped.
 pub struct Playback {
@@ -71,7 +71,7 @@ impl Playback {
                 ("standard output".to_owned(), End::Waiting(Box::new(work), "as-stdout"))
             }
             Output::File(path) => {
-                let sink: Box<dyn Sink> = Box::new(Writer::create(path, audio.format)?);
+                let sink: Box<dyn Sink> = Box::new(WavWriter::create(path, audio.format)?);
                 let work = move |halt: &Halt| sink::run_sink(render, sink, &own, clock, &notices, halt);
                 (path.display().to_string(), End::Waiting(Box::new(work), "as-file"))
             }

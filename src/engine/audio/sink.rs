@@ -9,11 +9,11 @@ use crate::engine::config::Audio;
 use crate::engine::error::Result;
 use crate::engine::format::to_i16;
 use crate::engine::playout::render::{Render, Starved};
+use crate::engine::record::wav::WavWriter;
 use crate::engine::time::Clock;
 
 use super::Notice;
 use super::pacer::{Ending, Halt, Schedule};
-use super::wav::Writer;
 
 /// Something that keeps sound.
 pub(super) trait Sink: Send + 'static {
@@ -23,13 +23,13 @@ pub(super) trait Sink: Send + 'static {
     fn finish(&mut self) -> Result<()>;
 }
 
-impl Sink for Writer {
+impl Sink for WavWriter {
     fn write(&mut self, samples: &[i16]) -> Result<()> {
         self.append(samples)
     }
 
     fn finish(&mut self) -> Result<()> {
-        Writer::finish(self)
+        self.complete()
     }
 }
 

@@ -142,7 +142,7 @@ impl WavWriter {
     }
 
     /// As [`finish`](Self::finish), for who wants to look at it afterwards.
-    pub(super) fn complete(&mut self) -> Result<()> {
+    pub fn complete(&mut self) -> Result<()> {
         let mut result = if self.failed { Ok(()) } else { self.state_frames() };
         if let Some(syncer) = self.syncer.take() {
             let synced = syncer.finish(SYNC_PATIENCE);

@@ -20,6 +20,7 @@ use super::server::lock;
 use super::stepper::Stepper;
 use crate::engine::audio::Notice;
 use crate::engine::audio::capture::Capture;
+use crate::engine::audio::device;
 use crate::engine::config::{ClientConfig, Wire};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::record::Recorded;
@@ -69,6 +70,7 @@ impl Client {
     /// A client that has opened nothing yet but its packet log.
     pub fn new(config: ClientConfig, identity: Identity, packet_log: Option<&path::Path>) -> Result<Self> {
         let config = config.validated()?;
+        device::check_host_api(config.audio.host_api.as_deref())?;
         let log = packet_log.map(PacketLog::open).transpose()?;
         Ok(Self {
             config,

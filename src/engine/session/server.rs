@@ -17,7 +17,7 @@ use super::receiving::Receiving;
 use super::sources::Sources;
 use super::timed::Timed;
 use crate::engine::audio::Notice;
-use crate::engine::audio::Playback;
+use crate::engine::audio::{Playback, device};
 use crate::engine::config::{Protocol, ServerConfig};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::waker::Waker;
@@ -78,6 +78,7 @@ impl Server {
     /// A server that has opened nothing yet but its packet log.
     pub fn new(config: ServerConfig, packet_log: Option<&Path>) -> Result<Self> {
         let config = config.validated()?;
+        device::check_host_api(config.audio.host_api.as_deref())?;
         let log = packet_log.map(PacketLog::open).transpose()?;
         let sources = Sources::new(config.clone());
         Ok(Self {

@@ -1,0 +1,79 @@
+//! The rooms know only those below them. Reads the `use` lines and fails on an arrow that points back.
+
+use std::fs;
+use std::path::Path;
+
+/// Each room with its floor; a room may use those on floors below, and the neighbours named here.
+const FLOORS: [(&str, u8); 17] = [
+    ("error", 0),
+    ("time", 0),
+    ("format", 1),
+    ("sim", 1),
+    ("config", 2),
+    ("stats", 3),
+    ("codec", 4),
+    ("wire", 4),
+    ("stream", 5),
+    ("playout", 6),
+    ("net", 7),
+    ("record", 7),
+    ("audio", 8),
+    ("session", 9),
+    // Value types that the wire's sequence numbers become.
+    ("stream::queue", 0),
+    ("mod", 9),
+    ("bindings", 10),
+];
+
+/// Neighbours on one floor, and the simulator's tools for tests of what it simulates.
+const ALSO: [(&str, &str); 2] = [("wire", "codec"), ("format", "error")];
+
+#[test]
+fn no_arrow_between_rooms_points_back() {
+    let mut wrong = Vec::new();
+    let mut files = Vec::new();
+    collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine")), &mut files);
+    assert!(files.len() > 50, "the rooms are where they were");
+    for file in files {
+        let path = file.replace('\\', "/");
+        let inside = path.split("/src/engine/").nth(1).unwrap_or_default();
+        let room = inside.split('/').next().unwrap_or_default().trim_end_matches(".rs");
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        // Tests may use whatever shows that the room works.
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        if inside.ends_with("tests.rs") || inside.contains("/tests/") {
+            continue;
+        }
+        for line in code.lines().map(str::trim_start).filter(|line| line.starts_with("use crate::")) {
+            let Some(target) = line.strip_prefix("use crate::engine::") else {
+                wrong.push(format!("{inside}: {line}"));
+                continue;
+            };
+            let name = target.split([':', ';', ' ']).next().unwrap_or_default();
+            let name = if target.starts_with("stream::queue") { "stream::queue" } else { name };
+            let allowed = name == room
+                || floor(name) < floor(room)
+                || ALSO.contains(&(room, name))
+                || name.starts_with('{');
+            if !allowed {
+                wrong.push(format!("{inside}: {line}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "arrows that point back:\n{}", wrong.join("\n"));
+}
+
+fn floor(room: &str) -> u8 {
+    FLOORS.iter().find(|(name, _)| *name == room).map_or(0, |(_, floor)| *floor)
+}
+
+fn collect(folder: &Path, files: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).expect("the folder can be read").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path.display().to_string());
+        }
+    }
+}
