@@ -1,9 +1,9 @@
-"""How well losses are concealed: PESQ-WB (ITU-T P.862.2) of our concealment beside silence, repetition and one side alone.
+"""How well losses are concealed: PESQ-WB (ITU-T P.862.2) of ours beside silence, repetition and one side alone.
 
 Packets are taken out of real speech at 44.1 kHz, concealed by the engine (benches/conceal_wav.rs) and judged at 16 kHz.
-Independent losses, and bursts from a Gilbert model with the stated mean, drawn until the share lost is within a tenth of
-what is stated (short speech would be spared otherwise); the first ten packets are never lost. Except
-without look-ahead, where a gap ends in a cross-fade, every received sample is played as it came.
+Independent losses, and bursts from a Gilbert model with the stated mean, drawn until the share lost is within a tenth
+of what is stated (short speech would be spared otherwise); the first ten packets are never lost. Except without
+look-ahead, where a gap ends in a cross-fade, every received sample is played as it came.
 
     apt-get download alsa-utils pocketsphinx-testdata   # the speakers, unpacked with dpkg-deb -x FILE DIR
     pip install numpy pesq soxr soundfile               # pesq builds with a C compiler
@@ -94,6 +94,7 @@ def build() -> str:
 
 
 def to_16k(sound: np.ndarray) -> np.ndarray:
+    """The sound at the rate that PESQ-WB wants."""
     return np.round(np.clip(soxr.resample(sound / 32768, RATE, 16_000), -1, 1) * 32767).astype(np.int16)
 
 
@@ -101,7 +102,9 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the packages were unpacked")
-    parser.add_argument("--speakers", default="alsa,austen", help="which, separated by commas (alsa, austen, numbers, cards)")
+    parser.add_argument(
+        "--speakers", default="alsa,austen", help="which, separated by commas (alsa, austen, numbers, cards)"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--packet", type=int, default=441, help="frames in a packet")
     parser.add_argument("--methods", help="only those whose names contain this")
