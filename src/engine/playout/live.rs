@@ -213,7 +213,7 @@ impl Live {
     /// Frames of silence before the first frame is due.
     fn lead(&self, inlet: &Inlet, pull: &Pull<'_>) -> usize {
         let due = self.delay.due(inlet.position, pull.now).unwrap_or(pull.now);
-        let wait = due + (self.wanted(inlet, pull) - self.delay.target());
+        let wait = due + self.wanted(inlet, pull).saturating_sub(self.delay.target());
         inlet.format.frames(wait.since(pull.now))
     }
 
@@ -426,9 +426,9 @@ impl Bounds {
 
 /// How much a wrong delay may be heard.
 fn urgency(error: f64) -> Urgency {
-    if error > FAR_TOO_LONG || error < FAR_TOO_SHORT {
+    if !(FAR_TOO_SHORT..=FAR_TOO_LONG).contains(&error) {
         Urgency::Now
-    } else if error > 2.0 * TOO_LONG || error < TOO_SHORT {
+    } else if !(TOO_SHORT..=2.0 * TOO_LONG).contains(&error) {
         Urgency::WhereAlike
     } else {
         Urgency::InPauses

@@ -203,6 +203,7 @@ impl Render for Renderer {
 
 impl Roster {
     /// Hands a player in; gives it back where there is no room.
+    #[allow(clippy::result_large_err, reason = "the error is the player, and rare")]
     pub fn add(&mut self, player: Player) -> std::result::Result<(), Player> {
         self.add.push(player).map_err(|rtrb::PushError::Full(player)| player)
     }

@@ -306,9 +306,9 @@ impl Server {
     fn finish_recording(&self, parts: &mut Parts) -> Result<Option<Recorded>> {
         let Some(recorder) = parts.recorder.take() else { return Ok(None) };
         lock(&self.shared.sources).set_recorder(None);
-        let recorded = recorder.stop()?;
-        parts.recorded = Some(recorded.clone());
-        Ok(Some(recorded))
+        let finished = recorder.stop()?;
+        parts.recorded = Some(finished.clone());
+        Ok(Some(finished))
     }
 
     fn parts(&self) -> Result<MutexGuard<'_, Parts>> {

@@ -190,7 +190,7 @@ impl Sources {
         self.entries.retain(|_, entry| {
             let stranger = !entry.receiver.is_believed() && now.since(entry.last_arrival) > PROBATION;
             if stranger {
-                *malformed += entry.receiver.held() as u64;
+                *malformed += entry.receiver.held();
             }
             !stranger
         });
@@ -210,7 +210,7 @@ impl Sources {
             .entries
             .values()
             .filter(|e| !e.receiver.is_believed())
-            .map(|e| e.receiver.held() as u64)
+            .map(|e| e.receiver.held())
             .sum::<u64>();
         self.entries.retain(|_, entry| entry.receiver.is_believed());
         for entry in self.entries.values_mut() {
@@ -348,7 +348,7 @@ impl Sources {
             if let Some(name) = oldest.min_by_key(|(_, e)| e.last_arrival).map(|(name, _)| *name)
                 && let Some(entry) = self.entries.remove(&name)
             {
-                self.malformed += entry.receiver.held() as u64;
+                self.malformed += entry.receiver.held();
             }
         }
         if self.entries.len() >= MAX_REMEMBERED {
@@ -478,7 +478,11 @@ impl Entry {
             wire: name.wire,
             last_sequence: self.receiver.last_sequence(),
             reception: self.receiver.reception(),
-            playback: self.outlet.counters().map(|c| c.snapshot()).unwrap_or_default(),
+            playback: self
+                .outlet
+                .counters()
+                .map(super::super::playout::counters::PlayerCounters::snapshot)
+                .unwrap_or_default(),
             dropped_local: self.dropped,
         }
     }
