@@ -1,8 +1,8 @@
-"""How well losses are concealed: PESQ-WB (ITU-T P.862.2) of our concealment beside silence, repetition and one side alone.
+"""How well losses are concealed: PESQ-WB (ITU-T P.862.2) of our concealment beside silence, repetition, one side alone.
 
 Packets are taken out of real speech at 44.1 kHz, concealed by the engine (benches/conceal_wav.rs) and judged at 16 kHz.
-Independent losses, and bursts from a Gilbert model with the stated mean, drawn until the share lost is within a tenth of
-what is stated (short speech would be spared otherwise); the first ten packets are never lost. Except
+Independent losses, and bursts from a Gilbert model with the stated mean, drawn until the share lost is within a tenth
+of what is stated (short speech would be spared otherwise); the first ten packets are never lost. Except
 without look-ahead, where a gap ends in a cross-fade, every received sample is played as it came.
 
     apt-get download alsa-utils pocketsphinx-testdata   # the speakers, unpacked with dpkg-deb -x FILE DIR
@@ -101,7 +101,9 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the packages were unpacked")
-    parser.add_argument("--speakers", default="alsa,austen", help="which, separated by commas (alsa, austen, numbers, cards)")
+    parser.add_argument(
+        "--speakers", default="alsa,austen", help="which, separated by commas (alsa, austen, numbers, cards)"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--packet", type=int, default=441, help="frames in a packet")
     parser.add_argument("--methods", help="only those whose names contain this")
