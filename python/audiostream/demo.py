@@ -66,7 +66,6 @@ def _client(args: argparse.Namespace, options: dict[str, Any], script: Script) -
         "wire": args.wire,
         "network": args.network,
         "duration": args.duration,
-        "network": args.network,
         "packet_log": args.packet_log,
     }
     if args.input is not None:

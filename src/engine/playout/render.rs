@@ -15,6 +15,7 @@ use super::inlet::STRIDE;
 use super::live::{Bounds, Pull};
 use super::mixer::Mixer;
 use super::player::Player;
+use super::pulse::{Beat, Pulse};
 use crate::engine::error::Result;
 use crate::engine::format::Format;
 use crate::engine::time::Micros;
@@ -44,10 +45,7 @@ pub struct Renderer {
     added: Consumer<Player>,
     finished: Producer<Player>,
     patience: Duration,
-    /// The largest of the last pulls, frames.
-    block: usize,
-    block_seen: usize,
-    block_age: u32,
+    pulse: Pulse,
     tier: Tier,
     /// What conceals mono and stereo; it remembers nothing between two gaps, so one serves all.
     concealers: [Concealer; 2],
@@ -94,9 +92,7 @@ impl Renderer {
             added,
             finished: finished_in,
             patience,
-            block,
-            block_seen: 0,
-            block_age: 0,
+            pulse: Pulse::new(format, block),
             tier: Tier::default(),
             concealers: [
                 Concealer::new(Format::new(format.rate(), 1)?),
@@ -139,18 +135,7 @@ impl Renderer {
         }
     }
 
-    /// Devices pull a block at a time, but some pull two at the start: a figure that forgets.
-    fn note_block(&mut self, frames: usize) {
-        self.block_seen = self.block_seen.max(frames);
-        self.block_age += 1;
-        if self.block_age == BLOCK_MEMORY {
-            self.block = self.block_seen;
-            self.block_seen = 0;
-            self.block_age = 0;
-        }
-    }
-
-    fn mix(&mut self, now: Micros, out: &mut [f32], starved: Starved) -> usize {
+    fn mix(&mut self, beat: Beat, out: &mut [f32], starved: Starved) -> usize {
         let channels = self.format.channels();
         let frames = out.len() / channels;
         let mut sound_frames = 0;
@@ -162,11 +147,11 @@ impl Renderer {
             let got = match starved {
                 Starved::Advance => {
                     let concealer = &mut self.concealers[from - 1];
-                    let block = self.block.max(frames);
+                    let Beat { now, block } = beat;
                     player.play_live(&mut Pull { now, block, bounds, tier: self.tier, concealer }, sound)
                 }
-                Starved::Wait => player.play_whole(now, self.patience, false, sound),
-                Starved::Drain => player.play_whole(now, self.patience, true, sound),
+                Starved::Wait => player.play_whole(beat.now, self.patience, false, sound),
+                Starved::Drain => player.play_whole(beat.now, self.patience, true, sound),
             };
             if got > 0 {
                 sound_frames = sound_frames.max(got);
@@ -187,12 +172,15 @@ impl Render for Renderer {
     fn render(&mut self, now: Micros, out: &mut [f32], starved: Starved) -> usize {
         self.admit_and_dismiss();
         let channels = self.format.channels();
-        self.note_block(out.len() / channels);
+        let beat = match starved {
+            Starved::Advance => self.pulse.pull(now, out.len() / channels),
+            Starved::Wait | Starved::Drain => Beat { now, block: 0 },
+        };
         let mut last = 0;
         let mut done = 0;
         for piece in out.chunks_mut(STRIDE * channels) {
-            let at = now + self.format.duration(done as u64);
-            let sound = self.mix(at, piece, starved);
+            let now = beat.now + self.format.duration(done as u64);
+            let sound = self.mix(Beat { now, ..beat }, piece, starved);
             if sound > 0 {
                 last = done + sound;
             }
@@ -308,7 +296,5 @@ fn turn<'a>(sound: &'a [f32], from: usize, to: usize, turned: &'a mut [f32]) -> 
 
 /// Stands for a delay that follows the network.
 const NOT_FIXED: u64 = u64::MAX;
-/// After how many pulls the usual block is judged anew.
-const BLOCK_MEMORY: u32 = 64;
 /// The level meter falls by about 20 dB a second at 100 blocks a second.
 const PEAK_DECAY: f32 = 0.977;

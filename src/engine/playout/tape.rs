@@ -72,6 +72,11 @@ impl Tape {
         &self.samples[from..self.taken]
     }
 
+    /// Forgets what is ready and not taken.
+    pub fn forget_ready(&mut self) {
+        self.end = self.taken;
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         (self.taken, self.end, self.written) = (0, 0, 0);

@@ -1,0 +1,209 @@
+//! Making sound ready: as it came, stretched, or in the place of what has not come.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::{Gap, Live, Pull, State};
+use crate::engine::playout::inlet::{Inlet, STRIDE};
+use crate::engine::playout::stretch::Urgency;
+
+impl Live {
+    /// Makes ready or skips at least one more frame, about `missing` if it can.
+    pub(super) fn produce(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>, missing: usize) {
+        if let State::Waiting(frames) = self.state {
+            let now = frames.min(missing).min(STRIDE);
+            self.state = if now == frames { State::Playing } else { State::Waiting(frames - now) };
+            self.fade(pull, inlet, now);
+            return;
+        }
+        let run = inlet.timeline.run(inlet.position, missing.clamp(1, STRIDE));
+        if run.present {
+            if self.gap.length > 0 {
+                self.lead_in(inlet, pull);
+            } else if self.rest > 0 || !self.stretch(inlet) {
+                self.hear(inlet, run.frames);
+            }
+        } else if inlet.is_played_out() {
+            // Nothing has come: goes on as the sound did, and stays where it is.
+            let frames = missing.min(STRIDE);
+            self.extrapolate(pull, frames);
+            self.gap.borrowed += frames;
+        } else {
+            self.conceal(inlet, pull, missing);
+        }
+    }
+
+    /// Sound as it came.
+    fn hear(&mut self, inlet: &mut Inlet, frames: usize) {
+        let fresh = self.tape.room(frames);
+        inlet.copy(inlet.position, fresh);
+        self.stretcher.hear(fresh);
+        self.tape.keep(frames);
+        self.rest = self.rest.saturating_sub(frames);
+        inlet.counters.frames_played.fetch_add(frames as u64, Relaxed);
+        inlet.step(frames);
+    }
+
+    /// Waits for a packet's time: silence, or the end of what was heard.
+    fn fade(&mut self, pull: &mut Pull<'_>, inlet: &Inlet, frames: usize) {
+        if self.gap.length > 0 && self.gap.length < inlet.format.frames(SILENT_AFTER) {
+            self.extrapolate(pull, frames);
+        } else {
+            self.tape.room(frames).fill(0.0);
+            self.tape.keep(frames);
+        }
+    }
+
+    /// Sound is missing, and later sound is there.
+    fn conceal(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>, missing: usize) {
+        let format = inlet.format;
+        let longest = format.frames(LONGEST_FILL);
+        let hole = inlet.timeline.run(inlet.position, inlet.timeline.capacity()).frames;
+        if self.count(inlet) {
+            self.foresight.missed();
+        }
+        // What was put in while nothing had come stands for what is known to be lost now.
+        let stood_for = hole.min(self.gap.borrowed);
+        if stood_for > 0 {
+            self.gap.borrowed -= stood_for;
+            inlet.counters.frames_concealed.fetch_add(stood_for as u64, Relaxed);
+            inlet.step(stood_for);
+            return;
+        }
+        let excess = self.frames_of(format, self.level.error);
+        if excess > 0 && self.gap.length >= format.frames(SILENT_AFTER) {
+            // It is silent by now: a silence may be cut short.
+            let cut = hole.min(excess);
+            self.changed(inlet, -(cut as i64));
+            inlet.step(cut);
+            return;
+        }
+        if hole > longest {
+            let frames = missing.min(STRIDE).min(hole - longest / 2);
+            self.extrapolate(pull, frames);
+            inlet.counters.frames_concealed.fetch_add(frames as u64, Relaxed);
+            inlet.step(frames);
+            return;
+        }
+        let follows = inlet.position.plus(hole);
+        let future = pull.concealer.future_frames().min(inlet.longest_copy());
+        let future = inlet.timeline.run(follows, future).frames;
+        // The future is laid down behind the hole's room for a moment; it is made ready in its own turn.
+        let (past, room) = self.tape.past_and_room(pull.concealer.past_frames(), hole + future);
+        let (fill, ahead) = room.split_at_mut(hole * format.channels());
+        inlet.copy(follows, ahead);
+        pull.concealer.interpolate(past, ahead, self.gap.length, fill, pull.tier);
+        self.tape.keep(hole);
+        inlet.counters.frames_concealed.fetch_add(hole as u64, Relaxed);
+        inlet.step(hole);
+        // It leads into what follows by itself.
+        self.gap = Gap::default();
+    }
+
+    fn extrapolate(&mut self, pull: &mut Pull<'_>, frames: usize) {
+        let (past, room) = self.tape.past_and_room(pull.concealer.past_frames(), frames);
+        pull.concealer.extrapolate(past, self.gap.length, room, pull.tier);
+        self.tape.keep(frames);
+        self.gap.length += frames;
+    }
+
+    /// Counts the gap once; whether it did.
+    fn count(&mut self, inlet: &Inlet) -> bool {
+        let first = !std::mem::replace(&mut self.gap.counted, true);
+        inlet.counters.concealments.fetch_add(u64::from(first), Relaxed);
+        first
+    }
+
+    /// Sound is there again after something was put in: leads into it.
+    fn lead_in(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>) {
+        self.count(inlet);
+        let late = std::mem::take(&mut self.gap.borrowed);
+        if late > 0 {
+            // It was only late: everything is heard that much later.
+            inlet.counters.underruns.fetch_add(1, Relaxed);
+            inlet.counters.frames_concealed.fetch_add(late as u64, Relaxed);
+            self.changed(inlet, late as i64);
+        }
+        let join = pull.concealer.join_frames().min(STRIDE / 2);
+        let frames = inlet.timeline.run(inlet.position, join).frames;
+        let (past, room) = self.tape.past_and_room(pull.concealer.past_frames(), 2 * frames);
+        let (fresh, continued) = room.split_at_mut(frames * inlet.format.channels());
+        inlet.copy(inlet.position, fresh);
+        pull.concealer.extrapolate(past, self.gap.length, continued, pull.tier);
+        pull.concealer.join(continued, fresh);
+        self.tape.keep(frames);
+        self.gap = Gap::default();
+        self.rest = self.rest.saturating_sub(frames);
+        inlet.counters.frames_played.fetch_add(frames as u64, Relaxed);
+        inlet.step(frames);
+    }
+
+    /// Shortens or lengthens the sound ahead by one period, where the delay calls for it; whether it did.
+    fn stretch(&mut self, inlet: &mut Inlet) -> bool {
+        let Some((shorter, urgency)) = self.level.change() else { return false };
+        let format = inlet.format;
+        let longest = self.stretcher.longest();
+        let there = inlet.timeline.run(inlet.position, (2 * longest).min(inlet.longest_copy())).frames;
+        let mut at_most = self.frames_of(format, self.level.error.abs());
+        if shorter {
+            // Only what is really there: the path may have become longer.
+            let waiting = inlet.timeline.end().distance(inlet.position).max(0) as usize;
+            at_most = at_most.min(waiting.saturating_sub(self.level.wanted));
+        }
+        // The sound as it is, laid down behind the room for what becomes of it.
+        let (space, samples) = ((there + longest) * format.channels(), there * format.channels());
+        let (result, source) = self.tape.room(2 * there + longest).split_at_mut(space);
+        let source = &mut source[..samples];
+        inlet.copy(inlet.position, source);
+        let made = if shorter {
+            self.stretcher.accelerate(source, result, at_most, urgency)
+        } else {
+            self.stretcher.expand(source, result, at_most, urgency)
+        };
+        if made.changed == 0 {
+            // Not here; look again a little later.
+            self.rest = format.frames(LOOK_EVERY);
+            return false;
+        }
+        self.tape.keep(made.frames);
+        let counters = &inlet.counters;
+        counters.frames_played.fetch_add(there as u64, Relaxed);
+        let counter = if shorter { &counters.frames_accelerated } else { &counters.frames_expanded };
+        counter.fetch_add(made.changed as u64, Relaxed);
+        self.changed(inlet, if shorter { -(made.changed as i64) } else { made.changed as i64 });
+        inlet.step(there);
+        self.rest = format.frames(if self.level.error.abs() > FAR_OFF { LOOK_EVERY } else { CALM });
+        true
+    }
+}
+
+impl super::Level {
+    /// Whether sound should be made shorter (or else longer) now, and how much that may be heard.
+    fn change(&self) -> Option<(bool, Urgency)> {
+        let Self { error, spare, .. } = *self;
+        let urgency = match () {
+            () if error > FAR_TOO_LONG || spare < FAR_TOO_SHORT => Urgency::Now,
+            () if error > TOO_LONG || error < -TOO_LONG || spare < -TOO_SHORT => Urgency::WhereAlike,
+            () if error > A_LITTLE_LONG || error < -TOO_SHORT => Urgency::InPauses,
+            () => return None,
+        };
+        Some((error > 0.0, urgency))
+    }
+}
+
+/// The longest hole that is filled between its edges at once.
+pub(super) const LONGEST_FILL: Duration = Duration::from_millis(60);
+/// After so much concealment there is silence.
+pub(super) const SILENT_AFTER: Duration = Duration::from_millis(80);
+/// The delay's error from which sound is shortened or lengthened, µs.
+const A_LITTLE_LONG: f64 = 3_000.0;
+const TOO_LONG: f64 = 15_000.0;
+const FAR_TOO_LONG: f64 = 80_000.0;
+const TOO_SHORT: f64 = 4_000.0;
+const FAR_TOO_SHORT: f64 = -30_000.0;
+/// From here on there is no time for calm, µs.
+const FAR_OFF: f64 = 30_000.0;
+/// Between two looks for a place to stretch at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Between two changes that nobody is in a hurry for.
+const CALM: Duration = Duration::from_millis(60);

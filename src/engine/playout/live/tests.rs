@@ -1,0 +1,127 @@
+//! Scenarios: a sender, a path, a device and the whole renderer between, in virtual time.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::*;
+use crate::engine::format::to_i16;
+use crate::engine::playout::counters::PlayerCounters;
+use crate::engine::playout::player::Player;
+use crate::engine::playout::render::{Render, Renderer, Roster, Starved};
+use crate::engine::sim::clock::{Pull as Call, SoundCard};
+use crate::engine::sim::scenario::{Arrival, Arrivals, START, Scenario};
+use crate::engine::stats::Playback;
+use crate::engine::stream::queue::{PacketWriter, packet_queue};
+use assert_no_alloc::assert_no_alloc;
+
+mod loss;
+mod steady;
+
+const RATE: u32 = 44_100;
+const S: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(1);
+
+/// One source, played.
+struct Rig {
+    writer: PacketWriter,
+    renderer: Renderer,
+    _roster: Roster,
+    counters: Arc<PlayerCounters>,
+    arrivals: std::iter::Peekable<Arrivals>,
+    seen: HashSet<(u32, u64)>,
+    sound: fn(u64) -> i16,
+    samples: Vec<i16>,
+    out: Vec<f32>,
+    /// Loses these packets, counted as they arrive.
+    lose: fn(&Arrival) -> bool,
+}
+
+/// What came of one pull.
+struct Heard<'a> {
+    at: Micros,
+    sound: &'a [f32],
+    figures: Playback,
+}
+
+impl Rig {
+    fn new(scenario: &Scenario, block: usize, bounds: Bounds) -> Self {
+        let format = Format::DEFAULT;
+        let (mut renderer, mut roster, controls) = Renderer::new(format, 1, block, S).unwrap();
+        controls.set_bounds(bounds);
+        let (writer, reader) = packet_queue(1024, 2 * RATE as usize, 1);
+        let counters = Arc::<PlayerCounters>::default();
+        assert!(roster.add(Player::live(reader, format, bounds.most, Arc::clone(&counters))));
+        renderer.set_tier(Tier::Ar64);
+        Self {
+            writer,
+            renderer,
+            _roster: roster,
+            counters,
+            arrivals: scenario.run().peekable(),
+            seen: HashSet::new(),
+            sound: ramp,
+            samples: Vec::new(),
+            out: Vec::new(),
+            lose: |_| false,
+        }
+    }
+
+    fn pull(&mut self, call: Call) -> Heard<'_> {
+        while let Some(a) = self.arrivals.next_if(|a| a.at <= call.at) {
+            if !self.seen.insert((a.epoch, a.sequence)) || (self.lose)(&a) {
+                continue;
+            }
+            self.samples.clear();
+            self.samples.extend((a.position.0..a.position.0 + u64::from(a.frames)).map(self.sound));
+            let head = Head {
+                sequence: a.sequence,
+                position: a.position,
+                epoch: a.epoch,
+                arrival: a.at,
+                frames: a.frames,
+                source: 0,
+            };
+            self.writer.push(head, &self.samples);
+        }
+        self.out.clear();
+        self.out.resize(call.frames, 1.0);
+        let Self { renderer, out, .. } = self;
+        assert_no_alloc(|| renderer.render(call.at, out, Starved::Advance));
+        Heard { at: call.at, sound: &self.out, figures: self.counters.snapshot() }
+    }
+
+    fn figures(&self) -> Playback {
+        self.counters.snapshot()
+    }
+}
+
+fn card(block: usize) -> SoundCard {
+    // Its phase against the packets is nothing special.
+    SoundCard::new(START + Duration::from_micros(3_300), RATE, block, 0)
+}
+
+fn scenario(packet: u32, length: Duration) -> Scenario {
+    Scenario::new(RATE, packet, length)
+}
+
+fn calls(card: SoundCard, length: Duration) -> impl Iterator<Item = Call> {
+    card.take_while(move |c| c.at.since(START) < length)
+}
+
+/// Each frame's own number, so that it is known where it was heard; never zero.
+fn ramp(position: u64) -> i16 {
+    (position % 30_000) as i16 + 1
+}
+
+fn silence(_: u64) -> i16 {
+    0
+}
+
+/// Whether all of it is one stretch of the [`ramp`].
+fn is_ramp(sound: &[i16]) -> bool {
+    sound.windows(2).all(|w| w[1] == w[0] % 30_000 + 1)
+}
+
+fn ints(sound: &[f32]) -> Vec<i16> {
+    sound.iter().map(|s| to_i16(*s)).collect()
+}

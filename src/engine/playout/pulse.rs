@@ -1,0 +1,142 @@
+//! When a device pulls: how early it may ask for a frame, whatever the sizes and the jitter of its pulls.
+//!
+//! Guaranteed: fixed memory; any sizes and times are taken. The moments that come out advance with the frames pulled, not
+//! with the jitter of the calls: each is the earliest at which the device, by its habit of the last two seconds, would have
+//! asked.
+
+use std::time::Duration;
+
+use super::transit::{Observed, Transit};
+use crate::engine::format::Format;
+use crate::engine::stream::queue::Position;
+use crate::engine::time::Micros;
+
+/// A device's pulls, observed.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    format: Format,
+    pulls: Transit,
+    /// Frames pulled so far.
+    pulled: Position,
+    /// The largest of the last pulls, frames.
+    block: usize,
+    largest: usize,
+    seen: u32,
+}
+
+/// One pull, without its jitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// When a block that begins with this pull's first frame would have been pulled at the earliest.
+    pub now: Micros,
+    /// How many frames are usually pulled at once.
+    pub block: usize,
+}
+
+impl Pulse {
+    /// Of a device that pulls about `block` frames of `format` at a time.
+    pub fn new(format: Format, block: usize) -> Self {
+        Self {
+            format,
+            pulls: Transit::new(format.rate()),
+            pulled: Position(FIRST),
+            block,
+            largest: 0,
+            seen: 0,
+        }
+    }
+
+    /// `frames` frames are pulled at `now`.
+    pub fn pull(&mut self, now: Micros, frames: usize) -> Beat {
+        self.note(frames);
+        let first = self.pulled;
+        self.pulled = first.plus(frames);
+        // The last frame is asked for the earliest before its turn, so pulls are known by their ends.
+        let late = match self.pulls.observe(self.pulled, now) {
+            Observed::Transit(transit) => transit.saturating_sub(self.pulls.floor(now)),
+            Observed::Unbelieved => i64::MAX,
+            Observed::Anew => 0,
+        };
+        let block = self.format.duration(self.block as u64);
+        if late > (LATEST + block * 2).as_micros() as i64 {
+            // The device has stood still.
+            self.pulls = Transit::new(self.format.rate());
+            self.pulls.observe(self.pulled, now);
+        }
+        let needed = self.pulls.earliest(first, now).unwrap_or(now);
+        Beat { now: needed + block, block: self.block }
+    }
+
+    /// Devices pull a block at a time, but some pull two at the start: a figure that forgets.
+    fn note(&mut self, frames: usize) {
+        self.block = self.block.max(frames);
+        self.largest = self.largest.max(frames);
+        self.seen += 1;
+        if self.seen == MEMORY {
+            self.block = self.largest;
+            (self.largest, self.seen) = (0, 0);
+        }
+    }
+}
+
+/// Far from zero, so that moments before the first frame can be named.
+const FIRST: u64 = 1 << 40;
+/// After so many pulls the usual block is judged anew.
+const MEMORY: u32 = 64;
+/// A pull that is later than this, and two blocks, was not late: the device had stopped.
+const LATEST: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: u64 = 1_000_000_000;
+
+    fn pulse() -> Pulse {
+        Pulse::new(Format::DEFAULT, 441)
+    }
+
+    /// What a frame-by-frame device would have asked for at that moment.
+    fn needed(beat: Beat) -> i64 {
+        beat.now.signed_since(Micros(START)) - Format::DEFAULT.duration(beat.block as u64).as_micros() as i64
+    }
+
+    #[test]
+    fn the_jitter_of_the_calls_is_gone_once_an_early_one_was_seen() {
+        let mut p = pulse();
+        for n in 0..1000u64 {
+            let late = [0, 3_000, 1_500, 700][(n % 4) as usize];
+            let beat = p.pull(Micros(START + n * 10_000 + late), 441);
+            assert!((needed(beat) - (n as i64 - 1) * 10_000).abs() <= 1, "{n}");
+            assert_eq!(beat.block, 441);
+        }
+    }
+
+    #[test]
+    fn pulls_of_any_size_make_one_schedule() {
+        let mut p = pulse();
+        let (mut done, mut worst) = (0u64, 0i64);
+        for n in 0..2000u64 {
+            let frames = [441, 300, 582, 882, 1][(n % 5) as usize];
+            // Asked for a block before the first frame's turn.
+            let turn = done as f64 / 44_100.0 * 1e6;
+            let beat = p.pull(Micros(START + turn as u64), frames);
+            if n > 10 {
+                worst = worst.max((needed(beat) - (turn - 20_000.0) as i64).abs());
+            }
+            done += frames as u64;
+        }
+        assert!(worst <= 2, "{worst}");
+    }
+
+    #[test]
+    fn a_device_that_stood_still_begins_anew() {
+        let mut p = pulse();
+        let mut at = START;
+        for n in 0..300 {
+            at += if n == 200 { 900_000 } else { 10_000 };
+            let beat = p.pull(Micros(at), 441);
+            assert_eq!(beat.now, Micros(at), "{n}");
+        }
+    }
+}
