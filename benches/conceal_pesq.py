@@ -94,6 +94,7 @@ def build() -> str:
 
 
 def to_16k(sound: np.ndarray) -> np.ndarray:
+    """The sound at the rate that PESQ-WB wants."""
     return np.round(np.clip(soxr.resample(sound / 32768, RATE, 16_000), -1, 1) * 32767).astype(np.int16)
 
 

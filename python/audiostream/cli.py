@@ -83,10 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="audiostream",
         description="Live sound over a network, measured.",
-        epilog="'audiostream COMMAND --help' says more about a command, with examples. Start with 'audiostream demo'.",
+        epilog="Start with 'audiostream demo'. 'audiostream COMMAND --help' says more, with examples.",
     )
     parser.add_argument("--version", action="version", version=f"audiostream {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.set_defaults(main=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, text, examples, add in (
         ("client", CLIENT_TEXT, CLIENT_EXAMPLES, _add_client),
         ("server", SERVER_TEXT, SERVER_EXAMPLES, _add_server),
@@ -103,6 +104,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         )
     args = parser.parse_args(argv)
+    if args.main is None:
+        parser.print_help(sys.stderr)
+        return 2
     return args.main(args)
 
 
@@ -191,7 +195,7 @@ def _add_client(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     network.add_argument(
         "--wire", choices=["rtp", "classic"], default="rtp", help="packet format: RTP, or the original scripts' (rtp)"
     )
-    network.add_argument("--ptime", type=_number, metavar="MS", help="length of an RTP packet, where not --size")
+    network.add_argument("--ptime", type=milliseconds, metavar="MS", help="length of an RTP packet, where not --size")
     network.add_argument("--local-port", type=int, default=0, metavar="PORT", help="port to send from (any)")
     network.add_argument("--dscp", type=int, default=46, help="DiffServ code point, 0-63 (46: low delay)")
     network.add_argument("--ttl", type=int, default=1, help="hops a multicast packet may take (1)")
@@ -293,7 +297,7 @@ def _add_network(group: Options, port: int = 12345) -> None:
 def _add_sound(group: Options) -> None:
     group.add_argument(
         "--size",
-        type=_number,
+        type=milliseconds,
         default=10,
         metavar="MS",
         help="block of sound, ms: 10, 20, … 150; 5 and 2.5 with RTP (10)",
@@ -328,7 +332,8 @@ def _add_common(parser: argparse.ArgumentParser, duration: float | None = None) 
     return group
 
 
-def _number(text: str) -> float:
+def milliseconds(text: str) -> float:
+    """A length that an option gives; whole ones stay whole. argparse names this function where it is no number."""
     value = float(text)
     return int(value) if value.is_integer() else value
 

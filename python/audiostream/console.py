@@ -6,6 +6,7 @@ import io
 import time
 from typing import TYPE_CHECKING
 
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -32,10 +33,10 @@ SOURCES_SHOWN = 10
 class LiveFigures:
     """Live figures and level meters of one or more streams, drawn by a thread of its own, gone at the end."""
 
-    def __init__(self, *ends: End, console: Console | None = None, note: str = "Ctrl-C to stop") -> None:
-        """Makes the display; `with` shows it."""
+    def __init__(self, *ends: End, console: Console | None = None, duration: float | None = None) -> None:
+        """Makes the display; `with` shows it. `duration` is when it will be over, seconds, where that is known."""
         self._ends = ends
-        self._note = note
+        self._of = "" if duration is None else f" of {duration:g} s"
         self._since = time.monotonic()
         self.console = console or Console(stderr=True)
         self._live = Live(
@@ -58,7 +59,7 @@ class LiveFigures:
 
     def _render(self) -> RenderableType:
         passed = time.monotonic() - self._since
-        footer = Text(f"{passed:6.0f} s   {self._note}", style="dim")
+        footer = Text(f"  {passed:.0f} s{self._of}   Ctrl-C to stop", style="dim")
         return Group(*(_panel(end) for end in self._ends), footer)
 
 
@@ -76,18 +77,8 @@ class LinesAbove(io.TextIOBase):
 
 
 def report(*ends: End, file: TextIO) -> None:
-    """Prints the final figures of streams as a table each."""
-    console = Console(file=file)
-    for end in ends:
-        figures = end.stats.to_dict()
-        figures.pop("sources", None)
-        name = "client" if isinstance(end, AudioClient) else "server"
-        table = Table(title=f"Statistics of the {name}", show_header=False, title_justify="left")
-        table.add_column(style="cyan")
-        table.add_column(justify="right")
-        for key, value in figures.items():
-            table.add_row(key, f"{value:.3f}" if isinstance(value, float) else str(value))
-        console.print(table)
+    """Prints the final figures of streams as a table each, side by side where there is room."""
+    Console(file=file).print(Columns([_figures(end) for end in ends], padding=(0, 2)))
 
 
 def meter(level_db: float) -> Text:
@@ -100,6 +91,18 @@ def meter(level_db: float) -> Text:
         style = "red" if at >= -6 else "yellow" if at >= -18 else "green"
         bar.append("█" if cell < lit else "·", style if cell < lit else "dim")
     return bar.append(f" {level_db:6.1f} dB" if level_db > METER_FLOOR_DB else "  quiet")
+
+
+def _figures(end: End) -> Table:
+    figures = end.stats.to_dict()
+    figures.pop("sources", None)
+    name = "client" if isinstance(end, AudioClient) else "server"
+    table = Table(title=f"Statistics of the {name}", show_header=False, title_justify="left")
+    table.add_column(style="cyan")
+    table.add_column(justify="right")
+    for key, value in figures.items():
+        table.add_row(key, f"{value:.3f}" if isinstance(value, float) else str(value))
+    return table
 
 
 def _panel(end: End) -> Panel:

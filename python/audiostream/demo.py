@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
         from .cli import run_devices
 
         return run_devices(args)
+    heard: Path | None = None
     with Script(args, for_show=True) as script:
         options = {name: getattr(args, name) for name in SHARED}
         with (
@@ -32,10 +33,11 @@ def run(args: argparse.Namespace) -> int:
             _client(args, {**options, "port": server.port}, script) as client,
         ):
             script.say(f"Streaming {client.input_name} → {args.protocol} port {server.port} → {server.output_name}")
+            heard = Path(server.output_name)
             client.start_recording()
             script.follow(client, server)
-        if server.output_name.startswith("file:"):
-            script.say(f"What the server played: {server.output_name.removeprefix('file:')}")
+    if script.status == 0 and heard is not None and heard.is_file():
+        script.say(f"What the server played: {heard}")
     return script.status
 
 
@@ -62,6 +64,7 @@ def _client(args: argparse.Namespace, options: dict[str, Any], script: Script) -
         **options,
         "host": "127.0.0.1",
         "wire": args.wire,
+        "network": args.network,
         "duration": args.duration,
         "network": args.network,
         "packet_log": args.packet_log,

@@ -110,7 +110,8 @@ class Recording:
         return str(self.path)
 
     def __str__(self) -> str:
-        return f"{self.path} ({self.duration:.2f} s, {self.rate} Hz, {self.channels} channel(s))"
+        kind = "mono" if self.channels == 1 else "stereo"
+        return f"{self.path} ({self.duration:.2f} s, {self.rate} Hz, {kind})"
 
     def _repr_html_(self) -> str:
         import html

@@ -152,7 +152,7 @@ class Script:
             return nullcontext()
         from .console import LiveFigures
 
-        return LiveFigures(*ends, console=self.console)
+        return LiveFigures(*ends, console=self.console, duration=self._args.duration)
 
     def _may_ask(self) -> bool:
         """The original asks what to record; a script that was told, or that nobody watches, does not."""
