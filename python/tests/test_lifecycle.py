@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
@@ -80,14 +81,14 @@ def test_a_hundred_starts_and_stops_leak_nothing(tmp_path: Path) -> None:
     gc.collect()
     # Those of connections to a sound server that earlier tests have made stay.
     threads = steady(native_threads, "the number of threads")
-    files, memory = open_files(), resident_kilobytes()
+    files, memory = open_files(), allocated_bytes()
     for _ in range(100):
         cycle()
     gc.collect()
     until(lambda: native_threads() <= threads, "the engine's threads to end")
     assert open_files() <= files
-    # 10 KiB a cycle would be a megabyte; what the allocator keeps back is less than two.
-    assert resident_kilobytes() - memory < 2048
+    # A kilobyte a cycle.
+    assert allocated_bytes() - memory < 100 * 1024
 
 
 @pytest.mark.timeout(60)
@@ -228,9 +229,21 @@ def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def resident_kilobytes() -> int:
-    """Memory of this process that is in use."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    raise AssertionError("no VmRSS")
+def allocated_bytes() -> int:
+    """Memory that the native code of this process holds: exact, as the resident size is not."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = MallInfo
+    info = mallinfo2()
+    return info.uordblks + info.hblkhd
+
+
+class MallInfo(ctypes.Structure):
+    """What glibc's `mallinfo2` says (mallinfo(3))."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
