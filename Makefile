@@ -40,7 +40,7 @@ lint: setup ## check format, lints and types, Rust and Python
 	@cargo clippy --quiet --all-targets -- -D warnings
 	@$(BIN)/ruff check --quiet python examples benches
 	@$(BIN)/ruff format --quiet --check python examples benches
-	@$(BIN)/pyright --level error
+	@$(BIN)/pyright --pythonpath $(BIN)/python --level error
 	@$(BIN)/python -m mypy.stubtest audiostream._engine
 
 format: setup ## format all sources

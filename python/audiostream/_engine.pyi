@@ -128,6 +128,10 @@ class Server:
         """Plays silence; counting and recording go on."""
     def local_address(self) -> str | None:
         """`host:port` that is listened on; None before `open_socket`."""
+    def set_delay(self, least: float, most: float, fixed: float | None) -> None:
+        """Changes what the playout delay may be, ms."""
+    def delay_histogram(self, place: int) -> list[tuple[float, float]]:
+        """(upper end in ms, share) of the delays of the source at this place of `stats()['sources']`."""
     def output_name(self) -> str:
         """What the sound goes to."""
     def close(self, drain: bool) -> None:

@@ -99,4 +99,4 @@ class ServerStatsDict(_Received):
     """A server's figures, and those of the senders that are there now."""
 
     sources: list[SourceStatsDict]
-    sources_total: int
+    tier: int

@@ -137,6 +137,7 @@ class AdvancedAudioServer(Stream):
         )
         super().__init__(engine, size=size, rate=rate, channels=channels, recordings=recordings, duration=duration)
         self._engine = engine
+        self._delay_bounds = (min_delay, max_delay)
         self.protocol = protocol
         self.port = port
         self.keep_listening = keep_listening
@@ -254,6 +255,38 @@ class AdvancedAudioServer(Stream):
     def last_received_sequence(self) -> int:
         """The sequence number of the last packet, 0 to 65535; -1 before any."""
         return self._engine.stats()["last_sequence"]
+
+    def set_delay(
+        self, fixed: float | None = None, *, min_delay: float | None = None, max_delay: float | None = None
+    ) -> None:
+        """Changes how long packets are kept before they are played, while it plays.
+
+        The delay slides to its new value by stretching or shortening the sound, without a jump.
+
+        Args:
+            fixed: Always this many ms; None follows the network.
+            min_delay: At least, where it follows, ms besides the device's block; None leaves it as it is.
+            max_delay: At most, where it follows, ms; None leaves it as it is.
+
+        Raises:
+            ConfigError: More than the server was made for (`max_delay`, `delay`), or the least is above the most.
+        """
+        least = self._delay_bounds[0] if min_delay is None else min_delay
+        most = self._delay_bounds[1] if max_delay is None else max_delay
+        self._engine.set_delay(least, most, fixed)
+        self._delay_bounds = (least, most)
+
+    def delay_histogram(self, source: int = 0) -> list[tuple[float, float]]:
+        """How late a source's packets have been lately, against the fastest: what the delay follows.
+
+        Args:
+            source: Its place in `stats.sources`.
+
+        Returns:
+            Pairs `(below_ms, share)`, shortest first: the share (of 1.0) of packets whose delay was below so many
+            ms and not below the pair before. Empty buckets are left out; a file output has none at all.
+        """
+        return self._engine.delay_histogram(source)
 
     @property
     def level_db(self) -> float:

@@ -139,9 +139,12 @@ class ServerStats(_Received):
     The attributes are those of `SourceStats`, as sums (times: the largest of the present sources), and:
 
     Attributes:
+        tier: How dear concealment is now: 0 to 3 for predictors of order 440, 256, 128, 64 (at 44.1 kHz), 4 for the
+            repetition of a pitch period. It becomes cheaper when playing takes too long.
         sources: One `SourceStats` for each sender that is there now, oldest first.
     """
 
+    tier: int = 0
     sources: tuple[SourceStats, ...] = ()
 
 

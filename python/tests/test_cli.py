@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import re
 from pathlib import Path
 
 import pytest
@@ -10,22 +9,6 @@ import pytest
 import audiostream
 from audiostream import cli
 from harness.scripts import EXAMPLES, Script
-
-BOTH = {
-    *("--protocol", "--udp", "--tcp", "--port", "--size", "--rate", "--channels", "--duration", "--stats-json"),
-    *("--packet-log", "--quiet", "-v", "--list-devices", "--host-api", "--latency", "--wire", "--record"),
-}
-CLIENT = BOTH | {"--host", "--input", "--local-port", "--recordings"}
-SERVER = BOTH | {"--bind", "--output", "--log-file", "--delay"}
-
-
-def options(parser):
-    return {name for action in parser._actions for name in action.option_strings}
-
-
-def test_every_option_is_there():
-    assert options(cli.client_parser()) >= CLIENT
-    assert options(cli.server_parser()) >= SERVER
 
 
 def test_every_option_is_a_keyword_of_the_class_and_has_its_default():
@@ -77,14 +60,6 @@ def test_the_demo_offers_its_options(tmp_path: Path) -> None:
     text = command("-m", "audiostream", "demo", "--help", folder=tmp_path)
     for option in ("--duration", "--protocol", "--wire", "--size", "--input", "--output", "--port"):
         assert option in text
-
-
-@pytest.mark.parametrize("name", ["client", "server"])
-def test_the_examples_have_the_same_options(name: str, tmp_path: Path) -> None:
-    flags = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
-    script = command(name, "--help", folder=tmp_path)
-    console = command("-m", "audiostream", name, "--help", folder=tmp_path)
-    assert set(flags.findall(script)) == set(flags.findall(console))
 
 
 def test_the_version_is_the_packages(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import threading
 import time
 
 import pytest
@@ -31,25 +30,6 @@ def client(server):
 
 def streaming(server, **options):
     return AudioClient(port=server.port, **{"input": "tone", **options})
-
-
-def test_the_original_attributes_are_there(server):
-    client = streaming(server, size=50)
-    assert (client.protocol, client.host, client.port, client.size) == ("udp", "localhost", server.port, 50)
-    assert (client.FORMAT, client.CHANNELS, client.RATE, client.CHUNK, client.NUMCHUNKS) == (8, 1, 44100, 441, 5)
-    assert client.recording_folder == "Recording"
-    assert os.path.isdir("Recording")
-    assert client.is_recording is False
-    assert len(client.recorded_frames) == 0
-    assert isinstance(client.sequenceNumber, int)
-    assert isinstance(client.stop_event, threading.Event)
-    client.cleanup()
-    client.cleanup()
-
-
-def test_the_original_arguments_are_taken_by_position(server):
-    with AudioClient("udp", "127.0.0.1", server.port, 20, input="silence") as client:
-        assert client.NUMCHUNKS == 2
 
 
 @pytest.mark.parametrize(("size", "chunks"), [(2.5, 1), (5, 1), (10, 1), (150, 15)])

@@ -22,6 +22,7 @@ def test_the_demo_leaves_recordings_and_tables(protocol: str, tmp_path: Path) ->
     assert "heard.wav" in demo.output
     assert "Statistics of the client" in demo.output
     assert "Statistics of the server" in demo.output
+    assert "packets_lost" in demo.output
     for sound in (path, tmp_path / "heard.wav"):
         assert len(read_pcm(sound)) > 1.5 * 44_100 * 2
 

@@ -46,7 +46,7 @@ def test_every_size_arrives_bit_exact(
         assert np.array_equal(read_wav(heard), expected)
         return "exact"
 
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(len(sizes)) as pool:
         results = dict(zip(sizes, pool.map(lambda size: attempt(one, size), sizes), strict=True))
     assert results == dict.fromkeys(sizes, "exact")
 

@@ -39,6 +39,11 @@ RECEIVED = {
     "jitter_ms": float,
     "delay_ms": float,
     "delay_target_ms": float,
+    "concealments": int,
+    "frames_accelerated": int,
+    "frames_expanded": int,
+    "resets": int,
+    "drift_ppm": float,
     "wire": str,
     "protocol": str,
 }
@@ -155,12 +160,11 @@ def test_signals_end_both_scripts_cleanly(protocol: str, stop: signal.Signals, t
                 folder=tmp_path,
             )
         )
-        until(lambda: list((tmp_path / "Recording").glob("*.wav")), "the server's recording")
-        until(lambda: list((tmp_path / "own").glob("*.wav")), "the client's recording")
+        until(lambda: sum(path.stat().st_size > 9_000 for path in tmp_path.glob("*/*.wav")) == 2, "two recordings")
         client.signal(stop)
         client.succeeds(10)
-        if server.process.poll() is None:
-            server.signal(stop)
+        # With TCP the server ends with its client: then the signal may come at any point of its end.
+        server.signal(stop)
         server.succeeds(10)
     for folder in ("Recording", "own"):
         [path] = (tmp_path / folder).glob("*.wav")
@@ -231,10 +235,11 @@ def test_sound_goes_through_standard_input_and_output(noise_wav: dict[int, Path]
 
 def test_quiet_is_silent(tmp_path: Path) -> None:
     port = free_port()
-    with Script("server", "--port", port, "--output", "null", "--quiet", "--duration", 2, folder=tmp_path) as server:
+    with Script("server", "--port", port, "--output", "null", "--quiet", folder=tmp_path) as server:
         wait_open("udp", port)
         with Script("client", "--port", port, "--input", "tone", "--quiet", "--duration", 1, folder=tmp_path) as client:
             client.succeeds()
+        server.signal(signal.SIGINT)
         server.succeeds()
     assert [client.output, client.errors, server.output, server.errors] == [""] * 4
 
@@ -243,34 +248,24 @@ def test_verbose_shows_each_packet_and_plain_does_not(tmp_path: Path) -> None:
     said: list[str] = []
     for flags in ((), ("-v",)):
         port = free_port()
-        with Script("server", "--port", port, "--output", "null", "--duration", 2, *flags, folder=tmp_path) as server:
+        with Script("server", "--port", port, "--output", "null", *flags, folder=tmp_path) as server:
             wait_open("udp", port)
             with Script("client", "--port", port, "--input", "tone", "--duration", 1, folder=tmp_path) as client:
                 client.succeeds()
+            server.signal(signal.SIGINT)
             server.succeeds()
         said.append(server.errors + server.output)
     assert "DEBUG" not in said[0]
     assert said[1].count("DEBUG") >= 90
 
 
-@pytest.mark.parametrize("name", ["client", "server"])
-def test_the_log_file_is_the_originals(name: str, tmp_path: Path) -> None:
+def test_the_log_file_is_the_originals(tmp_path: Path) -> None:
     port = free_port()
-    with Script(
-        "server",
-        "--port",
-        port,
-        "--output",
-        "null",
-        "--duration",
-        4,
-        "--log-file",
-        "own.log",
-        folder=tmp_path,
-    ) as server:
+    with Script("server", "--port", port, "--output", "null", "--log-file", "own.log", folder=tmp_path) as server:
         wait_open("udp", port)
         with Script("client", "--port", port, "--input", "tone", "--duration", 2.5, folder=tmp_path) as client:
             client.succeeds()
+        server.signal(signal.SIGINT)
         server.succeeds()
     lines = (tmp_path / "own.log").read_text().splitlines()
     assert all(
@@ -344,18 +339,6 @@ def test_a_port_in_use_is_one_line_and_status_1(tmp_path: Path) -> None:
 def test_the_scripts_are_short() -> None:
     for name in ("client", "server"):
         assert len((EXAMPLES / f"{name}.py").read_text().splitlines()) < 100
-
-
-@pytest.mark.timeout(120)
-def test_the_demo_leaves_a_recording_and_figures(no_sound_server: None, tmp_path: Path) -> None:
-    with Script("-m", "audiostream", "demo", folder=tmp_path) as demo:
-        demo.succeeds(60)
-    recordings = list(tmp_path.rglob("*.wav"))
-    assert recordings
-    said = demo.output + demo.errors
-    assert all(path.name in said for path in recordings)
-    assert "packets_lost" in said
-    assert "voice" in said, "says that it uses the built-in voice"
 
 
 def shape(stats: dict[str, object], keys: dict[str, type]) -> None:

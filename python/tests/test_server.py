@@ -24,15 +24,6 @@ def send_file(server, frames, protocol="udp", **options):
     return client
 
 
-def test_the_original_attributes_are_there():
-    server = listening(size=20)
-    assert (server.protocol, server.size) == ("udp", 20)
-    assert (server.FORMAT, server.CHANNELS, server.RATE, server.CHUNK, server.NUMCHUNKS) == (8, 1, 44100, 441, 2)
-    assert (server.last_received_sequence, server.total_packets, server.lost_packets) == (-1, 0, 0)
-    server.cleanup()
-    server.cleanup()
-
-
 def test_a_port_of_0_becomes_the_one_chosen():
     server = listening()
     assert server.port > 0

@@ -3,6 +3,8 @@
 //! One file a class; [`gateway`] is how blocking calls are made, [`logging`] how engine records reach Python,
 //! [`error`] the one place where an engine error becomes an exception.
 
+#![allow(clippy::needless_pass_by_value, reason = "what Python hands over is owned")]
+
 mod client;
 mod devices;
 mod error;

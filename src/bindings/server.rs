@@ -42,6 +42,7 @@ impl Server {
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
+        clippy::needless_pass_by_value,
         reason = "keywords of one Python call"
     )]
     fn new(
@@ -147,7 +148,8 @@ impl Server {
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let (stats, last) = self.held.call(py, |server| Ok((server.stats(), server.last_sequence())))?;
+        let (stats, last, tier) =
+            self.held.call(py, |server| Ok((server.stats(), server.last_sequence(), server.tier())))?;
         let dict = PyDict::new(py);
         self.fill(&dict, &stats.reception, &stats.playback)?;
         dict.set_item("packets_malformed", stats.malformed)?;
@@ -156,6 +158,7 @@ impl Server {
         dict.set_item("wire", wire.map_or("auto", Wire::name))?;
         dict.set_item("last_sequence", last.map_or(-1, i32::from))?;
         dict.set_item("level_db", stats.playback.level_db)?;
+        dict.set_item("tier", tier)?;
         let mut sources = Vec::new();
         for source in &stats.sources {
             let dict = PyDict::new(py);
@@ -193,6 +196,19 @@ impl Server {
 
     fn set_mute(&self, py: Python<'_>, mute: bool) -> PyResult<()> {
         self.held.call(py, move |server| server.set_muted(mute))
+    }
+
+    #[pyo3(signature = (least, most, fixed))]
+    fn set_delay(&self, py: Python<'_>, least: f64, most: f64, fixed: Option<f64>) -> PyResult<()> {
+        self.held.call(py, move |server| {
+            let fixed = fixed.map(|ms| milliseconds("delay", ms)).transpose()?;
+            server.set_delay(milliseconds("min_delay", least)?, milliseconds("max_delay", most)?, fixed)
+        })
+    }
+
+    fn delay_histogram(&self, py: Python<'_>, place: usize) -> PyResult<Vec<(f64, f64)>> {
+        let bars = self.held.call(py, move |server| Ok(server.delay_histogram(place)))?;
+        Ok(bars.iter().map(|bar| (bar.below.as_secs_f64() * 1e3, bar.share)).collect())
     }
 
     fn local_address(&self, py: Python<'_>) -> PyResult<Option<String>> {

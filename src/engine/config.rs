@@ -397,6 +397,11 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
+    /// The longest delay that can come about or be set while it runs.
+    pub fn max_delay(&self) -> Duration {
+        self.max_delay.max(self.delay.unwrap_or_default())
+    }
+
     /// Checks what no single field can say.
     pub fn validated(self) -> Result<Self> {
         if let Some(delay) = self.delay

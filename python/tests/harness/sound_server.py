@@ -53,7 +53,8 @@ class SoundServer:
         }
         own.pop("PULSE_SERVER", None)
         command = ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1"]
-        command += ["--realtime=no", "--high-priority=no", "--log-target=stderr", "-F", str(script)]
+        # As systems start it; where it may not, it goes on without.
+        command += ["--realtime=yes", "--high-priority=yes", "--log-target=stderr", "-F", str(script)]
         with self._log.open("wb") as log:
             self._daemon = subprocess.Popen(command, env=own, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 

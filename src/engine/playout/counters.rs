@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use super::histogram::{BUCKETS, Bar, Bucket};
 use crate::engine::stats::Playback;
 
 /// One source's counters.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PlayerCounters {
     /// Packets that came after their time.
     pub late_packets: AtomicU64,
@@ -29,6 +30,8 @@ pub struct PlayerCounters {
     pub target_us: AtomicU64,
     /// The sender's clock against the output's, a thousandth of a ppm.
     pub drift_ppb: AtomicI64,
+    /// The shares of the delay histogram's buckets, ppm.
+    histogram: Box<[AtomicU32]>,
     gain_bits: AtomicU32,
 }
 
@@ -51,6 +54,20 @@ impl PlayerCounters {
         }
     }
 
+    /// Notes the delay histogram.
+    pub fn publish_histogram(&self, bars: impl Iterator<Item = Bar>) {
+        for (share, bar) in self.histogram.iter().zip(bars) {
+            share.store((bar.share * 1e6) as u32, Relaxed);
+        }
+    }
+
+    /// The delay histogram as it was noted last, its empty buckets left out.
+    pub fn histogram(&self) -> Vec<Bar> {
+        let shares = self.histogram.iter().map(|share| f64::from(share.load(Relaxed)) / 1e6);
+        let bars = shares.enumerate().map(|(n, share)| Bar { below: Bucket(n as u16).upper(), share });
+        bars.filter(|bar| bar.share > 0.0).collect()
+    }
+
     /// The source's gain, 1 where it was never set.
     pub fn gain(&self) -> f32 {
         match self.gain_bits.load(Relaxed) {
@@ -63,5 +80,25 @@ impl PlayerCounters {
     pub fn set_gain(&self, gain: f32) {
         // Inverted, so that the all-zero default means 1 and a gain of 0 can be set.
         self.gain_bits.store(!gain.to_bits(), Relaxed);
+    }
+}
+
+impl Default for PlayerCounters {
+    fn default() -> Self {
+        Self {
+            late_packets: AtomicU64::new(0),
+            frames_played: AtomicU64::new(0),
+            frames_concealed: AtomicU64::new(0),
+            concealments: AtomicU64::new(0),
+            underruns: AtomicU64::new(0),
+            frames_accelerated: AtomicU64::new(0),
+            frames_expanded: AtomicU64::new(0),
+            resets: AtomicU64::new(0),
+            delay_us: AtomicU64::new(0),
+            target_us: AtomicU64::new(0),
+            drift_ppb: AtomicI64::new(0),
+            histogram: (0..BUCKETS).map(|_| AtomicU32::new(0)).collect(),
+            gain_bits: AtomicU32::new(0),
+        }
     }
 }

@@ -167,7 +167,8 @@ const MIDDLE: u32 = 5_000;
 const MIDDLE_END: u32 = 300_000;
 const COARSE: u32 = 20_000;
 const END: u32 = 2_000_000;
-const BUCKETS: usize =
+/// How many buckets there are.
+pub const BUCKETS: usize =
     (FINE_END / FINE + (MIDDLE_END - FINE_END) / MIDDLE + (END - MIDDLE_END) / COARSE) as usize;
 
 #[cfg(test)]

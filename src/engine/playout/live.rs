@@ -44,6 +44,8 @@ pub struct Live {
     error: f64,
     /// Frames until sound may be stretched again.
     rest: usize,
+    /// Pulls until the histogram is noted again.
+    note_in: u32,
 }
 
 /// What the delay may be.
@@ -70,6 +72,8 @@ pub struct Pull<'a> {
     pub now: Micros,
     /// How many frames are usually pulled at once.
     pub block: usize,
+    /// What the delay may be.
+    pub bounds: Bounds,
     /// How dear concealment may be.
     pub tier: Tier,
     /// What conceals, for the source's channels.
@@ -104,6 +108,7 @@ impl Live {
             late_run: 0,
             error: 0.0,
             rest: 0,
+            note_in: 0,
         }
     }
 
@@ -117,6 +122,7 @@ impl Live {
     pub fn play(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>, out: &mut [f32]) -> usize {
         let channels = inlet.format.channels();
         let frames = out.len() / channels;
+        self.set_bounds(pull.bounds);
         self.take(inlet);
         let lead = match self.state {
             State::Idle => frames,
@@ -127,6 +133,10 @@ impl Live {
         if lead == frames {
             return 0;
         }
+        self.note_in = self.note_in.checked_sub(1).unwrap_or_else(|| {
+            inlet.counters.publish_histogram(self.delay.histogram());
+            NOTE_EVERY
+        });
         let starting = self.state == State::Waiting;
         self.state = State::Playing;
         self.steer(inlet, pull, lead, starting);
@@ -144,9 +154,12 @@ impl Live {
         frames
     }
 
-    /// The delays of some twenty seconds, shortest first.
-    pub fn histogram(&self) -> impl Iterator<Item = super::histogram::Bar> + '_ {
-        self.delay.histogram()
+    /// From now on the delay keeps within these bounds; what is known of the network stays.
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        if bounds != self.bounds {
+            self.bounds = bounds;
+            self.delay.set_mode(bounds.mode());
+        }
     }
 
     /// Takes what has come.
@@ -213,7 +226,7 @@ impl Live {
     /// Frames of silence before the first frame is due.
     fn lead(&self, inlet: &Inlet, pull: &Pull<'_>) -> usize {
         let due = self.delay.due(inlet.position, pull.now).unwrap_or(pull.now);
-        let wait = due + (self.wanted(inlet, pull) - self.delay.target());
+        let wait = due + self.wanted(inlet, pull).saturating_sub(self.delay.target());
         inlet.format.frames(wait.since(pull.now))
     }
 
@@ -426,9 +439,9 @@ impl Bounds {
 
 /// How much a wrong delay may be heard.
 fn urgency(error: f64) -> Urgency {
-    if error > FAR_TOO_LONG || error < FAR_TOO_SHORT {
+    if !(FAR_TOO_SHORT..=FAR_TOO_LONG).contains(&error) {
         Urgency::Now
-    } else if error > 2.0 * TOO_LONG || error < TOO_SHORT {
+    } else if !(TOO_SHORT..=2.0 * TOO_LONG).contains(&error) {
         Urgency::WhereAlike
     } else {
         Urgency::InPauses
@@ -450,6 +463,8 @@ const TOO_LONG: f64 = 10_000.0;
 const TOO_SHORT: f64 = -4_000.0;
 const FAR_TOO_LONG: f64 = 80_000.0;
 const FAR_TOO_SHORT: f64 = -15_000.0;
+/// Pulls between two notes of the delay histogram.
+const NOTE_EVERY: u32 = 64;
 /// Between two looks for a place to stretch at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Between two changes that nobody is in a hurry for.

@@ -28,10 +28,10 @@ enum Way {
 
 impl Player {
     /// A player for an ear, of packets in `format` from `reader`.
-    pub fn live(reader: PacketReader, format: Format, bounds: Bounds, counters: Arc<PlayerCounters>) -> Self {
-        let most = bounds.fixed.unwrap_or(bounds.most);
+    /// The delay can never be set to more than `most`.
+    pub fn live(reader: PacketReader, format: Format, most: Duration, counters: Arc<PlayerCounters>) -> Self {
         let inlet = Inlet::new(reader, format, format.frames(most + AHEAD), counters);
-        Self::new(inlet, Way::Live(Box::new(Live::new(format, bounds))))
+        Self::new(inlet, Way::Live(Box::new(Live::new(format, Bounds { most, ..Bounds::default() }))))
     }
 
     /// A player for a file.
@@ -112,7 +112,7 @@ mod tests {
 
     fn live() -> (PacketWriter, Player, Concealer) {
         let (writer, reader) = packet_queue(1000, 200_000, 1);
-        let player = Player::live(reader, Format::DEFAULT, Bounds::default(), Arc::default());
+        let player = Player::live(reader, Format::DEFAULT, Bounds::default().most, Arc::default());
         (writer, player, Concealer::new(Format::DEFAULT))
     }
 
@@ -122,7 +122,8 @@ mod tests {
     }
 
     fn pull(player: &mut Player, concealer: &mut Concealer, now: Micros, out: &mut [f32]) -> usize {
-        player.play_live(&mut Pull { now, block: PACKET, tier: Tier::default(), concealer }, out)
+        let bounds = Bounds::default();
+        player.play_live(&mut Pull { now, block: PACKET, bounds, tier: Tier::default(), concealer }, out)
     }
 
     /// Packet `n` of a ramp that starts anew in each packet, arriving at `arrival`.

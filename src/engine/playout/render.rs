@@ -5,14 +5,14 @@
 //! through rings; nothing here allocates, locks or logs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::conceal::{Concealer, Tier};
 use super::inlet::STRIDE;
-use super::live::Pull;
+use super::live::{Bounds, Pull};
 use super::mixer::Mixer;
 use super::player::Player;
 use crate::engine::error::Result;
@@ -70,6 +70,10 @@ pub struct Controls {
     muted: AtomicBool,
     peak: AtomicU32,
     tier: AtomicU32,
+    least_us: AtomicU64,
+    most_us: AtomicU64,
+    /// [`NOT_FIXED`] where the delay follows the network.
+    fixed_us: AtomicU64,
 }
 
 impl Renderer {
@@ -150,6 +154,7 @@ impl Renderer {
         let channels = self.format.channels();
         let frames = out.len() / channels;
         let mut sound_frames = 0;
+        let bounds = self.controls.bounds();
         self.mixer.begin(frames);
         for player in &mut self.players {
             let from = player.format().channels();
@@ -158,7 +163,7 @@ impl Renderer {
                 Starved::Advance => {
                     let concealer = &mut self.concealers[from - 1];
                     let block = self.block.max(frames);
-                    player.play_live(&mut Pull { now, block, tier: self.tier, concealer }, sound)
+                    player.play_live(&mut Pull { now, block, bounds, tier: self.tier, concealer }, sound)
                 }
                 Starved::Wait => player.play_whole(now, self.patience, false, sound),
                 Starved::Drain => player.play_whole(now, self.patience, true, sound),
@@ -202,9 +207,9 @@ impl Render for Renderer {
 }
 
 impl Roster {
-    /// Hands a player in; gives it back where there is no room.
-    pub fn add(&mut self, player: Player) -> std::result::Result<(), Player> {
-        self.add.push(player).map_err(|rtrb::PushError::Full(player)| player)
+    /// Hands a player in; false where there is no room.
+    pub fn add(&mut self, player: Player) -> bool {
+        self.add.push(player).is_ok()
     }
 
     /// Drops the players that have finished.
@@ -222,6 +227,24 @@ impl Controls {
     /// Silences everything, or no longer.
     pub fn set_muted(&self, muted: bool) {
         self.muted.store(muted, Relaxed);
+    }
+
+    /// Sets what the delay may be, from the next block on.
+    pub fn set_bounds(&self, bounds: Bounds) {
+        let us = |time: Duration| time.as_micros() as u64;
+        self.least_us.store(us(bounds.least), Relaxed);
+        self.most_us.store(us(bounds.most), Relaxed);
+        self.fixed_us.store(bounds.fixed.map_or(NOT_FIXED, us), Relaxed);
+    }
+
+    /// What the delay may be.
+    pub fn bounds(&self) -> Bounds {
+        let fixed = self.fixed_us.load(Relaxed);
+        Bounds {
+            least: Duration::from_micros(self.least_us.load(Relaxed)),
+            most: Duration::from_micros(self.most_us.load(Relaxed)),
+            fixed: (fixed != NOT_FIXED).then_some(Duration::from_micros(fixed)),
+        }
     }
 
     /// How dear concealment is now, the dearest being 0.
@@ -250,12 +273,17 @@ impl Controls {
 
 impl Default for Controls {
     fn default() -> Self {
-        Self {
+        let controls = Self {
             gain: AtomicU32::new(1.0f32.to_bits()),
             muted: AtomicBool::new(false),
             peak: AtomicU32::new(0),
             tier: AtomicU32::new(0),
-        }
+            least_us: AtomicU64::new(0),
+            most_us: AtomicU64::new(0),
+            fixed_us: AtomicU64::new(NOT_FIXED),
+        };
+        controls.set_bounds(Bounds::default());
+        controls
     }
 }
 
@@ -278,6 +306,8 @@ fn turn<'a>(sound: &'a [f32], from: usize, to: usize, turned: &'a mut [f32]) -> 
     }
 }
 
+/// Stands for a delay that follows the network.
+const NOT_FIXED: u64 = u64::MAX;
 /// After how many pulls the usual block is judged anew.
 const BLOCK_MEMORY: u32 = 64;
 /// The level meter falls by about 20 dB a second at 100 blocks a second.

@@ -79,6 +79,7 @@ impl Tape {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "what is kept is the same to the bit")]
 mod tests {
     use super::*;
 
@@ -97,10 +98,10 @@ mod tests {
             let (past, room) = tape.past_and_room(640, 100);
             assert_eq!(room.len(), 200);
             assert!(past.len() == 640 * 2 || past.len() == written as usize);
-            assert!(past.iter().rev().zip((0..written).rev()).all(|(p, w)| *p == w as f32));
+            assert!(past.iter().rev().zip((0..written).rev()).all(|(p, w)| *p as u32 == w));
             while tape.ready() > 70 {
                 for sample in tape.take(70) {
-                    assert_eq!(*sample, taken as f32);
+                    assert_eq!(*sample as u32, taken);
                     taken += 1;
                 }
             }

@@ -15,7 +15,7 @@ use rtrb::{Consumer, RingBuffer};
 
 use super::capturing::{Captured, Microphone};
 use super::packet_log::PacketLog;
-use super::sending::{PATIENCE, Progress, Sending, Transport};
+use super::sending::{PATIENCE, Progress, Sending, Supply, Transport};
 use super::server::lock;
 use super::stepper::Stepper;
 use crate::engine::audio::Notice;
@@ -253,16 +253,8 @@ impl Client {
             let sender = self.new_sender();
             let notices = parts.notices.take().unwrap_or_else(crossbeam_channel::never);
             let (captured, progress) = (Arc::clone(&self.captured), Arc::clone(&self.progress));
-            let sending = Sending::new(
-                self.config.clone(),
-                self.clock,
-                ring,
-                sender,
-                transport,
-                parts.log.take(),
-                captured,
-                progress,
-            );
+            let supply = Supply { ring, transport, log: parts.log.take() };
+            let sending = Sending::new(self.config.clone(), self.clock, sender, supply, captured, progress);
             let stepper = Arc::clone(&self.stepper);
             let thread = std::thread::Builder::new()
                 .name("as-send".into())

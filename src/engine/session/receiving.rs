@@ -167,7 +167,7 @@ impl Connection {
             match self.deframer.next() {
                 Some(Ok(Packet::Rtp(bytes))) => sources.framed(self.address, Wire::Rtp, arrival, bytes),
                 Some(Ok(Packet::Classic(bytes))) => {
-                    sources.framed(self.address, Wire::Classic, arrival, bytes)
+                    sources.framed(self.address, Wire::Classic, arrival, bytes);
                 }
                 Some(Err(_)) => sources.not_believed(self.address, arrival, &[]),
                 None => return !self.deframer.is_hopeless(),
@@ -191,7 +191,7 @@ fn handle(
             connections.insert(id, Connection { address, deframer });
         }
         TcpEvent::Refused { address, why } => {
-            log::warn!(target: TARGET, "connection from {address} refused: {why}")
+            log::warn!(target: TARGET, "connection from {address} refused: {why}");
         }
         TcpEvent::Data { id, arrival, bytes } => {
             if let Some(connection) = connections.get_mut(&id) {
@@ -209,10 +209,10 @@ fn handle(
                 sources.disconnected(connection.address);
                 match error {
                     Some(error) => {
-                        log::error!(target: TARGET, "connection from {} lost: {error}", connection.address)
+                        log::error!(target: TARGET, "connection from {} lost: {error}", connection.address);
                     }
                     None => {
-                        log::info!(target: TARGET, "connection from {} closed by its client", connection.address)
+                        log::info!(target: TARGET, "connection from {} closed by its client", connection.address);
                     }
                 }
             }

@@ -62,6 +62,16 @@ pub struct Progress {
     pub aborting: AtomicBool,
 }
 
+/// What it takes from, and gives to.
+pub struct Supply {
+    /// The captured sound.
+    pub ring: Consumer<i16>,
+    /// The way to the server.
+    pub transport: Transport,
+    /// Where every packet is written down.
+    pub log: Option<PacketLog>,
+}
+
 /// A way to the server.
 pub enum Transport {
     /// Datagrams.
@@ -107,16 +117,16 @@ impl Transport {
 
 impl Sending {
     /// Ready to run.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one struct")]
     pub fn new(
         config: ClientConfig,
         clock: Clock,
-        ring: Consumer<i16>,
         sender: Sender,
-        transport: Transport,
-        log: Option<PacketLog>,
+        supply: Supply,
         captured: Arc<Captured>,
         shared: Arc<Progress>,
     ) -> Self {
+        let Supply { ring, transport, log } = supply;
         let network = config.network.map(Impairment::new);
         let framed = config.wire == Wire::Rtp && config.path.protocol == Protocol::Tcp;
         let samples = config.audio.block.frames(config.audio.format) * config.audio.format.channels();

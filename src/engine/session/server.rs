@@ -21,6 +21,8 @@ use crate::engine::audio::{Playback, device};
 use crate::engine::config::{Protocol, ServerConfig};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::waker::Waker;
+use crate::engine::playout::histogram::Bar;
+use crate::engine::playout::live::Bounds;
 use crate::engine::playout::render::{Controls, Renderer};
 use crate::engine::record::Recorded;
 use crate::engine::record::folder;
@@ -120,6 +122,8 @@ impl Server {
             let (notify, notices) = bounded(NOTICES);
             let render = Box::new(Timed::new(renderer, self.clock, audio.format));
             let playback = Playback::open(&self.config.output, audio, self.clock, render, notify)?;
+            let ServerConfig { min_delay: least, max_delay: most, delay: fixed, .. } = self.config;
+            controls.set_bounds(Bounds { least, most, fixed });
             lock(&self.shared.sources).set_roster(roster);
             parts.playback = Some(playback);
             parts.controls = Some(controls);
@@ -199,6 +203,32 @@ impl Server {
             controls.set_gain(gain);
         }
         Ok(())
+    }
+
+    /// Changes what the delay may be, while it plays: fixed where `fixed` is given, else between `least` and `most`,
+    /// which cannot be more than the server was made for.
+    pub fn set_delay(&self, least: Duration, most: Duration, fixed: Option<Duration>) -> Result<()> {
+        let limit = self.config.max_delay();
+        if most > limit || least > most || fixed.is_some_and(|fixed| fixed > limit) {
+            return Err(Error::config(format!(
+                "the delay can be 0 to {} ms, its least not above its most: for more, make the server with a larger max_delay",
+                limit.as_millis()
+            )));
+        }
+        if let Some(controls) = &self.parts()?.controls {
+            controls.set_bounds(Bounds { least, most, fixed });
+        }
+        Ok(())
+    }
+
+    /// The delays of the packets of the source at this place of `stats().sources`, lately.
+    pub fn delay_histogram(&self, place: usize) -> Vec<Bar> {
+        lock(&self.shared.sources).histogram(place)
+    }
+
+    /// How dear concealment is now, the dearest being 0.
+    pub fn tier(&self) -> u32 {
+        lock(&self.parts).controls.as_ref().map_or(0, |controls| controls.tier())
     }
 
     /// Silences what is heard, or no longer.
@@ -306,9 +336,9 @@ impl Server {
     fn finish_recording(&self, parts: &mut Parts) -> Result<Option<Recorded>> {
         let Some(recorder) = parts.recorder.take() else { return Ok(None) };
         lock(&self.shared.sources).set_recorder(None);
-        let recorded = recorder.stop()?;
-        parts.recorded = Some(recorded.clone());
-        Ok(Some(recorded))
+        let finished = recorder.stop()?;
+        parts.recorded = Some(finished.clone());
+        Ok(Some(finished))
     }
 
     fn parts(&self) -> Result<MutexGuard<'_, Parts>> {
