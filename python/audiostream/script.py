@@ -215,7 +215,8 @@ class Script:
         if isinstance(error, OSError) and error.filename is not None and str(error.filename) not in text:
             text = f"{error.filename}: {text}"
         if isinstance(error, DeviceError):
-            text = f"{text} (see --list-devices; without a device: {BUILT_IN_ENDS})"
+            ends = "" if "file:PATH" in text else f"; without a device: {BUILT_IN_ENDS}"
+            text = f"{text} (see --list-devices{ends})"
         print(f"{self._prog}: {' '.join(text.split())}", file=sys.stderr)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
