@@ -1,9 +1,9 @@
-"""How well losses are concealed: PESQ-WB (ITU-T P.862.2) of ours beside silence, repetition and one side alone.
+"""How well losses are concealed: PESQ-WB (ITU-T P.862.2) of our concealment beside silence, repetition, one side alone.
 
 Packets are taken out of real speech at 44.1 kHz, concealed by the engine (benches/conceal_wav.rs) and judged at 16 kHz.
 Independent losses, and bursts from a Gilbert model with the stated mean, drawn until the share lost is within a tenth
-of what is stated (short speech would be spared otherwise); the first ten packets are never lost. Except without
-look-ahead, where a gap ends in a cross-fade, every received sample is played as it came.
+of what is stated (short speech would be spared otherwise); the first ten packets are never lost. Except
+without look-ahead, where a gap ends in a cross-fade, every received sample is played as it came.
 
     apt-get download alsa-utils pocketsphinx-testdata   # the speakers, unpacked with dpkg-deb -x FILE DIR
     pip install numpy pesq soxr soundfile               # pesq builds with a C compiler

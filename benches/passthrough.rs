@@ -56,6 +56,7 @@ fn main() {
 
     input.play().expect("the microphone to start");
     output.play().expect("the speaker to start");
+    #[allow(clippy::disallowed_methods, reason = "the time that the user asked for")]
     std::thread::sleep(Duration::from_secs(u64::from(seconds)));
     println!("{} frames of silence put in, {} dropped", empty.load(Relaxed), late.load(Relaxed));
 }

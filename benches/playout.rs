@@ -58,8 +58,8 @@ impl Room {
         let writers = (0..sources)
             .map(|_| {
                 let (writer, reader) = packet_queue(64, 64 * FRAMES, 1);
-                let player = Player::live(reader, Format::DEFAULT, Bounds::default(), Arc::default());
-                assert!(roster.add(player).is_ok(), "there is room for every source");
+                let player = Player::live(reader, Format::DEFAULT, Bounds::default().most, Arc::default());
+                assert!(roster.add(player), "there is room for every source");
                 writer
             })
             .collect();

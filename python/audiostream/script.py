@@ -44,7 +44,7 @@ class Script:
     """A run of a script: a context manager from the first thing that can fail to the last figures.
 
     Inside it Ctrl-C, SIGTERM and SIGHUP end the run in order, with status 0, and errors become one line on standard
-    error and status 1. It is for a process that ends soon after: the signal handlers stay.
+    error and status 1. It is for a process that ends soon after: signals are ignored then.
 
     Attributes:
         status: The exit status, once the `with` block has been left.
@@ -94,8 +94,9 @@ class Script:
             except OSError as failed:
                 self._fail(failed)
         finally:
-            # The handlers stay: a signal that comes while the process ends must not spoil its status.
-            self._interruptible = False
+            # A signal that comes while the process ends must not spoil its status; Python leaves ignored ones ignored.
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
         return True
 
     def follow(self, *ends: End) -> None:

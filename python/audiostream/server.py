@@ -283,8 +283,8 @@ class AdvancedAudioServer(Stream):
             source: Its place in `stats.sources`.
 
         Returns:
-            Pairs `(below_ms, share)`, shortest first: the share (of 1.0) of packets whose delay was below so many ms and
-            not below the pair before. Empty buckets are left out; empty for a file output, which keeps everything.
+            Pairs `(below_ms, share)`, shortest first: the share (of 1.0) of packets whose delay was below so many
+            ms and not below the pair before. Empty buckets are left out; a file output has none at all.
         """
         return self._engine.delay_histogram(source)
 

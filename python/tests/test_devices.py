@@ -56,6 +56,8 @@ def streamed_speech(
         until(lambda: sound_server.streams("source-outputs") >= 1, "the client to listen")
         until(lambda: sound_server.streams("sink-inputs") >= 1, "the server to play")
         with sound_server.listening() as ear:
+            # Playout learns the delay that the microphone's bursts need while nobody speaks.
+            until(lambda: len(ear.samples()) > 88_200, "two seconds of silence")
             sound_server.say(voice)
             # The way through network and buffers takes less than what the ear has heard since.
             heard_before = len(ear.samples())

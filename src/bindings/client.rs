@@ -36,7 +36,11 @@ impl Client {
     #[new]
     #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, wire, ptime, host_api, latency, local_port,
                         dscp, ttl, reconnect, network, packet_log))]
-    #[allow(clippy::too_many_arguments, reason = "keywords of one Python call")]
+    #[allow(
+        clippy::too_many_arguments,
+        clippy::needless_pass_by_value,
+        reason = "keywords of one Python call"
+    )]
     fn new(
         py: Python<'_>,
         protocol: &str,

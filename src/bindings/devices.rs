@@ -9,6 +9,7 @@ use crate::engine::audio::device;
 /// The sound devices there are now, of one host or of the default one.
 #[pyfunction]
 #[pyo3(signature = (host_api=None))]
+#[allow(clippy::needless_pass_by_value, reason = "an argument of a Python call")]
 pub fn list_devices(py: Python<'_>, host_api: Option<String>) -> PyResult<Vec<Bound<'_, PyDict>>> {
     let devices =
         py.detach(|| device::list_devices(host_api.as_deref())).map_err(|error| to_python(py, &error))?;

@@ -42,6 +42,7 @@ impl Server {
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
+        clippy::needless_pass_by_value,
         reason = "keywords of one Python call"
     )]
     fn new(

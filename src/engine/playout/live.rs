@@ -226,7 +226,7 @@ impl Live {
     /// Frames of silence before the first frame is due.
     fn lead(&self, inlet: &Inlet, pull: &Pull<'_>) -> usize {
         let due = self.delay.due(inlet.position, pull.now).unwrap_or(pull.now);
-        let wait = due + self.wanted(inlet, pull).checked_sub(self.delay.target()).unwrap();
+        let wait = due + self.wanted(inlet, pull).saturating_sub(self.delay.target());
         inlet.format.frames(wait.since(pull.now))
     }
 

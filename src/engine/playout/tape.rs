@@ -79,6 +79,7 @@ impl Tape {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "what is kept is the same to the bit")]
 mod tests {
     use super::*;
 

@@ -4,6 +4,7 @@ mod capturing;
 pub mod client;
 mod impairment;
 mod notices;
+mod outlet;
 pub mod packet_log;
 mod receiving;
 mod sending;

@@ -117,6 +117,7 @@ impl Transport {
 
 impl Sending {
     /// Ready to run.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one struct")]
     pub fn new(
         config: ClientConfig,
         clock: Clock,

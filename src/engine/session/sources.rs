@@ -5,19 +5,18 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::outlet::{Outlet, Outlets, Recorder};
 use super::packet_log::{PacketLine, PacketLog};
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::playout::histogram::Bar;
-use crate::engine::playout::player::Player;
 use crate::engine::playout::render::Roster;
 use crate::engine::record::reception::Labels;
 use crate::engine::stats::{Playback, Reception, ServerStats, SourceStats};
-use crate::engine::stream::queue::{Head, PacketWriter, packet_queue};
+use crate::engine::stream::queue::PacketWriter;
 use crate::engine::stream::receiver::{Receiver, Verdict};
 use crate::engine::time::Micros;
 use crate::engine::wire::{classic, rtp};
@@ -33,21 +32,6 @@ pub struct Sources {
     last_sequence: Option<u16>,
     swept: Micros,
     out: Outlets,
-}
-
-/// Where believed packets go.
-struct Outlets {
-    roster: Option<Roster>,
-    recorder: Option<Recorder>,
-    log: Option<PacketLog>,
-    dropped: u64,
-}
-
-/// The recorder's end of the queue, and the names of the sources for its sidecar.
-struct Recorder {
-    queue: PacketWriter,
-    labels: Labels,
-    scratch: Vec<i16>,
 }
 
 /// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
@@ -69,20 +53,6 @@ struct Entry {
     dropped: u64,
 }
 
-/// What happens to a source's packets besides being counted.
-enum Outlet {
-    /// Not believed yet, or idle.
-    None,
-    Playing {
-        queue: PacketWriter,
-        counters: Arc<PlayerCounters>,
-    },
-    /// Counted only: there are too many.
-    Refused,
-    /// It played; its figures stay.
-    Past(Arc<PlayerCounters>),
-}
-
 #[derive(Default)]
 struct Departed {
     reception: Reception,
@@ -101,7 +71,7 @@ impl Sources {
             malformed: 0,
             last_sequence: None,
             swept: Micros::ZERO,
-            out: Outlets { roster: None, recorder: None, log: None, dropped: 0 },
+            out: Outlets::default(),
         }
     }
 
@@ -113,10 +83,9 @@ impl Sources {
     /// Begins or ends handing packets to a recorder; the queue's other end sees when it is dropped.
     pub fn set_recorder(&mut self, recorder: Option<(PacketWriter, Labels)>) {
         self.out.recorder = recorder.map(|(queue, labels)| {
-            if let Ok(mut labels) = labels.lock() {
-                labels.extend(self.entries.iter().map(|(name, entry)| (entry.number, name.to_string())));
-            }
-            Recorder { queue, labels, scratch: Vec::new() }
+            let recorder = Recorder::new(queue, labels);
+            self.entries.iter().for_each(|(name, entry)| recorder.label(entry.number, name));
+            recorder
         });
     }
 
@@ -398,85 +367,6 @@ impl Sources {
     }
 }
 
-impl Outlets {
-    fn record(&mut self, head: Head, samples: &[i16], from: Format, to: Format) {
-        if let Some(recorder) = &mut self.recorder {
-            let fits = if from.channels() == to.channels() {
-                recorder.queue.push(head, samples)
-            } else {
-                remix(samples, from.channels(), &mut recorder.scratch);
-                recorder.queue.push(head, &recorder.scratch)
-            };
-            self.dropped += u64::from(!fits);
-        }
-    }
-}
-
-impl Outlet {
-    /// Makes a player when a source is believed, or when a silent one speaks again.
-    fn open(
-        &mut self,
-        config: &ServerConfig,
-        format: Format,
-        playing: usize,
-        out: &mut Outlets,
-        name: &Name,
-        number: u32,
-    ) {
-        if matches!(self, Self::Playing { .. } | Self::Refused) {
-            return;
-        }
-        let again = matches!(self, Self::Past(_));
-        if playing >= config.max_sources {
-            if !again {
-                log::warn!(target: TARGET, "{name} is not played: max_sources={} are already", config.max_sources);
-            }
-            *self = if again { std::mem::replace(self, Self::None) } else { Self::Refused };
-            return;
-        }
-        if !again {
-            log::info!(target: TARGET, "connection from {name}, {} Hz, {} channel(s)", format.rate(), format.channels());
-            if let Some(recorder) = &out.recorder
-                && let Ok(mut labels) = recorder.labels.lock()
-            {
-                labels.push((number, name.to_string()));
-            }
-        }
-        let samples = format.frames(QUEUE) * format.channels();
-        let (queue, reader) = packet_queue(QUEUE_PACKETS, samples, format.channels());
-        let counters = if let Self::Past(counters) = self { Arc::clone(counters) } else { Arc::default() };
-        let player = if config.output.is_whole() {
-            Player::whole(reader, format, Arc::clone(&counters))
-        } else {
-            Player::live(reader, format, config.max_delay(), Arc::clone(&counters))
-        };
-        if let Some(roster) = &mut out.roster {
-            roster.sweep();
-            if !roster.add(player) {
-                return;
-            }
-        }
-        *self = Self::Playing { queue, counters };
-    }
-
-    fn retire(&mut self) {
-        if let Self::Playing { counters, .. } = self {
-            *self = Self::Past(Arc::clone(counters));
-        }
-    }
-
-    fn is_playing(&self) -> bool {
-        matches!(self, Self::Playing { .. })
-    }
-
-    fn counters(&self) -> Option<&PlayerCounters> {
-        match self {
-            Self::Playing { counters, .. } | Self::Past(counters) => Some(counters),
-            Self::None | Self::Refused => None,
-        }
-    }
-}
-
 impl Entry {
     fn counts(&self) -> bool {
         self.receiver.is_believed() && !matches!(self.outlet, Outlet::Refused)
@@ -538,16 +428,6 @@ fn tell(name: &Name, receiver: &Receiver, verdict: Verdict, bytes: usize) {
     }
 }
 
-/// Mono to both sides, stereo to the mean.
-fn remix(samples: &[i16], from: usize, out: &mut Vec<i16>) {
-    out.clear();
-    if from == 1 {
-        out.extend(samples.iter().flat_map(|s| [*s, *s]));
-    } else {
-        out.extend(samples.chunks_exact(2).map(|pair| i16::midpoint(pair[0], pair[1])));
-    }
-}
-
 const TARGET: &str = "audiostream.server";
 /// How long a stranger has for its second packet.
 const PROBATION: Duration = Duration::from_secs(1);
@@ -558,7 +438,3 @@ const SWEEP_EVERY: Duration = Duration::from_millis(500);
 const MAX_STRANGERS: usize = 64;
 /// Sources remembered at once, the silent included.
 const MAX_REMEMBERED: usize = 2048;
-/// Sound that may wait for the playing thread.
-const QUEUE: Duration = Duration::from_secs(2);
-/// Packets that may wait for the playing thread.
-const QUEUE_PACKETS: usize = 1024;
