@@ -1,0 +1,162 @@
+//! Two clocks that differ: by what sound cards differ, and by far more.
+
+use std::path::Path;
+use std::time::Duration;
+
+use _engine::engine::playout::conceal::Tier;
+use _engine::engine::playout::live::Bounds;
+use _engine::engine::sim::config::LinkConfig;
+use _engine::engine::sim::presets;
+use _engine::engine::sim::scenario::{Arrival, START, Scenario};
+use _engine::engine::stats::Playback;
+use _engine::engine::stream::queue::Position;
+
+use super::play::{Case, RATE, play};
+use super::references::{self, FilledOnce};
+use super::table::{Csv, Table, ms};
+
+/// Half an hour with the sender's clock and the card's apart.
+pub fn convergence(csv: Option<&Path>) {
+    const LENGTH: Duration = Duration::from_secs(1800);
+    let mut table = Table::new(
+        "Drift: half an hour, packets of 10 ms",
+        &[
+            "",
+            "found ppm",
+            "within 20 ppm after s",
+            "delay off, worst ms",
+            "after 2 min ms",
+            "concealed ms",
+            "shorter ms",
+            "longer ms",
+            "resets",
+        ],
+    );
+    let quiet = LinkConfig { delay: Duration::from_millis(20), ..LinkConfig::default() };
+    let lan = presets::find("lan").expect("a preset of ours").config;
+    let wifi = presets::find("wifi").expect("a preset of ours").config;
+    let paths = [("perfect path", quiet), ("lan", lan), ("wifi", wifi)];
+    for (name, link) in paths {
+        for (sender, card) in [(150, -150), (-150, 150), (0, 0)] {
+            let case = case(&link, card, LENGTH);
+            let truth = f64::from(sender - card);
+            let (mut found, mut worst, mut worst_later) = (0.0, 0.0f64, 0.0f64);
+            let mut last = Playback::default();
+            play(
+                &case,
+                Scenario::new(RATE, 441, LENGTH)
+                    .link(LinkConfig { seed: 1, ..link })
+                    .sender_ppm(sender)
+                    .run(),
+                |m| {
+                    let off = (m.figures.delay_ms - m.figures.delay_target_ms).abs();
+                    if (m.figures.drift_ppm - truth).abs() > 20.0 {
+                        found = m.seconds;
+                    }
+                    if m.seconds > 2.0 {
+                        worst = worst.max(off);
+                    }
+                    if m.seconds > 120.0 {
+                        worst_later = worst_later.max(off);
+                    }
+                    last = m.figures.clone();
+                },
+            );
+            let frames = |count: u64| ms(count as f64 * 1e3 / f64::from(RATE));
+            table.row(
+                &format!("{name}, {truth:+} ppm"),
+                [
+                    format!("{:+.1}", last.drift_ppm),
+                    format!("{found:.0}"),
+                    ms(worst),
+                    ms(worst_later),
+                    frames(last.frames_concealed),
+                    frames(last.frames_accelerated),
+                    frames(last.frames_expanded),
+                    last.resets.to_string(),
+                ],
+            );
+        }
+    }
+    table.print("off: the delay against its target, moment by moment, jitter included.");
+    if let Some(folder) = csv {
+        levels(&quiet, folder);
+    }
+}
+
+/// The delay over ten minutes with and without correction.
+fn levels(link: &LinkConfig, folder: &Path) {
+    const LENGTH: Duration = Duration::from_secs(600);
+    let mut csv = Csv::new("ppm,kind,seconds,delay_ms");
+    for (sender, card) in [(150, -150), (-150, 150)] {
+        let truth = sender - card;
+        let case = case(link, card, LENGTH);
+        let scenario = || Scenario::new(RATE, 441, LENGTH).link(*link).sender_ppm(sender).run();
+        let mut n = 0u32;
+        play(&case, scenario(), |m| {
+            n += 1;
+            if n % 50 == 0 {
+                csv.named(&[&truth, &"ours"], &[m.seconds, m.figures.delay_ms]);
+            }
+        });
+        references::play(&case, FilledOnce::new(4), scenario(), |h| {
+            n += 1;
+            if n % 50 == 0 {
+                csv.named(&[&truth, &"none"], &[h.seconds, h.delay_ms.unwrap_or(f64::NAN)]);
+            }
+        });
+    }
+    csv.write(folder, "drift.csv");
+}
+
+/// NetEq's own endurance trial: every tenth packet lost, a sender 10 % slow for 5,000 s, then 10 % fast for as long.
+pub fn ten_percent() {
+    const HALF: Duration = Duration::from_secs(5_000);
+    let case = Case { bounds: Bounds::default(), ..case(&LinkConfig::default(), 0, HALF * 2) };
+    let case = Case { tier: Tier::Pitch, ..case };
+    let arrivals = (0u64..)
+        .scan(START, |sent, n| {
+            let us = if sent.since(START) < HALF { 11_000 } else { 9_000 };
+            *sent = *sent + Duration::from_micros(us);
+            let position = Position((1 << 32) + n * 441);
+            Some(Arrival { at: *sent, sent: *sent, sequence: n, position, frames: 441, epoch: 0 })
+        })
+        .filter(|a| a.sequence % 10 != 0);
+    let mut table = Table::new(
+        "NetEq's endurance trial: 10,000 s, every tenth packet lost, the sender 10 % slow, then 10 % fast",
+        &["", "resets", "delay, mean ms", "highest ms", "late", "concealed %", "shorter %", "longer %"],
+    );
+    let mut halves = [(0.0, 0.0f64, 0u32, Playback::default()), (0.0, 0.0, 0, Playback::default())];
+    play(&case, arrivals, |m| {
+        let half = &mut halves[usize::from(m.seconds >= HALF.as_secs_f64())];
+        half.0 += m.figures.delay_ms;
+        half.1 = half.1.max(m.figures.delay_ms);
+        half.2 += 1;
+        half.3 = m.figures.clone();
+    });
+    let mut before = Playback::default();
+    for (name, (sum, highest, count, figures)) in ["10 % slow", "10 % fast"].into_iter().zip(halves) {
+        let frames = f64::from(count) * 441.0;
+        let part = |now: u64, then: u64| format!("{:.2}", 100.0 * (now - then) as f64 / frames);
+        table.row(
+            name,
+            [
+                (figures.resets - before.resets).to_string(),
+                ms(sum / f64::from(count)),
+                ms(highest),
+                (figures.late_packets - before.late_packets).to_string(),
+                part(figures.frames_concealed, before.frames_concealed),
+                part(figures.frames_accelerated, before.frames_accelerated),
+                part(figures.frames_expanded, before.frames_expanded),
+            ],
+        );
+        before = figures;
+    }
+    table.print(
+        "after webrtc's neteq_performance_test; pitch repetition conceals, to save the reader's time.",
+    );
+}
+
+fn case(link: &LinkConfig, card_ppm: i32, length: Duration) -> Case {
+    Case { packet: 441, card_ppm, bounds: Bounds::default(), tier: Tier::Ar64, length, path: link.delay }
+}
