@@ -64,7 +64,6 @@ def _client(args: argparse.Namespace, options: dict[str, Any], script: Script) -
         **options,
         "host": "127.0.0.1",
         "wire": args.wire,
-        "network": args.network,
         "duration": args.duration,
         "packet_log": args.packet_log,
     }
