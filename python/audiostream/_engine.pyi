@@ -1,7 +1,7 @@
 """The native engine (Rust). `AudioClient` and `AdvancedAudioServer` are its public face.
 
 Every method releases the GIL while it works; those that wait look for signals at least every 50 ms, so that Ctrl-C
-interrupts them. All raise `StateError` in a forked child.
+interrupts them. In a forked child all raise `StateError`: make new objects there.
 """
 
 import os

@@ -173,11 +173,13 @@ const MOST_IDLE: usize = 16;
 /// How long a list may take.
 const LIST_LIMIT: Duration = Duration::from_secs(6);
 
-type Surroundings = [Option<OsString>; 3];
+type Surroundings = (u32, [Option<OsString>; 3]);
 
-/// What decides which `PulseAudio` server is meant.
+/// What decides which `PulseAudio` server is meant, and whose connection to it is whose: after a fork the parent's
+/// connections have lost their threads.
 fn surroundings() -> Surroundings {
-    ["PULSE_SERVER", "PULSE_RUNTIME_PATH", "XDG_RUNTIME_DIR"].map(std::env::var_os)
+    let server = ["PULSE_SERVER", "PULSE_RUNTIME_PATH", "XDG_RUNTIME_DIR"].map(std::env::var_os);
+    (std::process::id(), server)
 }
 
 /// Every host but the test one, `PulseAudio` first: cpal's own order.

@@ -19,7 +19,7 @@ mod health;
 mod microphone;
 mod pacer;
 mod plan;
-mod priority;
+pub mod priority;
 mod resample;
 mod sink;
 mod source;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 
+use super::priority::promote;
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
 use crate::engine::time::{Clock, Micros};
@@ -112,6 +113,8 @@ impl Paced {
         let thread = thread::Builder::new()
             .name(name.into())
             .spawn(move || {
+                // Paced threads stand in for devices. Where it is refused, they are as punctual as the system is.
+                let _ = promote();
                 work(own);
                 let _ = finished.send(());
             })

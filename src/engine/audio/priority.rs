@@ -1,11 +1,11 @@
-//! Real-time priority for the thread that runs a device's callbacks.
+//! Real-time priority for the threads on which sound waits: a device's callbacks, what stands in for them, the sender.
 
 /// Moves the calling thread to `SCHED_FIFO`; the error number where the system refuses. Allocates nothing.
 ///
 /// Children of the process do not inherit it.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "no safe binding to sched_setscheduler")]
-pub(super) fn promote() -> Result<(), i32> {
+pub fn promote() -> Result<(), i32> {
     let parameters = libc::sched_param { sched_priority: PRIORITY };
     // SAFETY: `parameters` lives through the call; thread 0 is the calling one.
     let refused = unsafe {
@@ -16,7 +16,7 @@ pub(super) fn promote() -> Result<(), i32> {
 
 /// Elsewhere the sound system sees to it.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn promote() -> Result<(), i32> {
+pub fn promote() -> Result<(), i32> {
     Ok(())
 }
 

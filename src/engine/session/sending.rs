@@ -17,6 +17,7 @@ use super::notices::report;
 use super::packet_log::{PacketLine, PacketLog};
 use super::stepper::Stepper;
 use crate::engine::audio::Notice;
+use crate::engine::audio::priority::promote;
 use crate::engine::config::{ClientConfig, Path, Protocol, Wire};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::tcp::{SendOutcome, TcpSender};
@@ -148,6 +149,8 @@ impl Sending {
 
     /// The thread: sends until the source is over or it is told to stop.
     pub fn run(mut self, stepper: &Stepper, notices: &Notices<Notice>) {
+        // Where it is refused, packets leave as punctually as the system lets them.
+        let _ = promote();
         match self.stream(stepper, notices) {
             Ok(()) => stepper.end(),
             Err(error) => {
