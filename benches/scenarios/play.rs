@@ -94,7 +94,13 @@ pub fn play(case: &Case, arrivals: impl Iterator<Item = Arrival>, mut see: impl 
         });
         let expected = sequences.map_or(0, |(first, highest)| highest - first + 1);
         let seconds = pull.at.since(START).as_secs_f64();
-        see(&Moment { seconds, heard_ms, figures: counters.snapshot(), received: seen.len() as u64, expected });
+        see(&Moment {
+            seconds,
+            heard_ms,
+            figures: counters.snapshot(),
+            received: seen.len() as u64,
+            expected,
+        });
     }
 }
 

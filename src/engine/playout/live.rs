@@ -109,6 +109,8 @@ struct Level {
     spare: f64,
     /// The delay aimed at, frames.
     wanted: usize,
+    /// Whether that is fixed.
+    fixed: bool,
 }
 
 impl Live {
@@ -334,7 +336,8 @@ impl Live {
         };
         let error = present as f64 - micros(wanted);
         let spare = present as f64 - micros(needed);
-        self.level = Level { error, spare, wanted: format.frames(wanted) };
+        let fixed = self.bounds.fixed.is_some();
+        self.level = Level { error, spare, wanted: format.frames(wanted), fixed };
         if matches!(self.state, State::Waiting(_)) {
             let wait = Duration::from_micros((-error).max(0.0) as u64).min(wanted);
             self.state = State::Waiting(format.frames(wait));

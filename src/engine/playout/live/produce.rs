@@ -180,11 +180,13 @@ impl Live {
 impl super::Level {
     /// Whether sound should be made shorter (or else longer) now, and how much that may be heard.
     fn change(&self) -> Option<(bool, Urgency)> {
-        let Self { error, spare, .. } = *self;
+        // A fixed delay is kept roughly: how it is measured may shift by a burst's length.
+        let (error, spare) =
+            if self.fixed { (self.error / ROUGHLY, self.spare / ROUGHLY) } else { (self.error, self.spare) };
         let urgency = match () {
             () if error > FAR_TOO_LONG || spare < FAR_TOO_SHORT => Urgency::Now,
-            () if error > TOO_LONG || error < -TOO_LONG || spare < -TOO_SHORT => Urgency::WhereAlike,
-            () if error > A_LITTLE_LONG || error < -TOO_SHORT => Urgency::InPauses,
+            () if !(-TOO_LONG..=TOO_LONG).contains(&error) || spare < -TOO_SHORT => Urgency::WhereAlike,
+            () if !(-TOO_SHORT..=A_LITTLE_LONG).contains(&error) => Urgency::InPauses,
             () => return None,
         };
         Some((error > 0.0, urgency))
@@ -201,6 +203,8 @@ const TOO_LONG: f64 = 15_000.0;
 const FAR_TOO_LONG: f64 = 80_000.0;
 const TOO_SHORT: f64 = 4_000.0;
 const FAR_TOO_SHORT: f64 = -30_000.0;
+/// How many times as far off a fixed delay may be.
+const ROUGHLY: f64 = 6.0;
 /// From here on there is no time for calm, µs.
 const FAR_OFF: f64 = 30_000.0;
 /// Between two looks for a place to stretch at.
