@@ -47,7 +47,7 @@ RECEIVED = {
     "wire": str,
     "protocol": str,
 }
-SERVER_KEYS = {**RECEIVED, "sources": list}
+SERVER_KEYS = {**RECEIVED, "sources": list, "tier": int}
 SOURCE_KEYS = {**RECEIVED, "ssrc": int, "address": str}
 CLIENT_KEYS = {
     "packets_sent": int,

@@ -23,7 +23,7 @@ def names(kind):
 def test_the_fields_are_the_json_keys():
     assert names(ClientStats) == SENT | {"wire", "protocol"}
     assert names(SourceStats) == RECEIVED | {"ssrc", "address"}
-    assert names(ServerStats) == RECEIVED | {"sources"}
+    assert names(ServerStats) == RECEIVED | {"sources", "tier"}
 
 
 def test_a_snapshot_takes_its_fields_and_leaves_the_rest():

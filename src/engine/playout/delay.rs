@@ -10,7 +10,7 @@
 //!
 //! Two seconds after a packet it is known whether the path itself had become longer: then its delay is filed anew, so
 //! that a longer path costs delay for two seconds, not for as long as the memory lasts. A stall that was the first for
-//! long counts in full for these two seconds, and by less than half afterwards.
+//! long counts in full for these two seconds, and by a tenth afterwards.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -125,6 +125,9 @@ impl DelayEstimator {
         };
         self.settle(arrival);
         let floor = self.transit.floor(arrival);
+        if transit <= floor {
+            self.judge_anew(floor, arrival);
+        }
         let delay = micros(transit - floor);
         let reordered = position < self.highest;
         self.highest = self.highest.max(position);
@@ -255,6 +258,24 @@ impl DelayEstimator {
         }
     }
 
+    /// A packet is the fastest so far. In a stream's first seconds that says more than all before it: of the first
+    /// packets each may be the fastest yet, as in a burst, whose last packet waited least.
+    fn judge_anew(&mut self, floor: i64, now: Micros) {
+        if self.delays.total() > self.weight * YOUNG_SECONDS {
+            return;
+        }
+        for recent in &mut self.recent {
+            let bucket = Bucket::of(micros(recent.transit - floor));
+            if floor < recent.floor && bucket != recent.bucket && now.since(recent.arrival) < BURST {
+                self.delays.refile(recent.bucket, bucket, recent.weight);
+                if recent.reordered {
+                    self.reordered.refile(recent.bucket, bucket, recent.weight);
+                }
+                (recent.bucket, recent.floor) = (bucket, floor);
+            }
+        }
+    }
+
     /// Finds, four times a second, which delay the overtaken packets are worth.
     fn price(&mut self, now: Micros) {
         if now.since(self.worth_known_at) < PRICED_EACH && now >= self.worth_known_at {
@@ -304,10 +325,14 @@ const STALL: Duration = Duration::from_millis(20);
 const LONGEST_STALL: Duration = Duration::from_secs(1);
 /// Stalls that come more often are what the path is like.
 const STALLS_APART: Duration = Duration::from_secs(25);
-/// What a lonely stall's packets lose of their weight after two seconds.
-const FORGIVEN: f64 = 0.6;
+/// What a lonely stall's packets lose of their weight after two seconds: one of a second must not cost delay for half a minute.
+const FORGIVEN: f64 = 0.9;
 const WINDOW: Duration = Duration::from_secs(2);
 const PRICED_EACH: Duration = Duration::from_millis(250);
+/// So long a stream is young.
+const YOUNG_SECONDS: f64 = 3.0;
+/// Bursts that far apart are no bursts.
+const BURST: Duration = Duration::from_millis(100);
 /// Packets this close and in one bucket are one: short packets need no more memory than long ones.
 const TOGETHER: Duration = Duration::from_millis(10);
 /// Two seconds of packets 10 ms apart, and some.

@@ -325,6 +325,9 @@ impl Live {
         let format = inlet.format;
         let pending = format.duration((self.tape.ready() + self.resampler.held()) as u64);
         let at = pull.now + pending;
+        if inlet.timeline.is_present(inlet.position) {
+            self.was_late(inlet);
+        }
         // What was borrowed stands for lost sound until it is known better.
         let next = inlet.position.plus(self.gap.borrowed);
         let Some(present) = self.delay.delay_of(next, at) else { return };
@@ -362,6 +365,16 @@ impl Live {
         counters.target_us.store(wanted.as_micros() as u64, Relaxed);
         counters.delay_us.store(present.max(0) as u64, Relaxed);
         counters.drift_ppb.store((self.drift.ppm() * 1e3) as i64, Relaxed);
+    }
+
+    /// The sound that was borrowed for has come: everything is heard that much later.
+    fn was_late(&mut self, inlet: &Inlet) {
+        let late = std::mem::take(&mut self.gap.borrowed);
+        if late > 0 {
+            inlet.counters.underruns.fetch_add(1, Relaxed);
+            inlet.counters.frames_concealed.fetch_add(late as u64, Relaxed);
+            self.changed(inlet, late as i64);
+        }
     }
 
     /// Playout has changed the delay by itself.

@@ -7,6 +7,8 @@ pub mod conceal;
 pub mod counters;
 pub mod delay;
 pub mod drift;
+#[cfg(test)]
+mod fit;
 pub mod foresight;
 pub mod histogram;
 mod inlet;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::engine::playout::delay::{DelayEstimator, DelayMode};
+use crate::engine::playout::fit::fitted_snr;
 use crate::engine::playout::resample::Resampler;
 use crate::engine::sim::clock::SoundCard;
 use crate::engine::sim::config::LinkConfig;
@@ -241,45 +242,6 @@ fn a_clock_that_changes_at_once_is_followed() {
     );
     println!("a step of 200 ppm: off {worst:.0} us at worst, {late_worst:.0} us later, known {:.1}", d.ppm());
     assert!(worst < 12_000.0 && late_worst < 2_000.0, "{worst} {late_worst}");
-}
-
-/// The SNR of a sine whose frequency, phase and level are fitted freely.
-#[allow(clippy::many_single_char_names, reason = "the formulas' own names")]
-fn fitted_snr(window: &[f32]) -> f64 {
-    let mut w = std::f64::consts::TAU * 1_000.0 / 44_100.0;
-    let mut best = f64::NEG_INFINITY;
-    for _ in 0..4 {
-        // Linear least squares in cos, sin and their change with the frequency (Gauss and Newton).
-        let middle = window.len() as f64 / 2.0;
-        let (a, b) = project(window, w);
-        let (mut rr, mut re, mut error, mut signal) = (0.0, 0.0, 0.0, 0.0);
-        for (n, &x) in window.iter().enumerate() {
-            let t = n as f64 - middle;
-            let (s, c) = (w * t).sin_cos();
-            let fit = a * c + b * s;
-            let slope = t * (b * c - a * s);
-            let e = f64::from(x) - fit;
-            rr += slope * slope;
-            re += slope * e;
-            error += e * e;
-            signal += fit * fit;
-        }
-        best = best.max(10.0 * (signal / error).log10());
-        w += re / rr;
-    }
-    best
-}
-
-fn project(window: &[f32], w: f64) -> (f64, f64) {
-    let middle = window.len() as f64 / 2.0;
-    let (mut cc, mut cs, mut ss, mut xc, mut xs) = (0.0, 0.0, 0.0, 0.0, 0.0);
-    for (n, &x) in window.iter().enumerate() {
-        let (s, c) = (w * (n as f64 - middle)).sin_cos();
-        (cc, cs, ss) = (cc + c * c, cs + c * s, ss + s * s);
-        (xc, xs) = (xc + f64::from(x) * c, xs + f64::from(x) * s);
-    }
-    let det = cc * ss - cs * cs;
-    ((xc * ss - xs * cs) / det, (xs * cc - xc * cs) / det)
 }
 
 #[test]

@@ -117,13 +117,7 @@ impl Live {
     /// Sound is there again after something was put in: leads into it.
     fn lead_in(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>) {
         self.count(inlet);
-        let late = std::mem::take(&mut self.gap.borrowed);
-        if late > 0 {
-            // It was only late: everything is heard that much later.
-            inlet.counters.underruns.fetch_add(1, Relaxed);
-            inlet.counters.frames_concealed.fetch_add(late as u64, Relaxed);
-            self.changed(inlet, late as i64);
-        }
+        self.was_late(inlet);
         let join = pull.concealer.join_frames().min(STRIDE / 2);
         let frames = inlet.timeline.run(inlet.position, join).frames;
         let (past, room) = self.tape.past_and_room(pull.concealer.past_frames(), 2 * frames);

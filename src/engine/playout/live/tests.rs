@@ -14,6 +14,8 @@ use crate::engine::stats::Playback;
 use crate::engine::stream::queue::{PacketWriter, packet_queue};
 use assert_no_alloc::assert_no_alloc;
 
+mod drift;
+mod hostile;
 mod loss;
 mod steady;
 
@@ -46,7 +48,7 @@ struct Heard<'a> {
 impl Rig {
     fn new(scenario: &Scenario, block: usize, bounds: Bounds) -> Self {
         let format = Format::DEFAULT;
-        let (mut renderer, mut roster, controls) = Renderer::new(format, 1, block, S).unwrap();
+        let (mut renderer, mut roster, controls) = Renderer::new(format, 2, block, S).unwrap();
         controls.set_bounds(bounds);
         let (writer, reader) = packet_queue(1024, 2 * RATE as usize, 1);
         let counters = Arc::<PlayerCounters>::default();
@@ -124,4 +126,19 @@ fn is_ramp(sound: &[i16]) -> bool {
 
 fn ints(sound: &[f32]) -> Vec<i16> {
     sound.iter().map(|s| to_i16(*s)).collect()
+}
+
+/// A hum of changing pitch with pauses: half a second of sound, a tenth of a second nearly without.
+fn voice(position: u64) -> i16 {
+    let t = position as f64 / f64::from(RATE);
+    let loud = if t % 0.6 < 0.5 { 8_000.0 } else { 30.0 };
+    let phase = std::f64::consts::TAU * (120.0 * t + 3.0 * (2.0 * t).sin());
+    (loud * (phase.sin() + 0.4 * (2.0 * phase).sin() + 0.3 * (5.0 * phase).sin())) as i16
+}
+
+/// The least stretchable sound.
+fn noise(position: u64) -> i16 {
+    let mut x = position.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    x = (x ^ (x >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    (x >> 50) as i16
 }

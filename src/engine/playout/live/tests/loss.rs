@@ -44,3 +44,163 @@ fn late_loss_is_one_in_a_hundred_at_most_on_every_preset() {
         }
     }
 }
+
+/// Plays `scenario` without the packets that `lose` names; hands each pull to `see`.
+fn play(
+    scenario: &Scenario,
+    block: usize,
+    length: Duration,
+    lose: fn(&Arrival) -> bool,
+    mut see: impl FnMut(&Heard<'_>),
+) -> Playback {
+    let mut rig = Rig::new(scenario, block, Bounds::default());
+    rig.lose = lose;
+    for call in calls(card(block), length) {
+        see(&rig.pull(call));
+    }
+    rig.figures()
+}
+
+#[test]
+fn one_lost_packet_costs_one_packet_and_no_delay() {
+    for (packet, block) in [(441, 441), (441, 220), (220, 441), (220, 220), (110, 110)] {
+        let lose: fn(&Arrival) -> bool = |a| {
+            a.at.since(START) > S
+                && a.at.since(START)
+                    <= S + Duration::from_micros(u64::from(a.frames) * 1_000_000 / u64::from(RATE))
+        };
+        let mut heard = Vec::new();
+        let mut worst: f64 = 0.0;
+        let figures = play(&scenario(packet, 4 * S), block, 4 * S - 100 * MS, lose, |h| {
+            heard.extend(ints(h.sound));
+            if h.at.since(START) > 2 * S {
+                worst = worst.max((h.figures.delay_ms - h.figures.delay_target_ms).abs());
+            }
+        });
+        let label = format!("packet {packet}, block {block}");
+        assert_eq!((figures.frames_concealed, figures.concealments), (u64::from(packet), 1), "{label}");
+        assert_eq!((figures.late_packets, figures.underruns, figures.resets), (0, 0, 0), "{label}");
+        assert_eq!((figures.frames_accelerated, figures.frames_expanded), (0, 0), "{label}");
+        assert!(worst < 0.1, "{label}: {worst}");
+        // All but the packet and its join is there, in its place.
+        let start = heard.iter().position(|s| *s != 0).unwrap();
+        let shift = i32::from(heard[start]);
+        let wrong = |(n, s): (usize, &i16)| i32::from(*s) != (shift - 1 + n as i32) % 30_000 + 1;
+        let changed = heard[start..].iter().enumerate().filter(|(n, s)| wrong((*n, s))).count();
+        assert!(changed <= packet as usize + 200, "{label}: {changed} frames changed");
+    }
+}
+
+#[test]
+fn a_packet_that_is_late_and_not_lost_is_heard_whole_a_little_later() {
+    for late in [15, 30, 60] {
+        // The path holds everything back for a moment, then lets it go.
+        let scenario = scenario(441, 8 * S).stall(2 * S, late * MS);
+        let mut heard = Vec::new();
+        let (mut highest, mut last) = (0.0f64, 0.0);
+        let figures = play(
+            &scenario,
+            441,
+            8 * S - 100 * MS,
+            |_| false,
+            |h| {
+                heard.extend(ints(h.sound));
+                highest = highest.max(h.figures.delay_ms);
+                last = h.figures.delay_ms - h.figures.delay_target_ms;
+            },
+        );
+        println!("late by {late} ms: {highest} ms at most, {last} ms too long at the end, {figures:?}");
+        assert_eq!((figures.late_packets, figures.resets, figures.concealments), (0, 0, 1));
+        assert_eq!(figures.underruns, 1);
+    }
+}
+
+#[test]
+fn after_a_spike_of_300_ms_the_delay_is_back_within_ten_seconds() {
+    let sounds: [(&str, fn(u64) -> i16); 2] = [("voice", voice), ("noise", noise)];
+    for (name, sound) in sounds {
+        for stall in [100, 300, 1_000, 3_000] {
+            let length = 40 * S;
+            let scenario = scenario(441, length).stall(20 * S, stall * MS);
+            let mut rig = Rig::new(&scenario, 441, Bounds::default());
+            rig.sound = sound;
+            let mut back = None;
+            let (mut highest, mut silent) = (0.0f64, 0);
+            for call in calls(card(441), length - 100 * MS) {
+                let h = rig.pull(call);
+                let since = h.at.since(START).saturating_sub(20 * S + stall * MS);
+                highest = highest.max(h.figures.delay_ms);
+                if !since.is_zero() {
+                    silent += usize::from(h.sound.iter().all(|s| *s == 0.0));
+                    if h.figures.delay_ms > 16.0 {
+                        back = None;
+                    } else {
+                        back = back.or(Some(since));
+                    }
+                }
+            }
+            let f = rig.figures();
+            println!(
+                "{name}, stall of {stall} ms: up to {highest:.0} ms, back after {back:?}, silent for {silent} blocks, \
+                 concealed {}, shortened {}, lengthened {}, resets {}, late {}",
+                f.frames_concealed, f.frames_accelerated, f.frames_expanded, f.resets, f.late_packets
+            );
+            let within = if stall > 300 { 18 * S } else { 10 * S };
+            assert!(back.unwrap() < within, "{stall}: {back:?}");
+            assert!(silent <= 2, "{stall}: {silent} silent blocks after sound came again");
+        }
+    }
+}
+
+#[test]
+fn uneven_bursts_play_without_a_gap() {
+    // ffmpeg sends a frame of 2,048 samples at once: four packets of 441 and one of 284.
+    let mut rig = Rig::new(&scenario(441, Duration::ZERO), 441, Bounds::default());
+    let mut position = 1u64 << 32;
+    let mut sequence = 0;
+    let mut heard = Vec::new();
+    let mut bursts = 0;
+    for call in calls(card(441), 10 * S) {
+        while START + Format::DEFAULT.duration(bursts * 2_048) <= call.at {
+            let arrival = START + Format::DEFAULT.duration(bursts * 2_048);
+            bursts += 1;
+            for frames in [441, 441, 441, 441, 284] {
+                let samples: Vec<i16> = (position..position + u64::from(frames)).map(ramp).collect();
+                let head =
+                    Head { sequence, position: Position(position), arrival, frames, ..Head::default() };
+                assert!(rig.writer.push(head, &samples));
+                position += u64::from(frames);
+                sequence += 1;
+            }
+        }
+        heard.extend(ints(rig.pull(call).sound));
+    }
+    let f = rig.figures();
+    println!("{f:?}");
+    let start = heard.iter().position(|s| *s != 0).unwrap();
+    assert!(is_ramp(&heard[start..]));
+    assert_eq!((f.frames_concealed, f.underruns, f.late_packets), (0, 0, 0));
+}
+
+#[test]
+fn seeded_traces_leave_no_delay_behind() {
+    let traces = if cfg!(debug_assertions) { 60 } else { 3_000 };
+    let mut concealed = 0;
+    for seed in 0..traces {
+        let text = ["loss=2", "loss=5,burst=3", "loss=10", "loss=1,jitter=2"][seed as usize % 4];
+        let link = LinkConfig { seed, ..LinkConfig::parse(text).unwrap() };
+        let length = 6 * S;
+        let scenario = scenario(441, length).link(link);
+        let mut rig = Rig::new(&scenario, 441, Bounds::default());
+        rig.sound = voice;
+        rig.renderer.set_tier(Tier::Pitch);
+        let mut last = Playback::default();
+        for call in calls(card(441), length - 100 * MS) {
+            last = rig.pull(call).figures;
+        }
+        concealed += last.frames_concealed;
+        let off = last.delay_ms - last.delay_target_ms;
+        assert!(off < 20.0 && last.delay_target_ms < 50.0, "seed {seed}, {text}: {last:?}");
+    }
+    println!("{concealed} frames concealed");
+}
