@@ -10,13 +10,12 @@ export PYTHON
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
-# Not conceal_pesq, which wants speech and packages of its own.
-BENCHES := import_time gaps load mouth_to_ear
+BENCHES := conceal_pesq import_time gaps load mouth_to_ear
 ENGINE := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python lint format bench fuzz docs clean system-build system-test
+.PHONY: help setup demo test test-rust test-python lint format bench fuzz docs clean curves system-build system-test system-bench
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,9 +47,14 @@ format: setup ## format all sources
 	@$(BIN)/ruff check --quiet --fix python examples benches
 	@$(BIN)/ruff format --quiet python examples benches
 
-bench: system-test $(STAMPS)/tools $(STAMPS)/engine-release ## measure, and print the figures as tables
+bench: system-bench $(STAMPS)/tools $(STAMPS)/bench-tools $(STAMPS)/engine-release ## measure, and print the figures as tables
 	@cargo bench --quiet --no-default-features
 	@status=0; for name in $(BENCHES); do $(BIN)/python benches/$$name.py || status=1; done; exit $$status
+
+curves: system-bench $(STAMPS)/bench-tools ## measure playout again and draw the pictures of docs/playout.md
+	@cargo bench --quiet --no-default-features --bench scenarios -- --csv $(CURDIR)/build/curves
+	@$(BIN)/python benches/conceal_pesq.py --csv build/curves/pesq.csv
+	@$(BIN)/python benches/curves.py build/curves docs/img
 
 fuzz: system-build ## run each fuzz target for FUZZ_SECONDS (20)
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-fuzz
@@ -80,6 +84,10 @@ system-build:
 system-test:
 	@.ci/system-packages test
 
+# Speech to judge concealment by. Without it that one bench is left out, and says so.
+system-bench: system-test
+	@.ci/system-packages bench || true
+
 $(STAMPS)/venv: | system-build
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --upgrade 'pip>=23.1' 'maturin>=1.9.4,<2'
@@ -89,6 +97,11 @@ $(STAMPS)/tools: python/tests/requirements.txt $(STAMPS)/venv
 	@echo "installing the tools for tests"
 	@$(PIP) install --requirement python/tests/requirements.txt
 	@touch $@
+
+# `pesq` comes as source and wants a C compiler; where it cannot be had, its bench is left out, and says so.
+$(STAMPS)/bench-tools: benches/requirements.txt $(STAMPS)/venv
+	@echo "installing the tools for benches"
+	@$(PIP) install --requirement benches/requirements.txt && touch $@ || true
 
 # Checked: the guard that finds allocation on the audio threads lives in this build.
 $(STAMPS)/engine-dev: $(ENGINE) $(STAMPS)/venv | system-build

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """How well losses are concealed: PESQ-WB (ITU-T P.862.2) of our concealment beside silence, repetition, one side alone.
 
 Packets are taken out of real speech at 44.1 kHz, concealed by the engine (benches/conceal_wav.rs) and judged at 16 kHz.
@@ -5,25 +6,37 @@ Independent losses, and bursts from a Gilbert model with the stated mean, drawn 
 of what is stated (short speech would be spared otherwise); the first ten packets are never lost. Except
 without look-ahead, where a gap ends in a cross-fade, every received sample is played as it came.
 
-    apt-get download alsa-utils pocketsphinx-testdata   # the speakers, unpacked with dpkg-deb -x FILE DIR
-    pip install numpy pesq soxr soundfile               # pesq builds with a C compiler
-    python benches/conceal_pesq.py DIR
+    apt-get install alsa-utils pocketsphinx-testdata    # the two speakers
+    pip install -r benches/requirements.txt             # pesq builds with a C compiler
+    python benches/conceal_pesq.py
+
+Where any of it is missing nothing is measured, and said what to install. Other folders with the packages' files can be
+named.
 """
 
 import argparse
+import csv
 import json
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import soundfile
-import soxr
-from pesq import pesq
+try:
+    import numpy as np
+    import soundfile
+    import soxr
+    from pesq import pesq
+except ImportError as error:
+    if __name__ == "__main__":
+        print(f"\nPESQ of concealment: left out, {error.name} is missing: pip install -r benches/requirements.txt")
+        sys.exit(0)
+    raise
 
 RATE = 44_100
+FOLDERS = (Path("/usr/share/sounds/alsa"), Path("/usr/share/pocketsphinx"))
 CONDITIONS = {"5 %": (0.05, 1), "10 %": (0.10, 1), "20 %": (0.20, 1), "10 % in 3s": (0.10, 3)}
 METHODS = {
     "silence": ("silence", 1),
@@ -39,8 +52,8 @@ METHODS = {
 }
 
 
-def speakers(folder: Path) -> dict[str, np.ndarray]:
-    """The speech of each speaker found below `folder`, 16-bit at 44.1 kHz, about ten seconds each."""
+def speakers(folders: "list[Path]") -> "dict[str, np.ndarray]":
+    """The speech of each speaker found below `folders`, 16-bit at 44.1 kHz, about ten seconds each."""
     patterns = {
         "alsa": ("Front_*.wav", "Rear_*.wav", "Side_*.wav"),
         "austen": ("*austen*-0870.wav", "*austen*-0930.wav"),
@@ -49,7 +62,7 @@ def speakers(folder: Path) -> dict[str, np.ndarray]:
     }
     found = {}
     for name, wanted in patterns.items():
-        pieces = [read(path) for pattern in wanted for path in sorted(folder.rglob(pattern))]
+        pieces = [read(path) for pattern in wanted for folder in folders for path in sorted(folder.rglob(pattern))]
         if pieces:
             found[name] = np.round(np.clip(np.concatenate(pieces), -1, 1 - 2**-15) * 32768).astype(np.int16)
     return found
@@ -98,49 +111,76 @@ def to_16k(sound: np.ndarray) -> np.ndarray:
     return np.round(np.clip(soxr.resample(sound / 32768, RATE, 16_000), -1, 1) * 32767).astype(np.int16)
 
 
+@dataclass(frozen=True)
+class Job:
+    """One speaker over one path, concealed in one way."""
+
+    program: str
+    scratch: str
+    speaker: str
+    packets: int
+    packet: int
+    seed: int
+    rate: float
+    burst: float
+    method: str
+    ahead: int
+
+    def judge(self) -> float:
+        """Its PESQ."""
+        pattern = losses(self.packets, self.seed, self.rate, self.burst)
+        with tempfile.NamedTemporaryFile(suffix=".wav", dir=self.scratch) as out:
+            files = [f"{self.scratch}/{self.speaker}.wav", out.name]
+            command = [self.program, *files, self.method, str(self.ahead), str(self.packet)]
+            subprocess.run(command, input=pattern, text=True, check=True)
+            heard = to_16k(soundfile.read(out.name, dtype="int16")[0].astype(float))
+        return pesq(16_000, np.load(f"{self.scratch}/{self.speaker}.npy"), heard, "wb")
+
+
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where the packages were unpacked")
+    parser.add_argument("folders", type=Path, nargs="*", default=FOLDERS, help="where the speech is, if elsewhere")
     parser.add_argument(
         "--speakers", default="alsa,austen", help="which, separated by commas (alsa, austen, numbers, cards)"
     )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--packet", type=int, default=441, help="frames in a packet")
     parser.add_argument("--methods", help="only those whose names contain this")
+    parser.add_argument("--csv", type=Path, help="write the table there, too")
     args = parser.parse_args()
-    voices = {k: v for k, v in speakers(args.folder).items() if k in args.speakers.split(",")}
-    if not voices:
-        sys.exit(f"no speech below {args.folder}: see --help")
+    wanted = args.speakers.split(",")
+    voices = {k: v for k, v in speakers(args.folders).items() if k in wanted}
+    if len(voices) < len(wanted):
+        missing = ", ".join(sorted(set(wanted) - set(voices)))
+        print(f"\nPESQ of concealment: left out, no speech of {missing}: apt-get install alsa-utils pocketsphinx-testdata")
+        return
     program = build()
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(2) as pool:
-        references = {}
+    with tempfile.TemporaryDirectory() as scratch, ProcessPoolExecutor() as pool:
         for name, sound in voices.items():
             soundfile.write(f"{scratch}/{name}.wav", sound, RATE, subtype="PCM_16")
-            references[name] = to_16k(sound)
+            np.save(f"{scratch}/{name}.npy", to_16k(sound))
 
-        def judge(job: tuple[str, int, float, float, str, int]) -> float:
-            name, seed, rate, burst, method, ahead = job
-            pattern = losses(len(voices[name]) // args.packet, seed, rate, burst)
-            out = f"{scratch}/{'-'.join(map(str, job))}.wav"
-            subprocess.run(
-                [program, f"{scratch}/{name}.wav", out, method, str(ahead), str(args.packet)],
-                input=pattern, text=True, check=True,
-            )  # fmt: skip
-            score = pesq(16_000, references[name], to_16k(soundfile.read(out, dtype="int16")[0].astype(float)), "wb")
-            Path(out).unlink()
-            return score
-
-        print(f"PESQ-WB, {args.packet} frames a packet, {args.seeds} seeds, speakers: {', '.join(voices)}")
+        table = [["method", *CONDITIONS]]
+        print(f"\nPESQ-WB, {args.packet} frames a packet, {args.seeds} seeds, speakers: {', '.join(voices)}")
         print(f"{'':32}" + "".join(f"{c:>12}" for c in CONDITIONS))
         for label, (method, ahead) in METHODS.items():
             if args.methods and args.methods not in label:
                 continue
             means = []
             for rate, burst in CONDITIONS.values():
-                jobs = [(n, s, rate, burst, method, ahead) for n in voices for s in range(1, args.seeds + 1)]
-                means.append(np.mean(list(pool.map(judge, jobs))))
+                jobs = [
+                    Job(program, scratch, name, len(sound) // args.packet, args.packet, seed, rate, burst, method, ahead)
+                    for name, sound in voices.items()
+                    for seed in range(1, args.seeds + 1)
+                ]
+                means.append(np.mean(list(pool.map(Job.judge, jobs))))
             print(f"{label:32}" + "".join(f"{m:12.2f}" for m in means), flush=True)
+            table.append([label, *(f"{m:.3f}" for m in means)])
+        if args.csv:
+            args.csv.parent.mkdir(parents=True, exist_ok=True)
+            with args.csv.open("w", newline="") as file:
+                csv.writer(file).writerows(table)
 
 
 if __name__ == "__main__":

@@ -133,8 +133,8 @@ impl Voice {
                 noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 let hiss = f64::from((noise >> 16) as i16) / 32_768.0;
                 // Speech comes four syllables a second, in phrases of two seconds and a half.
-                let phrase = if time % 2.5 < 1.9 { 1.0 } else { 0.0 };
-                let syllable = (std::f64::consts::PI * 4.0 * time).sin().powi(2) * phrase;
+                let speaking = if time % 2.5 < 1.9 { 1.0 } else { 0.0 };
+                let syllable = (std::f64::consts::PI * 4.0 * time).sin().powi(2) * speaking;
                 phase += (110.0 + 25.0 * (2.1 * time).sin()) / f64::from(RATE);
                 let buzz: f64 = (1..=24)
                     .map(|k| {
