@@ -40,6 +40,8 @@ pub struct Live {
     level: Level,
     /// Frames until sound may be stretched again.
     rest: usize,
+    /// Frames heard since sound was stretched.
+    unstretched: usize,
     /// Frames in a row that came too late.
     late_run: u64,
     /// Where a packet was that nobody believes yet.
@@ -80,9 +82,16 @@ pub struct Pull<'a> {
 enum State {
     /// Nothing to play, and nothing expected.
     Idle,
-    /// The first packet is there, and due after so many frames.
-    Waiting(usize),
+    /// The first packet is there.
+    Waiting(Wait),
     Playing,
+}
+
+/// The time before the first packet is due, frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Wait {
+    left: usize,
+    done: usize,
 }
 
 /// Sound that was put in since the last that was received.
@@ -125,6 +134,7 @@ impl Live {
             gap: Gap::default(),
             level: Level::default(),
             rest: 0,
+            unstretched: 0,
             late_run: 0,
             suspect: None,
         }
@@ -205,10 +215,6 @@ impl Live {
             self.skip_to_newest(inlet, pull, head);
             return true;
         }
-        if delay > 0 && inlet.fits(head) {
-            // From the past: either a straggler, or the sender's positions have jumped back. The count of late ones tells.
-            return true;
-        }
         let near = inlet.format.frames(AGREE) as u64;
         let agreed = self.suspect.replace(head.position).is_some_and(|s| {
             let apart = head.position.distance(s);
@@ -256,7 +262,7 @@ impl Live {
         }
         inlet.begin(head);
         self.interrupt();
-        self.state = State::Waiting(0);
+        self.state = State::Waiting(Wait::default());
     }
 
     /// What comes next has nothing to do with what was heard: it is led into.
@@ -326,9 +332,10 @@ impl Live {
         let error = present as f64 - micros(wanted);
         let spare = present as f64 - micros(needed);
         self.level = Level { error, spare, wanted: format.frames(wanted) };
-        if matches!(self.state, State::Waiting(_)) {
-            let wait = Duration::from_micros((-error).max(0.0) as u64).min(wanted);
-            self.state = State::Waiting(format.frames(wait));
+        if let State::Waiting(Wait { done, .. }) = self.state {
+            let longest = wanted.saturating_sub(format.duration(done as u64));
+            let wait = Duration::from_micros((-error).max(0.0) as u64).min(longest);
+            self.state = State::Waiting(Wait { left: format.frames(wait), done });
             // The wait makes up for it.
             self.level.error += micros(wait);
             self.level.spare += micros(wait);
