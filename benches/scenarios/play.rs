@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use _engine::engine::format::{Format, to_i16};
-use _engine::engine::playout::conceal::{Concealer, Tier};
-use _engine::engine::playout::live::{Bounds, Pull};
+use _engine::engine::playout::conceal::Tier;
+use _engine::engine::playout::live::Bounds;
 use _engine::engine::playout::player::Player;
+use _engine::engine::playout::render::{Render, Renderer, Starved};
 use _engine::engine::sim::clock::SoundCard;
 use _engine::engine::sim::scenario::{Arrival, START};
 use _engine::engine::stats::Playback;
@@ -50,9 +51,13 @@ pub fn play(case: &Case, arrivals: impl Iterator<Item = Arrival>, mut see: impl 
     let voice = Voice::get();
     let block = case.packet as usize;
     let (mut writer, reader) = packet_queue(4096, 1 << 20, 1);
-    let mut player = Player::live(reader, Format::DEFAULT, case.bounds.most, Arc::default());
+    let player = Player::live(reader, Format::DEFAULT, case.bounds.most, Arc::default());
     let counters = player.counters();
-    let mut concealer = Concealer::new(Format::DEFAULT);
+    let (mut renderer, mut roster, controls) =
+        Renderer::new(Format::DEFAULT, 1, block, Duration::from_secs(1)).expect("a plain format");
+    controls.set_bounds(case.bounds);
+    renderer.set_tier(case.tier);
+    assert!(roster.add(player), "there is room for one");
     let mut arrivals = arrivals.peekable();
     let mut seen = HashSet::new();
     let mut clock: Option<Arrival> = None;
@@ -82,9 +87,7 @@ pub fn play(case: &Case, arrivals: impl Iterator<Item = Arrival>, mut see: impl 
             };
             assert!(writer.push(head, &packet), "the queue holds more than the player is behind");
         }
-        let Case { bounds, tier, .. } = *case;
-        player
-            .play_live(&mut Pull { now: pull.at, block, bounds, tier, concealer: &mut concealer }, &mut out);
+        renderer.render(pull.at, &mut out, Starved::Advance);
         let over = pull.at + Format::DEFAULT.duration(block as u64);
         let heard_ms = clock.and_then(|a| {
             let about = place.unwrap_or(a.position.0) + block as u64;
