@@ -130,9 +130,8 @@ def pesq(folder: Path) -> Figure:
 
 def waveform(_: Path) -> Figure:
     """One lost packet of real speech: as it was sent, silent, concealed."""
-    from conceal_pesq import build
-
     import soundfile
+    from conceal_pesq import build
 
     sent, rate = soundfile.read(WORD)
     packet, lost = rate // 100, 97
