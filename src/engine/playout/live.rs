@@ -20,6 +20,7 @@ use super::inlet::{Inlet, STRIDE};
 use super::resample::Resampler;
 use super::stretch::Stretcher;
 use super::tape::Tape;
+use super::trend::Trend;
 use crate::engine::format::Format;
 use crate::engine::stream::queue::{Head, Position};
 use crate::engine::time::Micros;
@@ -38,6 +39,9 @@ pub struct Live {
     tape: Tape,
     gap: Gap,
     level: Level,
+    /// How far the delay has been from the one aimed at all the time lately, and from the one needed, µs.
+    off: Trend,
+    lacking: Trend,
     /// Frames until sound may be stretched again.
     rest: usize,
     /// Frames heard since sound was stretched.
@@ -138,6 +142,8 @@ impl Live {
             tape: Tape::new(format, ahead),
             gap: Gap::default(),
             level: Level::default(),
+            off: Trend::new(format.frames(STEADY)),
+            lacking: Trend::new(format.frames(STEADY)),
             rest: 0,
             unstretched: 0,
             late_run: 0,
@@ -289,6 +295,8 @@ impl Live {
         }
         self.late_run = 0;
         self.suspect = None;
+        self.off.forget();
+        self.lacking.forget();
         self.drift.resume();
     }
 
@@ -355,6 +363,8 @@ impl Live {
             self.level.error += micros(wait);
             self.level.spare += micros(wait);
         } else {
+            self.off.note(error, pull.block);
+            self.lacking.note(spare, pull.block);
             let ppm = self.drift.update(pull.now, present, wanted);
             self.resampler.set_ppm(ppm);
         }
@@ -390,6 +400,8 @@ impl Live {
         self.drift.adjusted(micros);
         self.level.error += micros as f64;
         self.level.spare += micros as f64;
+        self.off.shift(micros as f64);
+        self.lacking.shift(micros as f64);
     }
 
     #[allow(clippy::unused_self)]
@@ -407,6 +419,8 @@ impl Bounds {
 
 /// After so much without a packet a source is not playing any more.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
+/// The delay must have been wrong for so long, or twice, before sound is stretched in peace.
+const STEADY: Duration = Duration::from_millis(1200);
 /// When only late sound has come for so long, playout begins anew.
 const LATE_FOR: Duration = Duration::from_millis(50);
 /// After so long a new epoch does not wait for the end of the last one any more.

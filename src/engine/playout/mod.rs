@@ -25,4 +25,5 @@ pub mod stretch;
 mod tape;
 mod toeplitz;
 pub mod transit;
+mod trend;
 pub mod whole;

@@ -137,13 +137,15 @@ impl Live {
     /// Shortens or lengthens the sound ahead by one period, where the delay calls for it; whether it did.
     fn stretch(&mut self, inlet: &mut Inlet) -> bool {
         let format = inlet.format;
-        let Some((shorter, urgency)) = self.level.change(format.duration(self.unstretched as u64)) else {
+        let searched = format.duration(self.unstretched as u64);
+        let Some(Change { micros, urgency }) = self.change(searched) else {
             self.unstretched = 0;
             return false;
         };
         let longest = self.stretcher.longest();
         let there = inlet.timeline.run(inlet.position, (2 * longest).min(inlet.longest_copy())).frames;
-        let mut at_most = self.frames_of(format, self.level.error.abs());
+        let shorter = micros > 0.0;
+        let mut at_most = self.frames_of(format, micros.abs());
         if shorter {
             // Only what is really there: the path may have become longer.
             let waiting = inlet.timeline.end().distance(inlet.position).max(0) as usize;
@@ -177,21 +179,32 @@ impl Live {
     }
 }
 
-impl super::Level {
-    /// Whether sound should be made shorter (or else longer) now, and how much that may be heard, when no place for it was
-    /// found for so long.
-    fn change(&self, searched: Duration) -> Option<(bool, Urgency)> {
+/// How the delay should change.
+struct Change {
+    /// By so much: positive where sound should become shorter.
+    micros: f64,
+    urgency: Urgency,
+}
+
+impl Live {
+    /// Whether sound should be made shorter or longer now, and how much that may be heard, when no place for it was found
+    /// for so long.
+    fn change(&self, searched: Duration) -> Option<Change> {
         // A fixed delay is kept roughly: how it is measured may shift by a burst's length.
-        let roughly = if self.fixed { ROUGHLY } else { 1.0 };
-        let (error, spare) = (self.error / roughly, self.spare / roughly);
+        let roughly = if self.level.fixed { ROUGHLY } else { 1.0 };
+        let (error, spare) = (self.level.error / roughly, self.level.spare / roughly);
+        if error > FAR_TOO_LONG || spare < FAR_TOO_SHORT {
+            return Some(Change { micros: self.level.error, urgency: Urgency::Now });
+        }
+        let micros = self.off.steady();
+        let (error, spare) = (micros / roughly, self.lacking.steady() / roughly);
         let urgency = match () {
-            () if error > FAR_TOO_LONG || spare < FAR_TOO_SHORT => Urgency::Now,
             () if error > TOO_LONG && searched > PATIENCE => Urgency::Now,
-            () if error.abs() > TOO_LONG || spare < -TOO_SHORT => Urgency::WhereAlike,
+            () if error.abs() > TOO_LONG || (spare < -TOO_SHORT && error < 0.0) => Urgency::WhereAlike,
             () if !(-TOO_SHORT..=A_LITTLE_LONG).contains(&error) => Urgency::InPauses,
             () => return None,
         };
-        Some((error > 0.0, urgency))
+        Some(Change { micros, urgency })
     }
 }
 
@@ -201,7 +214,7 @@ pub(super) const LONGEST_FILL: Duration = Duration::from_millis(60);
 pub(super) const SILENT_AFTER: Duration = Duration::from_millis(80);
 /// The delay's error from which sound is shortened or lengthened, µs.
 const A_LITTLE_LONG: f64 = 3_000.0;
-const TOO_LONG: f64 = 10_000.0;
+const TOO_LONG: f64 = 8_000.0;
 const FAR_TOO_LONG: f64 = 60_000.0;
 const TOO_SHORT: f64 = 4_000.0;
 const FAR_TOO_SHORT: f64 = -30_000.0;
