@@ -214,7 +214,7 @@ pub(super) const LONGEST_FILL: Duration = Duration::from_millis(60);
 pub(super) const SILENT_AFTER: Duration = Duration::from_millis(80);
 /// The delay's error from which sound is shortened or lengthened, µs.
 const A_LITTLE_LONG: f64 = 3_000.0;
-const TOO_LONG: f64 = 8_000.0;
+const TOO_LONG: f64 = 10_000.0;
 const FAR_TOO_LONG: f64 = 60_000.0;
 const TOO_SHORT: f64 = 4_000.0;
 const FAR_TOO_SHORT: f64 = -30_000.0;
