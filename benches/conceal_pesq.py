@@ -153,7 +153,9 @@ def main() -> None:
     voices = {k: v for k, v in speakers(args.folders).items() if k in wanted}
     if len(voices) < len(wanted):
         missing = ", ".join(sorted(set(wanted) - set(voices)))
-        print(f"\nPESQ of concealment: left out, no speech of {missing}: apt-get install alsa-utils pocketsphinx-testdata")
+        print(
+            f"\nPESQ of concealment: left out, no speech of {missing}: apt-get install alsa-utils pocketsphinx-testdata"
+        )
         return
     program = build()
     with tempfile.TemporaryDirectory() as scratch, ProcessPoolExecutor() as pool:
@@ -170,7 +172,9 @@ def main() -> None:
             means = []
             for rate, burst in CONDITIONS.values():
                 jobs = [
-                    Job(program, scratch, name, len(sound) // args.packet, args.packet, seed, rate, burst, method, ahead)
+                    Job(
+                        program, scratch, name, len(sound) // args.packet, args.packet, seed, rate, burst, method, ahead
+                    )
                     for name, sound in voices.items()
                     for seed in range(1, args.seeds + 1)
                 ]
