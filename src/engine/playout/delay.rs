@@ -252,7 +252,8 @@ impl DelayEstimator {
                 if old.reordered {
                     self.reordered.refile(old.bucket, bucket, old.weight);
                 }
-            } else if old.forgiven {
+            }
+            if old.forgiven {
                 self.delays.remove(bucket, old.weight * FORGIVEN);
             }
         }

@@ -40,6 +40,8 @@ pub struct Live {
     level: Level,
     /// Frames until sound may be stretched again.
     rest: usize,
+    /// Frames heard since sound was stretched.
+    unstretched: usize,
     /// Frames in a row that came too late.
     late_run: u64,
     /// Where a packet was that nobody believes yet.
@@ -84,9 +86,16 @@ pub struct Pull<'a> {
 enum State {
     /// Nothing to play, and nothing expected.
     Idle,
-    /// The first packet is there, and due after so many frames.
-    Waiting(usize),
+    /// The first packet is there.
+    Waiting(Wait),
     Playing,
+}
+
+/// The time before the first packet is due, frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Wait {
+    left: usize,
+    done: usize,
 }
 
 /// Sound that was put in since the last that was received.
@@ -130,6 +139,7 @@ impl Live {
             gap: Gap::default(),
             level: Level::default(),
             rest: 0,
+            unstretched: 0,
             late_run: 0,
             suspect: None,
             note_in: 0,
@@ -219,10 +229,6 @@ impl Live {
             self.skip_to_newest(inlet, pull, head);
             return true;
         }
-        if delay > 0 && inlet.fits(head) {
-            // From the past: either a straggler, or the sender's positions have jumped back. The count of late ones tells.
-            return true;
-        }
         let near = inlet.format.frames(AGREE) as u64;
         let agreed = self.suspect.replace(head.position).is_some_and(|s| {
             let apart = head.position.distance(s);
@@ -270,7 +276,7 @@ impl Live {
         }
         inlet.begin(head);
         self.interrupt();
-        self.state = State::Waiting(0);
+        self.state = State::Waiting(Wait::default());
     }
 
     /// What comes next has nothing to do with what was heard: it is led into.
@@ -341,9 +347,10 @@ impl Live {
         let spare = present as f64 - micros(needed);
         let fixed = self.bounds.fixed.is_some();
         self.level = Level { error, spare, wanted: format.frames(wanted), fixed };
-        if matches!(self.state, State::Waiting(_)) {
-            let wait = Duration::from_micros((-error).max(0.0) as u64).min(wanted);
-            self.state = State::Waiting(format.frames(wait));
+        if let State::Waiting(Wait { done, .. }) = self.state {
+            let longest = wanted.saturating_sub(format.duration(done as u64));
+            let wait = Duration::from_micros((-error).max(0.0) as u64).min(longest);
+            self.state = State::Waiting(Wait { left: format.frames(wait), done });
             // The wait makes up for it.
             self.level.error += micros(wait);
             self.level.spare += micros(wait);
@@ -414,4 +421,10 @@ const NOTE_EVERY: u32 = 64;
 const AGREE: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
+#[allow(
+    clippy::similar_names,
+    clippy::type_complexity,
+    clippy::unchecked_time_subtraction,
+    reason = "times of a test are known to be longer than what is taken off them"
+)]
 mod tests;

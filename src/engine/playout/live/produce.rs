@@ -3,16 +3,17 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::{Gap, Live, Pull, State};
+use super::{Gap, Live, Pull, State, Wait};
 use crate::engine::playout::inlet::{Inlet, STRIDE};
 use crate::engine::playout::stretch::Urgency;
 
 impl Live {
     /// Makes ready or skips at least one more frame, about `missing` if it can.
     pub(super) fn produce(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>, missing: usize) {
-        if let State::Waiting(frames) = self.state {
-            let now = frames.min(missing).min(STRIDE);
-            self.state = if now == frames { State::Playing } else { State::Waiting(frames - now) };
+        if let State::Waiting(Wait { left, done }) = self.state {
+            let now = left.min(missing).min(STRIDE);
+            let wait = Wait { left: left - now, done: done + now };
+            self.state = if now == left { State::Playing } else { State::Waiting(wait) };
             self.fade(pull, inlet, now);
             return;
         }
@@ -40,6 +41,7 @@ impl Live {
         self.stretcher.hear(fresh);
         self.tape.keep(frames);
         self.rest = self.rest.saturating_sub(frames);
+        self.unstretched = self.unstretched.saturating_add(frames);
         inlet.counters.frames_played.fetch_add(frames as u64, Relaxed);
         inlet.step(frames);
     }
@@ -134,8 +136,11 @@ impl Live {
 
     /// Shortens or lengthens the sound ahead by one period, where the delay calls for it; whether it did.
     fn stretch(&mut self, inlet: &mut Inlet) -> bool {
-        let Some((shorter, urgency)) = self.level.change() else { return false };
         let format = inlet.format;
+        let Some((shorter, urgency)) = self.level.change(format.duration(self.unstretched as u64)) else {
+            self.unstretched = 0;
+            return false;
+        };
         let longest = self.stretcher.longest();
         let there = inlet.timeline.run(inlet.position, (2 * longest).min(inlet.longest_copy())).frames;
         let mut at_most = self.frames_of(format, self.level.error.abs());
@@ -166,20 +171,23 @@ impl Live {
         counter.fetch_add(made.changed as u64, Relaxed);
         self.changed(inlet, if shorter { -(made.changed as i64) } else { made.changed as i64 });
         inlet.step(there);
+        self.unstretched = 0;
         self.rest = format.frames(if self.level.error.abs() > FAR_OFF { LOOK_EVERY } else { CALM });
         true
     }
 }
 
 impl super::Level {
-    /// Whether sound should be made shorter (or else longer) now, and how much that may be heard.
-    fn change(&self) -> Option<(bool, Urgency)> {
+    /// Whether sound should be made shorter (or else longer) now, and how much that may be heard, when no place for it was
+    /// found for so long.
+    fn change(&self, searched: Duration) -> Option<(bool, Urgency)> {
         // A fixed delay is kept roughly: how it is measured may shift by a burst's length.
-        let (error, spare) =
-            if self.fixed { (self.error / ROUGHLY, self.spare / ROUGHLY) } else { (self.error, self.spare) };
+        let roughly = if self.fixed { ROUGHLY } else { 1.0 };
+        let (error, spare) = (self.error / roughly, self.spare / roughly);
         let urgency = match () {
             () if error > FAR_TOO_LONG || spare < FAR_TOO_SHORT => Urgency::Now,
-            () if !(-TOO_LONG..=TOO_LONG).contains(&error) || spare < -TOO_SHORT => Urgency::WhereAlike,
+            () if error > TOO_LONG && searched > PATIENCE => Urgency::Now,
+            () if error.abs() > TOO_LONG || spare < -TOO_SHORT => Urgency::WhereAlike,
             () if !(-TOO_SHORT..=A_LITTLE_LONG).contains(&error) => Urgency::InPauses,
             () => return None,
         };
@@ -193,12 +201,14 @@ pub(super) const LONGEST_FILL: Duration = Duration::from_millis(60);
 pub(super) const SILENT_AFTER: Duration = Duration::from_millis(80);
 /// The delay's error from which sound is shortened or lengthened, µs.
 const A_LITTLE_LONG: f64 = 3_000.0;
-const TOO_LONG: f64 = 15_000.0;
-const FAR_TOO_LONG: f64 = 80_000.0;
+const TOO_LONG: f64 = 10_000.0;
+const FAR_TOO_LONG: f64 = 60_000.0;
 const TOO_SHORT: f64 = 4_000.0;
 const FAR_TOO_SHORT: f64 = -30_000.0;
 /// How many times as far off a fixed delay may be.
 const ROUGHLY: f64 = 6.0;
+/// Sound without pauses, in which nothing is alike, is shortened anyway each time that so much was heard.
+const PATIENCE: Duration = Duration::from_millis(800);
 /// From here on there is no time for calm, µs.
 const FAR_OFF: f64 = 30_000.0;
 /// Between two looks for a place to stretch at.

@@ -7,7 +7,7 @@ use crate::engine::sim::config::LinkConfig;
 fn sine(position: u64) -> i16 {
     // 1 kHz; the phase by whole periods (441 frames are ten), so that it is exact however large the position.
     let phase = (position % 441) as f64 / 44.1 * std::f64::consts::TAU;
-    (16_000.0 * phase.sin()).round() as i16
+    (32_000.0 * phase.sin()).round() as i16
 }
 
 #[test]

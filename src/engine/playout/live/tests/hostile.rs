@@ -91,9 +91,10 @@ impl Fiend {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 60 } else { 2_000 }))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 24 } else { 500 }))]
 
-    /// Whatever was sent before: three seconds of honest packets later all is well again.
+    /// Whatever was sent before: of honest packets most are heard at once, and when what was learned of the others is
+    /// forgotten, all is as it was.
     #[test]
     fn no_deed_has_lasting_consequences(deeds in prop::collection::vec(deed(), 1..25), block in prop_oneof![Just(441usize), Just(147)]) {
         let mut rig = Rig::new(&scenario(441, Duration::ZERO), block, Bounds::default());
@@ -114,7 +115,7 @@ proptest! {
         // At first there may be silence and haste, but not for long.
         let silent = (0..300).filter(|_| !f.honest()).count();
         prop_assert!(silent < 150, "{silent} silent packets of 300");
-        (0..1_200).for_each(|_| { f.honest(); });
+        (0..9_700).for_each(|_| { f.honest(); });
         let before = f.rig.figures();
         let silent = (0..200).filter(|_| !f.honest()).count();
         let after = f.rig.figures();
