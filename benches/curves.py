@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -25,8 +26,10 @@ import numpy as np
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Dark enough on the paper, apart for those who do not see red and green apart.
 INK, FAINT, PAPER, GRID = "#24292f", "#6e7781", "#ffffff", "#e4e7eb"
@@ -145,13 +148,14 @@ def waveform(_: Path) -> Figure:
             subprocess.run(command, input=pattern, text=True, check=True)
             heard[name] = soundfile.read(out)[0]
     figure, every = plt.subplots(3, 1, figsize=(7.2, 3.4), sharex=True, sharey=True, facecolor=PAPER)
-    shown = slice((lost - 2) * packet, (lost + 3) * packet)
+    shown = slice((lost - 1) * packet, (lost + 2) * packet)
+    hole = slice(packet, 2 * packet + 1)
     time = (np.arange(len(sent)) - lost * packet)[shown] / rate * 1e3
     for axes, (name, sound), colour in zip(every, heard.items(), (INK, TARGET, OURS), strict=True):
         dress(axes)
         axes.axvspan(0, 10, color="#fff3bf", linewidth=0)
         if name != "sent":
-            axes.plot(time, sent[shown], color=WAY, linewidth=2.2)
+            axes.plot(time[hole], sent[shown][hole], color=WAY, linewidth=2.4)
         axes.plot(time, sound[shown], color=colour, linewidth=1)
         axes.set_yticks([])
         axes.set_title(name, loc="left", fontsize=9, color=colour, pad=2)
@@ -223,7 +227,7 @@ def main() -> None:
     args = parser.parse_args()
     args.pictures.mkdir(parents=True, exist_ok=True)
     # The same figures give the same file.
-    mpl.rcParams.update({"svg.hashsalt": "audiostream", "font.family": "DejaVu Sans"})
+    mpl.rcParams.update({"svg.hashsalt": "audiostream", "font.family": "DejaVu Sans", "path.simplify_threshold": 0.5})
     for name, draw in FIGURES.items():
         path = args.pictures / f"{name}.{args.format}"
         try:
