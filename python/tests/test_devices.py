@@ -61,8 +61,8 @@ def streamed_speech(
             # Playout learns the delay that the microphone's bursts need while nobody speaks.
             until(lambda: len(ear.samples()) > 88_200, "two seconds of silence")
             sound_server.say(voice)
-            # The way through network and buffers, four blocks of 50 ms at either end, takes less than what the ear hears
-            # in the meantime.
+            # The way through network and buffers, four blocks of 50 ms at either end, takes less than what is heard
+            # meanwhile.
             heard_before = len(ear.samples())
             until(lambda: len(ear.samples()) > heard_before + 66_150, "the last word")
             heard = ear.samples()
