@@ -3,13 +3,13 @@
 
 use std::io::Cursor;
 
-use _engine::engine::codec::wav::{WavHeader, decode_f32, decode_i16};
+use _engine::engine::codec::wav::{WavHeader, decode_samples};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|file: &[u8]| {
     let Ok(header) = WavHeader::parse(&mut Cursor::new(file)) else { return };
-    let (mut floats, mut samples) = (Vec::new(), Vec::new());
-    decode_f32(file, header.kind, &mut floats);
-    decode_i16(file, header.kind, &mut samples);
+    let (mut floats, mut samples) = (Vec::<f32>::new(), Vec::<i16>::new());
+    decode_samples(file, header.kind, &mut floats);
+    decode_samples(file, header.kind, &mut samples);
     assert_eq!(floats.len(), samples.len());
 });
