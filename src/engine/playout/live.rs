@@ -374,7 +374,7 @@ impl Live {
             // Longer than anybody waits: on with the newest, while nothing is heard anyway.
             let spare = (inlet.timeline.end().distance(inlet.position).max(0) as usize)
                 .saturating_sub(self.level.wanted);
-            let skipped = spare.min(self.frames_of(format, error));
+            let skipped = spare.min(frames_of(format, error));
             inlet.step(skipped);
             self.changed(inlet, -(skipped as i64));
         }
@@ -403,11 +403,11 @@ impl Live {
         self.off.shift(micros as f64);
         self.lacking.shift(micros as f64);
     }
+}
 
-    #[allow(clippy::unused_self)]
-    fn frames_of(&self, format: Format, micros: f64) -> usize {
-        (micros.max(0.0) * 1e-6 * f64::from(format.rate())) as usize
-    }
+/// Whole frames in so many microseconds; none where they are negative.
+fn frames_of(format: Format, micros: f64) -> usize {
+    (micros.max(0.0) * 1e-6 * f64::from(format.rate())) as usize
 }
 
 impl Bounds {

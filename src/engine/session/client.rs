@@ -237,11 +237,6 @@ impl Client {
         lock(&self.recorder).as_mut().map_or(Ok(None), TapRecorder::close).map(|_| ())
     }
 
-    /// Whether it is closed.
-    pub fn is_closed(&self) -> bool {
-        lock(&self.parts).closed
-    }
-
     /// Opens what is not open, starts the sending thread and a source that waited for it.
     fn launch(&self) -> Result<()> {
         self.open_audio()?;

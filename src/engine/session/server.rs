@@ -18,7 +18,7 @@ use super::sources::Sources;
 use super::timed::Timed;
 use crate::engine::audio::Notice;
 use crate::engine::audio::{Playback, device};
-use crate::engine::config::{Protocol, ServerConfig};
+use crate::engine::config::ServerConfig;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::waker::Waker;
 use crate::engine::playout::histogram::Bar;
@@ -321,16 +321,6 @@ impl Server {
         let recorded = self.finish_recording(&mut parts);
         self.shared.notify(|_| {});
         played.and(recorded.map(|_| ()))
-    }
-
-    /// Whether it is closed.
-    pub fn is_closed(&self) -> bool {
-        lock(&self.parts).closed
-    }
-
-    /// The transport.
-    pub fn protocol(&self) -> Protocol {
-        self.config.protocol
     }
 
     fn finish_recording(&self, parts: &mut Parts) -> Result<Option<Recorded>> {

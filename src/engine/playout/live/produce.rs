@@ -72,7 +72,7 @@ impl Live {
             inlet.step(stood_for);
             return;
         }
-        let excess = self.frames_of(format, self.level.error);
+        let excess = super::frames_of(format, self.level.error);
         if excess > 0 && self.gap.length >= format.frames(SILENT_AFTER) {
             // It is silent by now: a silence may be cut short.
             let cut = hole.min(excess);
@@ -145,7 +145,7 @@ impl Live {
         let longest = self.stretcher.longest();
         let there = inlet.timeline.run(inlet.position, (2 * longest).min(inlet.longest_copy())).frames;
         let shorter = micros > 0.0;
-        let mut at_most = self.frames_of(format, micros.abs());
+        let mut at_most = super::frames_of(format, micros.abs());
         if shorter {
             // Only what is really there: the path may have become longer.
             let waiting = inlet.timeline.end().distance(inlet.position).max(0) as usize;
