@@ -4,25 +4,26 @@ use std::fs;
 use std::path::Path;
 
 /// Each room with its floor; a room may use those on floors below, and the neighbours named here.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 18] = [
     ("error", 0),
     ("time", 0),
     ("format", 1),
+    ("coding", 2),
     ("sim", 1),
-    ("config", 2),
-    ("stats", 3),
-    ("codec", 4),
-    ("wire", 4),
-    ("stream", 5),
-    ("playout", 6),
-    ("net", 7),
-    ("record", 7),
-    ("audio", 8),
-    ("session", 9),
+    ("config", 3),
+    ("stats", 4),
+    ("codec", 5),
+    ("wire", 5),
+    ("stream", 6),
+    ("playout", 7),
+    ("net", 8),
+    ("record", 8),
+    ("audio", 9),
+    ("session", 10),
     // Value types that the wire's sequence numbers become.
     ("stream::queue", 0),
-    ("mod", 9),
-    ("bindings", 10),
+    ("mod", 10),
+    ("bindings", 11),
 ];
 
 /// Neighbours on one floor, and the simulator's tools for tests of what it simulates.

@@ -78,12 +78,12 @@ pub fn play(case: &Case, arrivals: impl Iterator<Item = Arrival>, mut see: impl 
             sequences = Some((first, highest.max(a.sequence)));
             voice.write(a.position, &mut packet);
             let head = Head {
-                source: 0,
                 epoch: a.epoch,
                 sequence: a.sequence,
                 position: a.position,
                 arrival: a.at,
                 frames: a.frames,
+                ..Head::default()
             };
             assert!(writer.push(head, &packet), "the queue holds more than the player is behind");
         }

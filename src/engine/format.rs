@@ -18,6 +18,17 @@ impl Format {
     /// 44.1 kHz mono: the original's sound, and RTP's static payload type 11 (RFC 3551 §6).
     pub const DEFAULT: Self = Self { rate: 44_100, channels: 1 };
 
+    /// The same in stereo: payload type 10.
+    pub const STEREO: Self = Self { rate: 44_100, channels: 2 };
+
+    /// 8 kHz mono: the telephone's.
+    pub const NARROW: Self = Self { rate: 8_000, channels: 1 };
+
+    /// What Opus is decoded to: 48 kHz, mono or stereo.
+    pub const fn opus(channels: usize) -> Self {
+        Self { rate: 48_000, channels: if channels == 2 { 2 } else { 1 } }
+    }
+
     /// A format of `rate` Hz (8,000 to 192,000) and 1 or 2 channels.
     pub fn new(rate: u32, channels: u16) -> Result<Self> {
         if !(8_000..=192_000).contains(&rate) {

@@ -4,6 +4,7 @@
 
 pub mod audio;
 pub mod codec;
+pub mod coding;
 pub mod config;
 pub mod error;
 pub mod format;

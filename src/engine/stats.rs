@@ -16,6 +16,8 @@ pub struct Reception {
     pub received: u64,
     /// Expected, never received: `expected - distinct received`.
     pub lost: u64,
+    /// Of those lost, the ones that redundancy brought back.
+    pub repaired: u64,
     /// Received more than once: the copies.
     pub duplicated: u64,
     /// Received after one with a higher sequence number.
@@ -65,6 +67,7 @@ impl Reception {
         self.expected += other.expected;
         self.received += other.received;
         self.lost += other.lost;
+        self.repaired += other.repaired;
         self.duplicated += other.duplicated;
         self.reordered += other.reordered;
         self.jitter_frames = self.jitter_frames.max(other.jitter_frames);

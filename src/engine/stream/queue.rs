@@ -43,6 +43,20 @@ pub struct Head {
     pub arrival: Micros,
     /// Its length in frames.
     pub frames: u32,
+    /// How it came by its samples.
+    pub origin: Origin,
+}
+
+/// How a packet came by its samples. Where two have the same place, the better one counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// It was received.
+    #[default]
+    Received,
+    /// It was lost, and is whole again by a copy or by the codec's own redundancy.
+    Repaired,
+    /// It was lost, and the codec made up what belongs there.
+    Concealed,
 }
 
 /// Makes a queue for `packets` packets that hold `samples` samples in all, of `channels` channels.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::media_clock::{MediaClock, ORIGIN, frames_between};
 use super::probation::{Claim, Held, Probation};
-use super::queue::{Head, Position};
+use super::queue::{Head, Origin, Position};
 use super::sequence::{MAX_DROPOUT, MAX_MISORDER, Place, SequenceTracker, WINDOW};
 use crate::engine::codec::l16;
 use crate::engine::config::Wire;
@@ -385,7 +385,15 @@ impl Receiver {
         };
         self.frames += u64::from(frames);
         deliver(
-            Head { source: self.number, epoch: self.epoch, sequence, position, arrival, frames },
+            Head {
+                source: self.number,
+                epoch: self.epoch,
+                sequence,
+                position,
+                arrival,
+                frames,
+                origin: Origin::Received,
+            },
             samples,
         );
         place

@@ -81,7 +81,7 @@ impl Rig {
                 epoch: a.epoch,
                 arrival: a.at,
                 frames: a.frames,
-                source: 0,
+                ..Head::default()
             };
             self.writer.push(head, &self.samples);
         }

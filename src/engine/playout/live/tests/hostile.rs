@@ -61,7 +61,7 @@ impl Fiend {
             epoch: self.epoch,
             arrival: self.now,
             frames,
-            source: 0,
+            ..Head::default()
         };
         self.sequence += 1;
         self.rig.writer.push(head, &samples);
