@@ -4,6 +4,7 @@ pub mod classic;
 pub mod framing;
 mod recognise;
 pub mod rtp;
+pub mod sdp;
 
 use std::fmt;
 
