@@ -2,10 +2,12 @@
 
 mod capturing;
 pub mod client;
+mod describe;
 mod impairment;
 mod notices;
 mod outlet;
 pub mod packet_log;
+pub mod place;
 mod receiving;
 mod sending;
 pub mod server;

@@ -187,7 +187,8 @@ fn a_flood_is_refused_or_kept_small() {
     let long = "x".repeat(10_000);
     let mut text = format!("s={long}\nm=audio 1 RTP/AVP 0 0 0\n");
     for i in 0..40 {
-        text += &format!("a=ssrc:{i} cname:{i}\na=ssrc-group:DUP {i} 1 2 3\na=crypto:{i} key\n");
+        let entry = format!("a=ssrc:{i} cname:{i}\na=ssrc-group:DUP {i} 1 2 3\na=crypto:{i} key\n");
+        text.push_str(&entry);
     }
     let d = Description::parse(&text).unwrap();
     assert_eq!((d.name.len(), d.sources.len(), d.duplicates.len(), d.crypto.len()), (255, 32, 32, 16));
@@ -270,7 +271,9 @@ prop_compose! {
         redundant in prop::collection::vec(0u8..128, 0..5),
     ) -> Description {
         let mut types = PayloadTypes::empty();
-        payloads.into_iter().for_each(|(payload_type, payload)| types.set(payload_type, payload));
+        for (payload_type, payload) in payloads {
+            types.set(payload_type, payload);
+        }
         let has = |wanted: fn(Payload) -> bool| types.iter().any(|(_, payload)| wanted(payload));
         let has_opus = has(|p| matches!(p, Payload::Sound(Encoding { coding: Coding::Opus, .. })));
         let has_red = has(|p| p == Payload::Redundant);
