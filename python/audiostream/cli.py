@@ -32,7 +32,7 @@ examples:
       a built-in voice for 5 s; no microphone needed
   %(prog)s --input file:speech.wav --size 20 --stats-json -
       a file in blocks of 20 ms, figures as JSON at the end
-  %(prog)s rtp://239.1.2.3:5004?ttl=4 --sdp stream.sdp
+  %(prog)s 'rtp://239.1.2.3:5004?ttl=4' --sdp stream.sdp
       to a multicast group, and its description for other programs (ffplay, VLC)
   %(prog)s --list-devices
       what --input may name

@@ -133,7 +133,7 @@ impl Client {
         }
         let ends = self.addresses().ok_or_else(|| Error::new(ErrorKind::State, "the socket is not open"))?;
         let packet = self.config.audio.format.duration(self.new_sender().frames_per_packet() as u64);
-        Ok(describe(&self.config, self.identity, ends, packet)?.write())
+        Ok(describe(&self.config, self.identity, &self.identity.cname(), ends, packet)?.write())
     }
 
     /// Streams from now on, opening what is not open yet; again is nothing.

@@ -9,10 +9,11 @@ use crate::engine::config::{ClientConfig, Protocol, Wire};
 use crate::engine::error::{Error, Result};
 use crate::engine::wire::sdp::{Description, Direction, Origin, Setup, SourceName};
 
-/// The description of a client's stream from `local` to `peer`, in packets of `packet`. The same for as long as it streams.
+/// The description of a client's stream from `local` to `peer`, in packets of `packet`, under the name of its reports. The same for as long as it streams.
 pub fn describe(
     config: &ClientConfig,
     identity: Identity,
+    cname: &str,
     (local, peer): (SocketAddr, SocketAddr),
     packet: Duration,
 ) -> Result<Description> {
@@ -37,7 +38,7 @@ pub fn describe(
         Protocol::Udp => description.rtcp_port = Some(peer.port()),
         Protocol::Tcp => description.transport.setup = Some(Setup::Passive),
     }
-    description.sources = vec![SourceName { ssrc: identity.ssrc, cname: identity.cname() }];
+    description.sources = vec![SourceName { ssrc: identity.ssrc, cname: cname.into() }];
     Ok(description)
 }
 
@@ -59,7 +60,7 @@ mod tests {
 
     fn described(config: &ClientConfig, peer: &str) -> Result<Description> {
         let ends = ("192.0.2.1:40000".parse().unwrap(), peer.parse().unwrap());
-        describe(config, IDENTITY, ends, Duration::from_millis(10))
+        describe(config, IDENTITY, "me@here", ends, Duration::from_millis(10))
     }
 
     #[test]
@@ -67,10 +68,7 @@ mod tests {
         let text = described(&ClientConfig::default(), "192.0.2.7:12345").unwrap().write();
         assert_eq!(
             text.replace("\r\n", "\n"),
-            format!(
-                "v=0\no=- 589832 1 IN IP4 192.0.2.1\ns=audiostream\nc=IN IP4 192.0.2.7\nt=0 0\nm=audio 12345 RTP/AVP 11\na=rtpmap:11 L16/44100/1\na=ptime:10\na=recvonly\na=rtcp:12345\na=rtcp-mux\na=ssrc:7 cname:{}\n",
-                IDENTITY.cname()
-            )
+            "v=0\no=- 589832 1 IN IP4 192.0.2.1\ns=audiostream\nc=IN IP4 192.0.2.7\nt=0 0\nm=audio 12345 RTP/AVP 11\na=rtpmap:11 L16/44100/1\na=ptime:10\na=recvonly\na=rtcp:12345\na=rtcp-mux\na=ssrc:7 cname:me@here\n"
         );
     }
 
