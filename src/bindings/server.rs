@@ -11,6 +11,7 @@ use super::error::to_python;
 use super::gateway::{Close, Held};
 use super::logging;
 use super::recording::{recorded_dict, state_dict};
+use crate::engine::coding::PayloadTypes;
 use crate::engine::config::{Audio, BlockSize, Latency, Output, Protocol, ServerConfig, Wire};
 use crate::engine::error::Result;
 use crate::engine::format::Format;
@@ -82,6 +83,7 @@ impl Server {
             let (min_delay, max_delay) =
                 (milliseconds("min_delay", min_delay)?, milliseconds("max_delay", max_delay)?);
             Ok(ServerConfig {
+                payloads: PayloadTypes::new(audio.format),
                 audio,
                 protocol,
                 bind,
@@ -167,6 +169,7 @@ impl Server {
             dict.set_item("packets_dropped_local", source.dropped_local)?;
             dict.set_item("wire", source.wire.name())?;
             dict.set_item("last_sequence", source.last_sequence)?;
+            dict.set_item("codec", source.coding.to_string())?;
             dict.set_item("ssrc", source.ssrc)?;
             dict.set_item("address", source.address.to_string())?;
             sources.push(dict);
@@ -229,6 +232,7 @@ impl Server {
         dict.set_item("packets_expected", reception.expected)?;
         dict.set_item("packets_received", reception.received)?;
         dict.set_item("packets_lost", reception.lost)?;
+        dict.set_item("packets_repaired", reception.repaired)?;
         dict.set_item("packets_late", playback.late_packets)?;
         dict.set_item("packets_duplicated", reception.duplicated)?;
         dict.set_item("packets_reordered", reception.reordered)?;
