@@ -6,7 +6,7 @@ use std::hint::black_box;
 use _engine::engine::codec::l16;
 use _engine::engine::config::{BlockSize, Wire};
 use _engine::engine::format::Format;
-use _engine::engine::stream::sender::Sender;
+use _engine::engine::stream::sender::{Outline, Sender};
 use _engine::engine::wire::{classic, rtp};
 use divan::Bencher;
 
@@ -57,7 +57,8 @@ fn packet_of(wire: Wire) -> Vec<u8> {
 }
 
 fn sender(wire: Wire) -> Sender {
-    Sender::new(wire, Format::DEFAULT, BlockSize::default(), None, 1, 2, 3)
+    Sender::new(&Outline::l16(wire, Format::DEFAULT, BlockSize::default(), None), 1, 2, 3)
+        .expect("a valid outline")
 }
 
 fn sound() -> Vec<i16> {

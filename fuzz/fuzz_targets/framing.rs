@@ -1,6 +1,7 @@
 //! Any byte stream gives the same packets, whatever pieces it comes in, and never more than it holds.
 #![no_main]
 
+use _engine::engine::coding::PayloadTypes;
 use _engine::engine::config::{BlockSize, Wire};
 use _engine::engine::format::Format;
 use _engine::engine::wire::framing::Deframer;
@@ -17,7 +18,7 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
 
 fn packets(wire: Option<Wire>, stream: &[u8], piece: usize) -> Vec<Option<Vec<u8>>> {
     let Ok(format) = Format::new(8_000, 1) else { unreachable!("a valid format") };
-    let mut deframer = Deframer::new(wire, format, BlockSize::default());
+    let mut deframer = Deframer::new(wire, PayloadTypes::new(format), format, BlockSize::default());
     let mut found = Vec::new();
     for part in stream.chunks(piece) {
         deframer.push(part);

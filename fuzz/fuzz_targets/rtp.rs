@@ -1,6 +1,7 @@
 //! Any datagram is parsed without panic; what is believed reads back the same once written.
 #![no_main]
 
+use _engine::engine::coding::PayloadTypes;
 use _engine::engine::format::Format;
 use _engine::engine::wire::rtp;
 use libfuzzer_sys::fuzz_target;
@@ -13,6 +14,6 @@ fuzz_target!(|packet: &[u8]| {
         written.extend_from_slice(payload);
         assert_eq!(rtp::parse(&written), Ok((header, payload)));
     }
-    rtp::could_be(packet, Format::DEFAULT);
+    rtp::could_be(packet, &PayloadTypes::new(Format::DEFAULT));
     rtp::is_rtcp(packet);
 });

@@ -11,6 +11,7 @@ use super::error::to_python;
 use super::gateway::{Close, Held};
 use super::logging;
 use super::recording::{recorded_dict, state_dict};
+use crate::engine::coding::Coding;
 use crate::engine::config::{Audio, BlockSize, ClientConfig, Input, Latency, Path, Protocol, Wire};
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
@@ -34,7 +35,7 @@ impl Close for client::Client {
 #[pymethods]
 impl Client {
     #[new]
-    #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, wire, ptime, host_api, latency, local_port,
+    #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, wire, codec, bitrate, fec, ptime, host_api, latency, local_port,
                         dscp, ttl, reconnect, network, packet_log))]
     #[allow(
         clippy::too_many_arguments,
@@ -51,6 +52,9 @@ impl Client {
         channels: u16,
         input: &str,
         wire: &str,
+        codec: &str,
+        bitrate: u32,
+        fec: bool,
         ptime: Option<f64>,
         host_api: Option<String>,
         latency: &str,
@@ -80,7 +84,17 @@ impl Client {
             };
             let path = Path { protocol, host, port, local_port, dscp, ttl, reconnect };
             let network = network.as_deref().map(LinkConfig::parse).transpose()?;
-            Ok(ClientConfig { audio, path, input: Input::parse(input)?, wire, ptime, network })
+            Ok(ClientConfig {
+                audio,
+                path,
+                input: Input::parse(input)?,
+                wire,
+                codec: Coding::parse(codec)?,
+                bitrate,
+                fec,
+                ptime,
+                network,
+            })
         };
         let config = config().map_err(|error| to_python(py, &error))?;
         let (protocol, wire) = (config.path.protocol, config.wire);

@@ -184,6 +184,7 @@ impl Server {
             dict.set_item("packets_dropped_local", source.dropped_local)?;
             dict.set_item("wire", source.wire.name())?;
             dict.set_item("last_sequence", source.last_sequence)?;
+            dict.set_item("codec", source.coding.to_string())?;
             dict.set_item("ssrc", source.ssrc)?;
             dict.set_item("address", source.address.to_string())?;
             sources.push(dict);
@@ -246,6 +247,7 @@ impl Server {
         dict.set_item("packets_expected", reception.expected)?;
         dict.set_item("packets_received", reception.received)?;
         dict.set_item("packets_lost", reception.lost)?;
+        dict.set_item("packets_repaired", reception.repaired)?;
         dict.set_item("packets_late", playback.late_packets)?;
         dict.set_item("packets_duplicated", reception.duplicated)?;
         dict.set_item("packets_reordered", reception.reordered)?;

@@ -1,5 +1,7 @@
 //! How a payload holds sound, and what the payload types of a session mean.
 
+use std::fmt;
+
 use super::error::{Error, Result};
 use super::format::Format;
 
@@ -68,6 +70,27 @@ pub struct Encoding {
     pub coding: Coding,
     /// The decoded sound.
     pub format: Format,
+}
+
+impl Encoding {
+    /// Linear PCM of 16 bits in a format.
+    pub const fn l16(format: Format) -> Self {
+        Self { coding: Coding::L16, format }
+    }
+
+    /// Whether a payload may be so many bytes long: whole frames, where it is made of samples.
+    pub fn fits(self, bytes: usize) -> bool {
+        let frame = self.coding.sample_bytes().map_or(1, |sample| sample * self.format.channels());
+        bytes > 0 && bytes.is_multiple_of(frame)
+    }
+}
+
+impl fmt::Display for Encoding {
+    /// As in SDP's `a=rtpmap`: `L16/44100/1`. Opus always says two channels there (RFC 7587 §7).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let channels = if self.coding == Coding::Opus { 2 } else { self.format.channels() };
+        write!(f, "{}/{}/{channels}", self.coding.sdp_name(), self.format.rate())
+    }
 }
 
 /// What a payload type stands for.

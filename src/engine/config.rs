@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::coding::PayloadTypes;
+use super::coding::{Coding, DYNAMIC, Encoding, PayloadTypes};
 use super::error::{Error, Result};
 use super::format::Format;
 use super::sim::config::LinkConfig;
@@ -294,6 +294,12 @@ pub struct ClientConfig {
     pub input: Input,
     /// The packet format.
     pub wire: Wire,
+    /// What the sound is sent as.
+    pub codec: Coding,
+    /// What Opus may spend, bits a second.
+    pub bitrate: u32,
+    /// Whether an Opus packet also holds a coarse copy of the one before (RFC 6716 §2.1.7).
+    pub fec: bool,
     /// The RTP packet's length, where it is not the block's.
     pub ptime: Option<Duration>,
     /// A bad network to send through.
@@ -307,6 +313,10 @@ impl Default for ClientConfig {
             path: Path::default(),
             input: Input::Device(DeviceChoice::Default),
             wire: Wire::Rtp,
+            codec: Coding::L16,
+            // A voice in full band, hardly told from the original.
+            bitrate: 64_000,
+            fec: true,
             ptime: None,
             network: None,
         }
@@ -314,6 +324,21 @@ impl Default for ClientConfig {
 }
 
 impl ClientConfig {
+    /// What the sound is sent as, and in which format: G.711 is the telephone's, Opus at 48 kHz.
+    pub fn encoding(&self) -> Encoding {
+        let format = match self.codec {
+            Coding::L16 | Coding::L24 => self.audio.format,
+            Coding::Pcmu | Coding::Pcma => Format::NARROW,
+            Coding::Opus => Format::opus(self.audio.format.channels()),
+        };
+        Encoding { coding: self.codec, format }
+    }
+
+    /// What stands for that in RTP.
+    pub fn payload_type(&self) -> u8 {
+        PayloadTypes::new(self.audio.format).type_of(self.encoding()).unwrap_or(DYNAMIC)
+    }
+
     /// Checks what no single field can say.
     pub fn validated(self) -> Result<Self> {
         if self.wire == Wire::Classic && !self.audio.block.is_classic() {
@@ -326,9 +351,30 @@ impl ClientConfig {
                 "ptime is for the rtp wire; on the classic wire the packet is the block (size)",
             ));
         }
+        if self.wire == Wire::Classic && self.codec != Coding::L16 {
+            return Err(Error::config(format!(
+                "the classic wire carries linear PCM only: codec='{}' needs wire='rtp'",
+                self.codec.name()
+            )));
+        }
+        if self.codec == Coding::L24 {
+            return Err(Error::config("codec='l24' is received only: send 'l16', 'opus', 'pcmu' or 'pcma'"));
+        }
+        if !BITRATES.contains(&self.bitrate) {
+            return Err(Error::config(format!(
+                "bitrate must be 6000 to 510000 bits a second, not {}",
+                self.bitrate
+            )));
+        }
         if let Some(ptime) = self.ptime {
             let ms = ptime.as_secs_f64() * 1e3;
-            if !(1.0..=150.0).contains(&ms) {
+            if self.codec == Coding::Opus {
+                if !OPUS_PTIMES_US.map(Duration::from_micros).contains(&ptime) {
+                    return Err(Error::config(format!(
+                        "ptime must be 2.5, 5, 10, 20, 40 or 60 ms with codec='opus', not {ms}"
+                    )));
+                }
+            } else if !(1.0..=150.0).contains(&ms) {
                 return Err(Error::config(format!("ptime must be 1 to 150 ms, not {ms}")));
             }
         }
@@ -437,6 +483,12 @@ pub struct SourceKey {
     /// Its RTP synchronisation source (RFC 3550 §3), zero on the classic wire.
     pub ssrc: u32,
 }
+
+/// What Opus can be asked for (RFC 6716 §2.1.1).
+const BITRATES: std::ops::RangeInclusive<u32> = 6_000..=510_000;
+
+/// The lengths of an Opus packet of ours.
+const OPUS_PTIMES_US: [u64; 6] = [2_500, 5_000, 10_000, 20_000, 40_000, 60_000];
 
 const NO_NETWORK_OVER_TCP: &str =
     "network impairs datagrams: with protocol='tcp' put the bad network under the system's TCP, or use 'udp'";

@@ -10,6 +10,7 @@ pub mod error;
 pub mod format;
 pub mod net;
 pub mod playout;
+pub mod rate;
 pub mod record;
 pub mod session;
 pub mod sim;

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use super::coding::Encoding;
 use super::config::Wire;
 
 /// What sequence numbers and arrival times tell of one source.
@@ -106,6 +107,8 @@ pub struct SourceStats {
     pub address: SocketAddr,
     /// Its packet format.
     pub wire: Wire,
+    /// What its payloads hold.
+    pub coding: Encoding,
     /// The last sequence number received, as on the wire.
     pub last_sequence: u16,
     /// Network.

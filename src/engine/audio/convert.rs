@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::engine::error::Result;
 use crate::engine::format::{Format, to_f32, to_i16};
 
-use super::resample::{Pull, Push};
+use crate::engine::rate::{Pull, Push};
 
 /// What a device was opened with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

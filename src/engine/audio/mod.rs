@@ -20,7 +20,6 @@ mod microphone;
 mod pacer;
 mod plan;
 pub mod priority;
-mod resample;
 mod sink;
 mod source;
 mod speaker;

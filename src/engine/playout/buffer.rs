@@ -2,9 +2,9 @@
 //!
 //! Guaranteed: memory is fixed when it is made; no packet, however long, early, late or doubled, writes outside the
 //! window or over sound that is already there (the first copy counts); every frame is either present or not, and
-//! what is not present reads as silence.
+//! what is not present reads as silence. What a codec made up gives way to what was received.
 
-use crate::engine::stream::queue::Position;
+use crate::engine::stream::queue::{Origin, Position};
 
 /// Sound from [`start`](Self::start) on, `capacity` frames long, with holes.
 pub struct Timeline {
@@ -12,6 +12,9 @@ pub struct Timeline {
     mask: u64,
     samples: Box<[i16]>,
     present: Box<[u64]>,
+    /// Present, but made up by the codec.
+    made_up: Box<[u64]>,
+    has_made_up: bool,
     start: Position,
     end: Position,
 }
@@ -47,6 +50,8 @@ impl Timeline {
             mask: capacity as u64 - 1,
             samples: vec![0; capacity * channels].into(),
             present: vec![0; capacity / 64].into(),
+            made_up: vec![0; capacity / 64].into(),
+            has_made_up: false,
             start: Position::default(),
             end: Position::default(),
         }
@@ -75,12 +80,19 @@ impl Timeline {
     /// Forgets everything and begins anew at `start`.
     pub fn reset(&mut self, start: Position) {
         self.present.fill(0);
+        self.made_up.fill(0);
+        self.has_made_up = false;
         self.start = start;
         self.end = start;
     }
 
-    /// Puts a packet's samples (in two runs, see `PacketReader::pop`) where they belong.
+    /// Puts a received packet's samples (in two runs, see `PacketReader::pop`) where they belong.
     pub fn insert(&mut self, at: Position, first: &[i16], second: &[i16]) -> Inserted {
+        self.insert_from(Origin::Received, at, first, second)
+    }
+
+    /// The same for a packet of this origin: what a codec made up goes only where nothing is.
+    pub fn insert_from(&mut self, origin: Origin, at: Position, first: &[i16], second: &[i16]) -> Inserted {
         let frames = (first.len() + second.len()) / self.channels;
         let mut result = Inserted::default();
         let behind = self.start.distance(at).clamp(0, frames as i64) as usize;
@@ -91,6 +103,10 @@ impl Timeline {
         let split = first.len() / self.channels;
         let mut frame = behind;
         let last = frames - beyond;
+        let made_up = origin == Origin::Concealed;
+        if self.has_made_up && !made_up {
+            self.uncover(at.plus(frame), last - frame);
+        }
         while frame < last {
             let run = self.run(at.plus(frame), last - frame);
             if run.present {
@@ -108,6 +124,10 @@ impl Timeline {
                         &second[(begin - split) * self.channels..(to - split) * self.channels],
                     );
                 }
+                if made_up {
+                    mark(&mut self.made_up, self.mask, at.plus(from), run.frames, true);
+                    self.has_made_up = true;
+                }
                 result.written += run.frames;
             }
             frame += run.frames;
@@ -120,7 +140,24 @@ impl Timeline {
 
     /// The run that begins at `from`, `limit` frames at most; what lies outside the window is missing.
     pub fn run(&self, from: Position, limit: usize) -> Run {
-        let present = self.is_present(from);
+        self.run_of(&self.present, from, limit)
+    }
+
+    /// The same of what a codec made up: `present` says that it did.
+    pub fn made_up(&self, from: Position, limit: usize) -> Run {
+        if !self.has_made_up {
+            return Run { present: false, frames: limit };
+        }
+        self.run_of(&self.made_up, from, limit)
+    }
+
+    /// Whether the frame at `at` is there.
+    pub fn is_present(&self, at: Position) -> bool {
+        self.is_set(&self.present, at)
+    }
+
+    fn run_of(&self, bitmap: &[u64], from: Position, limit: usize) -> Run {
+        let present = self.is_set(bitmap, from);
         let mut frames = 0;
         while frames < limit {
             let offset = from.plus(frames).distance(self.start);
@@ -134,7 +171,7 @@ impl Timeline {
             }
             let index = from.plus(frames).0 & self.mask;
             let bit = index % 64;
-            let word = self.present[(index / 64) as usize] >> bit;
+            let word = bitmap[(index / 64) as usize] >> bit;
             let same = if present { (!word).trailing_zeros() } else { word.trailing_zeros() } as usize;
             // The window need not begin at a word: its last word may hold its first frames, too.
             let reach = (64 - bit as usize).min(self.capacity() - offset as usize);
@@ -146,14 +183,13 @@ impl Timeline {
         Run { present, frames: frames.min(limit) }
     }
 
-    /// Whether the frame at `at` is there.
-    pub fn is_present(&self, at: Position) -> bool {
+    fn is_set(&self, bitmap: &[u64], at: Position) -> bool {
         let offset = at.distance(self.start);
         if offset < 0 || offset >= self.capacity() as i64 {
             return false;
         }
         let index = at.0 & self.mask;
-        self.present[(index / 64) as usize] >> (index % 64) & 1 == 1
+        bitmap[(index / 64) as usize] >> (index % 64) & 1 == 1
     }
 
     /// Copies the frames from `from` on into `out` (interleaved); missing ones are silence. Returns how many were present.
@@ -185,7 +221,10 @@ impl Timeline {
             self.reset(to);
             return;
         }
-        self.mark(self.start, step as usize, false);
+        mark(&mut self.present, self.mask, self.start, step as usize, false);
+        if self.has_made_up {
+            mark(&mut self.made_up, self.mask, self.start, step as usize, false);
+        }
         self.start = to;
         self.end = self.end.max(to);
     }
@@ -195,7 +234,7 @@ impl Timeline {
         let straight = samples.len().min(self.samples.len() - index);
         self.samples[index..index + straight].copy_from_slice(&samples[..straight]);
         self.samples[..samples.len() - straight].copy_from_slice(&samples[straight..]);
-        self.mark(at, samples.len() / self.channels, true);
+        mark(&mut self.present, self.mask, at, samples.len() / self.channels, true);
     }
 
     fn copy_out(&self, from: Position, out: &mut [i16]) {
@@ -206,17 +245,30 @@ impl Timeline {
         tail.copy_from_slice(&self.samples[..tail.len()]);
     }
 
-    fn mark(&mut self, from: Position, frames: usize, present: bool) {
+    /// Takes out what is made up of the frames from `from` on, all within the window.
+    fn uncover(&mut self, from: Position, frames: usize) {
         let mut done = 0;
         while done < frames {
-            let index = (from.0 + done as u64) & self.mask;
-            let bit = index % 64;
-            let count = (64 - bit as usize).min(frames - done);
-            let bits = (u64::MAX >> (64 - count)) << bit;
-            let word = &mut self.present[(index / 64) as usize];
-            *word = if present { *word | bits } else { *word & !bits };
-            done += count;
+            let run = self.made_up(from.plus(done), frames - done);
+            if run.present {
+                mark(&mut self.present, self.mask, from.plus(done), run.frames, false);
+                mark(&mut self.made_up, self.mask, from.plus(done), run.frames, false);
+            }
+            done += run.frames;
         }
+    }
+}
+
+fn mark(bitmap: &mut [u64], mask: u64, from: Position, frames: usize, set: bool) {
+    let mut done = 0;
+    while done < frames {
+        let index = (from.0 + done as u64) & mask;
+        let bit = index % 64;
+        let count = (64 - bit as usize).min(frames - done);
+        let bits = (u64::MAX >> (64 - count)) << bit;
+        let word = &mut bitmap[(index / 64) as usize];
+        *word = if set { *word | bits } else { *word & !bits };
+        done += count;
     }
 }
 
@@ -257,6 +309,26 @@ mod tests {
         let mut out = [0; 20];
         t.read(at(2), &mut out);
         assert_eq!(out, [2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn what_was_made_up_fills_holes_only_and_gives_way() {
+        let mut t = Timeline::new(256, 1);
+        t.reset(at(0));
+        t.insert(at(0), &[1; 10], &[]);
+        let made = t.insert_from(Origin::Concealed, at(5), &[2; 15], &[]);
+        assert_eq!((made.written, made.doubled), (10, 5));
+        assert_eq!(t.made_up(at(10), 50), Run { present: true, frames: 10 });
+        assert_eq!(t.made_up(at(0), 50), Run { present: false, frames: 10 });
+        let real = t.insert_from(Origin::Repaired, at(12), &[3; 5], &[]);
+        assert_eq!((real.written, real.doubled), (5, 0));
+        let mut out = [9; 22];
+        t.read(at(0), &mut out);
+        assert_eq!(out, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 3, 3, 3, 3, 2, 2, 2, 0, 0]);
+        assert_eq!(t.made_up(at(12), 50), Run { present: false, frames: 5 });
+        t.advance(at(20));
+        t.insert_from(Origin::Concealed, at(270), &[4; 2], &[]);
+        assert_eq!(t.made_up(at(256), 50), Run { present: false, frames: 14 });
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! The entrance of a player: its packet queue, the window that orders what comes, and where it stands in it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::buffer::Timeline;
@@ -24,6 +25,8 @@ pub struct Inlet {
     pub epoch: u32,
     /// The length of the last packet, frames.
     pub packet_frames: usize,
+    /// What was given out last was made up by the codec.
+    made_up: bool,
     scratch: Box<[i16]>,
 }
 
@@ -44,6 +47,7 @@ impl Inlet {
             position: Position::default(),
             epoch: 0,
             packet_frames: 0,
+            made_up: false,
             scratch: vec![0; format.frames(LOOK).max(STRIDE) * format.channels()].into(),
         }
     }
@@ -70,6 +74,20 @@ impl Inlet {
     pub fn step(&mut self, frames: usize) {
         self.position = self.position.plus(frames);
         self.timeline.advance(self.position);
+    }
+
+    /// Counts the next `frames` frames, which are there, as given out: played, or concealed where the codec made them up.
+    pub fn count_played(&mut self, frames: usize) {
+        let mut done = 0;
+        while done < frames {
+            let run = self.timeline.made_up(self.position.plus(done), frames - done);
+            let begins = run.present && !std::mem::replace(&mut self.made_up, run.present);
+            let counters = &self.counters;
+            counters.concealments.fetch_add(u64::from(begins), Relaxed);
+            let counter = if run.present { &counters.frames_concealed } else { &counters.frames_played };
+            counter.fetch_add(run.frames as u64, Relaxed);
+            done += run.frames;
+        }
     }
 
     /// The most frames that [`copy`](Self::copy) copies at once.

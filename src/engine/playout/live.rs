@@ -17,12 +17,13 @@ use super::delay::{DelayEstimator, DelayMode};
 use super::drift::Drift;
 use super::foresight::Foresight;
 use super::inlet::{Inlet, STRIDE};
+use super::pauses::Pauses;
 use super::resample::Resampler;
 use super::stretch::Stretcher;
 use super::tape::Tape;
 use super::trend::Trend;
 use crate::engine::format::Format;
-use crate::engine::stream::queue::{Head, Position};
+use crate::engine::stream::queue::{Head, Origin, Position};
 use crate::engine::time::Micros;
 
 mod produce;
@@ -33,6 +34,7 @@ pub struct Live {
     state: State,
     delay: DelayEstimator,
     foresight: Foresight,
+    pauses: Pauses,
     drift: Drift,
     resampler: Resampler,
     stretcher: Stretcher,
@@ -136,6 +138,7 @@ impl Live {
             state: State::Idle,
             delay: DelayEstimator::new(format.rate(), bounds.mode()),
             foresight: Foresight::default(),
+            pauses: Pauses::default(),
             drift: Drift::new(),
             resampler: Resampler::new(format.channels()),
             stretcher,
@@ -195,7 +198,8 @@ impl Live {
     /// Takes what has come.
     fn take(&mut self, inlet: &mut Inlet, pull: &Pull<'_>) {
         while let Some(head) = inlet.reader.peek() {
-            if head.frames == 0 {
+            let made_up = head.origin == Origin::Concealed;
+            if head.frames == 0 || made_up && (self.state == State::Idle || head.epoch != inlet.epoch) {
                 inlet.reader.pop(|_, _, _| {});
                 continue;
             }
@@ -213,7 +217,8 @@ impl Live {
             if another || self.state == State::Idle {
                 self.restart(inlet, &head);
             } else if !self.admit(inlet, pull, &head) {
-                inlet.counters.late_packets.fetch_add(1, Relaxed);
+                let received = head.origin == Origin::Received;
+                inlet.counters.late_packets.fetch_add(u64::from(received), Relaxed);
                 inlet.reader.pop(|_, _, _| {});
                 continue;
             }
@@ -249,8 +254,11 @@ impl Live {
 
     /// Puts the next packet, `head`, into the window.
     fn put(&mut self, inlet: &mut Inlet, head: &Head) {
-        self.delay.arrived(head.position, head.frames, head.arrival);
-        self.foresight.arrived(inlet.format, head.frames as usize);
+        if head.origin != Origin::Concealed {
+            self.delay.arrived(head.position, head.frames, head.arrival);
+            self.foresight.arrived(inlet.format, head.frames as usize);
+            self.pauses.arrived(head);
+        }
         let waiting = matches!(self.state, State::Waiting(_));
         let mut put = Inserted::default();
         let Inlet { reader, timeline, position, .. } = inlet;
@@ -259,8 +267,12 @@ impl Live {
                 // It was overtaken by the one that came first.
                 *position = head.position;
             }
-            put = timeline.insert(head.position, first, second);
+            put = timeline.insert_from(head.origin, head.position, first, second);
         });
+        if head.origin != Origin::Received {
+            // It is no news of the network if what was made of another packet comes too late.
+            return;
+        }
         inlet.packet_frames = head.frames as usize;
         if put.written > 0 {
             self.late_run = 0;

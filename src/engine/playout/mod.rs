@@ -1,5 +1,6 @@
 //! When a frame is heard. Pure: time and packets come in as arguments, sound goes out.
 
+mod abroad;
 pub mod buffer;
 mod burg;
 pub mod cholesky;
@@ -16,6 +17,7 @@ mod interpolate;
 mod kernel;
 pub mod live;
 pub mod mixer;
+mod pauses;
 pub mod player;
 pub mod pulse;
 pub mod render;

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::inlet::{Inlet, STRIDE};
-use crate::engine::stream::queue::Position;
+use crate::engine::stream::queue::{Origin, Position};
 use crate::engine::time::Micros;
 
 /// The state of whole playing of one source.
@@ -54,10 +54,16 @@ impl Whole {
                 break;
             }
             let run = inlet.timeline.run(inlet.position, (frames - done).min(STRIDE));
-            let mut step = run.frames;
+            let made_up = inlet.timeline.made_up(inlet.position, run.frames);
+            let mut step = run.frames.min(made_up.frames);
             if run.present {
+                // What was received may yet take the place of what a codec made up.
+                let waits = made_up.present && !draining && !ahead;
+                if waits && now < self.expected(inlet, inlet.position) + patience {
+                    break;
+                }
                 inlet.copy(inlet.position, &mut out[done * channels..(done + step) * channels]);
-                inlet.counters.frames_played.fetch_add(step as u64, Relaxed);
+                inlet.count_played(step);
                 done += step;
             } else if !inlet.is_played_out() || ahead {
                 if !(draining || ahead || now >= self.expected(inlet, inlet.position) + patience) {
@@ -98,6 +104,10 @@ impl Whole {
     /// Takes what fits; true where a packet waits that lies further ahead than the window reaches.
     fn take(&mut self, inlet: &mut Inlet) -> bool {
         while let Some(head) = inlet.reader.peek() {
+            if head.origin == Origin::Concealed && (self.state == State::Idle || head.epoch != inlet.epoch) {
+                inlet.reader.pop(|_, _, _| {});
+                continue;
+            }
             if self.state == State::Idle || head.epoch != inlet.epoch {
                 if self.state != State::Idle && !inlet.is_played_out() {
                     // The last epoch's sound first.
@@ -116,7 +126,7 @@ impl Whole {
                 }
             }
             inlet.packet_frames = head.frames as usize;
-            if head.arrival > self.expected(inlet, head.position) {
+            if head.origin != Origin::Concealed && head.arrival > self.expected(inlet, head.position) {
                 self.latest = (head.position, head.arrival);
             }
             let waiting = matches!(self.state, State::Waiting(_));
@@ -125,8 +135,8 @@ impl Whole {
                 if waiting && head.position < *position && head.position >= timeline.start() {
                     *position = head.position;
                 }
-                let put = timeline.insert(head.position, first, second);
-                if put.written == 0 && put.behind > 0 {
+                let put = timeline.insert_from(head.origin, head.position, first, second);
+                if put.written == 0 && put.behind > 0 && head.origin == Origin::Received {
                     counters.late_packets.fetch_add(1, Relaxed);
                 }
             });

@@ -23,12 +23,13 @@ use super::stepper::Stepper;
 use crate::engine::audio::Notice;
 use crate::engine::audio::capture::Capture;
 use crate::engine::audio::device;
+use crate::engine::codec::encoder::{Encoder, Settings};
 use crate::engine::config::{ClientConfig, Path};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::record::Recorded;
 use crate::engine::record::tap::{RecorderState, TapRecorder};
 use crate::engine::stats::ClientStats;
-use crate::engine::stream::sender::Sender;
+use crate::engine::stream::sender::{Outline, Sender};
 use crate::engine::time::Clock;
 
 /// A client. Methods may be called from any thread; none waits longer than it says.
@@ -73,6 +74,8 @@ impl Client {
     pub fn new(config: ClientConfig, identity: Identity, packet_log: Option<&path::Path>) -> Result<Self> {
         let config = destination(config)?.validated()?;
         device::check_host_api(config.audio.host_api.as_deref())?;
+        // What this build cannot encode is said now, and not when the stream begins.
+        Encoder::new(config.encoding(), outline(&config).settings)?;
         let log = packet_log.map(PacketLog::open).transpose()?;
         Ok(Self {
             config,
@@ -132,7 +135,7 @@ impl Client {
             self.open_socket()?;
         }
         let ends = self.addresses().ok_or_else(|| Error::new(ErrorKind::State, "the socket is not open"))?;
-        let packet = self.config.audio.format.duration(self.new_sender().frames_per_packet() as u64);
+        let packet = self.config.encoding().format.duration(self.new_sender()?.frames_per_packet() as u64);
         Ok(describe(&self.config, self.identity, &self.identity.cname(), ends, packet)?.write())
     }
 
@@ -263,12 +266,12 @@ impl Client {
         if parts.thread.is_none()
             && let (Some(ring), Some(transport)) = (parts.ring.take(), parts.transport.take())
         {
-            let sender = self.new_sender();
+            let sender = self.new_sender()?;
             self.progress.next_sequence.store(u64::from(sender.next_sequence()), Relaxed);
             let notices = parts.notices.take().unwrap_or_else(crossbeam_channel::never);
             let (captured, progress) = (Arc::clone(&self.captured), Arc::clone(&self.progress));
             let supply = Supply { ring, transport, log: parts.log.take() };
-            let sending = Sending::new(self.config.clone(), self.clock, sender, supply, captured, progress);
+            let sending = Sending::new(self.config.clone(), self.clock, sender, supply, captured, progress)?;
             let stepper = Arc::clone(&self.stepper);
             let thread = std::thread::Builder::new()
                 .name("as-send".into())
@@ -287,10 +290,9 @@ impl Client {
         Ok(())
     }
 
-    fn new_sender(&self) -> Sender {
-        let ClientConfig { audio, wire, ptime, .. } = &self.config;
+    fn new_sender(&self) -> Result<Sender> {
         let Identity { ssrc, sequence, timestamp } = self.identity;
-        Sender::new(*wire, audio.format, audio.block, *ptime, ssrc, sequence, timestamp)
+        Sender::new(&outline(&self.config), ssrc, sequence, timestamp)
     }
 
     fn parts(&self) -> Result<MutexGuard<'_, Parts>> {
@@ -305,6 +307,19 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         let _ = self.close(false);
+    }
+}
+
+/// What is to be sent.
+fn outline(config: &ClientConfig) -> Outline {
+    let &ClientConfig { ref audio, wire, ptime, bitrate, fec, .. } = config;
+    Outline {
+        wire,
+        encoding: config.encoding(),
+        payload_type: config.payload_type(),
+        block: audio.block,
+        ptime,
+        settings: Settings { bitrate, fec, ..Settings::default() },
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::client::Identity;
-use crate::engine::coding::{Coding, DYNAMIC, Encoding, Payload, PayloadTypes};
+use crate::engine::coding::{Coding, Payload, PayloadTypes};
 use crate::engine::config::{ClientConfig, Protocol, Wire};
 use crate::engine::error::{Error, Result};
 use crate::engine::wire::sdp::{Description, Direction, Origin, Setup, SourceName};
@@ -30,6 +30,9 @@ pub fn describe(
     };
     description.ttl = (peer.is_ipv4() && peer.ip().is_multicast()).then_some(config.path.ttl);
     description.ptime = Some(packet);
+    if config.codec == Coding::Opus {
+        description.opus.fec = config.fec;
+    }
     description.direction = Direction::Receive;
     description.rtcp_mux = true;
     description.transport.protocol = protocol;
@@ -44,10 +47,8 @@ pub fn describe(
 
 /// The one type that is sent.
 fn types(config: &ClientConfig) -> PayloadTypes {
-    let encoding = Encoding { coding: Coding::L16, format: config.audio.format };
-    let payload_type = PayloadTypes::new(encoding.format).type_of(encoding).unwrap_or(DYNAMIC);
     let mut types = PayloadTypes::empty();
-    types.set(payload_type, Payload::Sound(encoding));
+    types.set(config.payload_type(), Payload::Sound(config.encoding()));
     types
 }
 
@@ -84,6 +85,15 @@ mod tests {
         );
         assert_eq!((d.group(), d.ttl), ("239.1.2.3".parse().ok(), Some(4)));
         assert_eq!(described(&config, "[ff15::1]:5004").unwrap().ttl, None);
+    }
+
+    #[test]
+    fn opus_has_its_parameters() {
+        let mut config = ClientConfig { codec: Coding::Opus, ..ClientConfig::default() };
+        config.audio.format = Format::STEREO;
+        let text = described(&config, "127.0.0.1:1").unwrap().write();
+        assert!(text.contains("m=audio 1 RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\n"));
+        assert!(text.contains("a=fmtp:111 sprop-stereo=1;useinbandfec=1\r\n"));
     }
 
     #[test]

@@ -1,17 +1,21 @@
 //! What happens to a source's packets besides being counted: they are played, recorded, written down.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::packet_log::PacketLog;
+use crate::engine::coding::Encoding;
 use crate::engine::config::ServerConfig;
 use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::playout::player::Player;
 use crate::engine::playout::render::Roster;
+use crate::engine::record::conform::Conform;
 use crate::engine::record::reception::Labels;
-use crate::engine::stream::queue::{Head, PacketWriter, packet_queue};
+use crate::engine::stream::queue::{Head, Origin, PacketWriter, packet_queue};
 
 /// What happens to a source's packets besides being counted.
 pub enum Outlet {
@@ -46,13 +50,56 @@ pub struct Outlets {
 pub struct Recorder {
     queue: PacketWriter,
     labels: Labels,
-    scratch: Vec<i16>,
+    format: Format,
+    /// The sources of another format, by number: those heard lately.
+    conforms: HashMap<u32, Conforming>,
+}
+
+struct Conforming {
+    conform: Conform,
+    /// Something came since the last sweep.
+    fresh: bool,
 }
 
 impl Recorder {
-    /// For the other end of `queue`; sources are named in `labels`.
-    pub fn new(queue: PacketWriter, labels: Labels) -> Self {
-        Self { queue, labels, scratch: Vec::new() }
+    /// For the other end of `queue`, which takes packets in `format`; sources are named in `labels`.
+    pub fn new(queue: PacketWriter, labels: Labels, format: Format) -> Self {
+        Self { queue, labels, format, conforms: HashMap::new() }
+    }
+
+    /// Takes a packet of sound; the packets dropped.
+    fn take(&mut self, head: Head, samples: &[i16], from: Format) -> u64 {
+        let Self { queue, format, conforms, .. } = self;
+        if from == *format {
+            return u64::from(!queue.push(head, samples));
+        }
+        let entry = match conforms.entry(head.source) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => match Conform::new(from, *format) {
+                Ok(conform) => entry.insert(Conforming { conform, fresh: true }),
+                Err(_) => return 1,
+            },
+        };
+        entry.fresh = true;
+        let mut dropped = 0;
+        entry
+            .conform
+            .take(head, samples, &mut |head, samples| dropped += u64::from(!queue.push(head, samples)));
+        dropped
+    }
+
+    /// Now and then: nothing waits for what may never follow, nor is a silent source's filter kept. The packets dropped.
+    fn sweep(&mut self) -> u64 {
+        let Self { queue, conforms, .. } = self;
+        let mut dropped = 0;
+        conforms.retain(|_, entry| {
+            let fresh = std::mem::take(&mut entry.fresh);
+            if !fresh {
+                entry.conform.rest(&mut |head, samples| dropped += u64::from(!queue.push(head, samples)));
+            }
+            fresh
+        });
+        dropped
     }
 
     /// Names a source.
@@ -64,16 +111,32 @@ impl Recorder {
 }
 
 impl Outlets {
-    /// Hands a packet to the recorder, where there is one.
-    pub fn record(&mut self, head: Head, samples: &[i16], from: Format, to: Format) {
+    /// Hands a packet of sound in the format `from` to the recorder, where there is one. What the codec made up is not recorded:
+    /// there the recording is silent, and its notes tell of it.
+    pub fn record(&mut self, head: Head, samples: &[i16], from: Format) {
+        if let Some(recorder) = &mut self.recorder
+            && head.origin != Origin::Concealed
+        {
+            self.dropped += recorder.take(head, samples, from);
+        }
+    }
+
+    /// Now and then.
+    pub fn sweep(&mut self) {
+        if let Some(roster) = &mut self.roster {
+            roster.sweep();
+        }
         if let Some(recorder) = &mut self.recorder {
-            let fits = if from.channels() == to.channels() {
-                recorder.queue.push(head, samples)
-            } else {
-                remix(samples, from.channels(), &mut recorder.scratch);
-                recorder.queue.push(head, &recorder.scratch)
-            };
-            self.dropped += u64::from(!fits);
+            self.dropped += recorder.sweep();
+        }
+    }
+
+    /// Begins or ends recording; what was under way is recorded.
+    pub fn set_recorder(&mut self, recorder: Option<Recorder>) {
+        if let Some(mut last) = std::mem::replace(&mut self.recorder, recorder) {
+            for _ in 0..2 {
+                self.dropped += last.sweep();
+            }
         }
     }
 }
@@ -83,7 +146,7 @@ impl Outlet {
     pub fn open(
         &mut self,
         config: &ServerConfig,
-        format: Format,
+        encoding: Encoding,
         playing: usize,
         out: &mut Outlets,
         name: &dyn Display,
@@ -92,6 +155,7 @@ impl Outlet {
         if matches!(self, Self::Playing { .. } | Self::Refused) {
             return;
         }
+        let format = encoding.format;
         let again = matches!(self, Self::Past(_));
         if playing >= config.max_sources {
             if !again {
@@ -101,9 +165,10 @@ impl Outlet {
             return;
         }
         if !again {
-            log::info!(target: TARGET, "connection from {name}, {} Hz, {} channel(s)", format.rate(), format.channels());
+            log::info!(target: TARGET, "connection from {name}, {encoding}, {} Hz, {} channel(s)", format.rate(), format.channels());
+            let title = format!("{name}, {encoding}");
             if let Some(recorder) = &out.recorder {
-                recorder.label(number, name);
+                recorder.label(number, &title);
             }
         }
         let samples = format.frames(QUEUE) * format.channels();
@@ -113,6 +178,14 @@ impl Outlet {
             Player::whole(reader, format, Arc::clone(&counters))
         } else {
             Player::live(reader, format, config.max_delay(), Arc::clone(&counters))
+        };
+        let player = match player.at_rate(config.audio.format.rate()) {
+            Ok(player) => player,
+            Err(why) => {
+                log::error!(target: TARGET, "{name} cannot be played: {why}");
+                *self = Self::Refused;
+                return;
+            }
         };
         if let Some(roster) = &mut out.roster {
             roster.sweep();
@@ -141,16 +214,6 @@ impl Outlet {
             Self::Playing { counters, .. } | Self::Past(counters) => Some(counters),
             Self::None | Self::Refused => None,
         }
-    }
-}
-
-/// Mono to both sides, stereo to the mean.
-fn remix(samples: &[i16], from: usize, out: &mut Vec<i16>) {
-    out.clear();
-    if from == 1 {
-        out.extend(samples.iter().flat_map(|s| [*s, *s]));
-    } else {
-        out.extend(samples.chunks_exact(2).map(|pair| i16::midpoint(pair[0], pair[1])));
     }
 }
 

@@ -187,7 +187,8 @@ fn handle(
     match event {
         TcpEvent::Accepted { id, address } => {
             log::info!(target: TARGET, "connection from {address}");
-            let deframer = Deframer::new(config.wire, config.audio.format, config.audio.block);
+            let deframer =
+                Deframer::new(config.wire, config.payloads.clone(), config.audio.format, config.audio.block);
             connections.insert(id, Connection { address, deframer });
         }
         TcpEvent::Refused { address, why } => {

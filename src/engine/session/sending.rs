@@ -1,5 +1,7 @@
 //! The sending thread of a client: takes captured sound from the ring, packs it, sends it.
 //!
+//! Where the codec wants another rate or other channels than were captured, they are converted here.
+//!
 //! When the network stalls (TCP), sound waits in the ring; past [`PATIENCE`] the oldest goes first, and is counted.
 //! The sequence numbers go on without a gap: the network lost nothing. On RTP the timestamps tell of the gap.
 
@@ -22,6 +24,7 @@ use crate::engine::config::{ClientConfig, Path, Protocol, Wire};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::tcp::{SendOutcome, TcpSender};
 use crate::engine::net::udp::{Sent, UdpSender};
+use crate::engine::rate::Converter;
 use crate::engine::stream::sender::Sender;
 use crate::engine::time::{Clock, Micros};
 use crate::engine::wire::{framing, rtp};
@@ -32,6 +35,9 @@ pub struct Sending {
     clock: Clock,
     ring: Consumer<i16>,
     sender: Sender,
+    converter: Converter,
+    /// Dropped frames that make no whole frame at the rate that is sent, in parts of one.
+    dropped_rest: usize,
     transport: Transport,
     log: Option<PacketLog>,
     captured: Arc<Captured>,
@@ -126,16 +132,19 @@ impl Sending {
         supply: Supply,
         captured: Arc<Captured>,
         shared: Arc<Progress>,
-    ) -> Self {
+    ) -> Result<Self> {
         let Supply { ring, transport, log } = supply;
         let network = config.network.map(Impairment::new);
         let framed = config.wire == Wire::Rtp && config.path.protocol == Protocol::Tcp;
         let samples = config.audio.block.frames(config.audio.format) * config.audio.format.channels();
-        Self {
+        let converter = Converter::new(config.audio.format, config.encoding().format)?;
+        Ok(Self {
             config,
             clock,
             ring,
             sender,
+            converter,
+            dropped_rest: 0,
             transport,
             log,
             captured,
@@ -144,7 +153,7 @@ impl Sending {
             packets: Packets { framed, ..Packets::default() },
             network,
             warned: Micros::ZERO,
-        }
+        })
     }
 
     /// The thread: sends until the source is over or it is told to stop.
@@ -177,7 +186,7 @@ impl Sending {
             if allowed && self.ring.slots() >= self.block.len() {
                 let mut block = std::mem::take(&mut self.block);
                 let _ = self.ring.pop_entire_slice(&mut block);
-                self.sender.push(&block, &mut |packet| self.packets.add(packet));
+                self.pack(&block);
                 self.block = block;
                 self.send_packets(stepper)?;
             } else if allowed && over {
@@ -195,7 +204,9 @@ impl Sending {
         let rest = self.ring.slots();
         let mut block = std::mem::take(&mut self.block);
         let _ = self.ring.pop_entire_slice(&mut block[..rest]);
-        self.sender.push(&block[..rest], &mut |packet| self.packets.add(packet));
+        self.pack(&block[..rest]);
+        let Self { converter, sender, packets, .. } = self;
+        converter.finish(None, &mut |sound| sender.push(sound, &mut |packet| packets.add(packet)));
         self.sender.flush(&mut |packet| self.packets.add(packet));
         self.send_packets(stepper)?;
         while let Some(network) = &self.network
@@ -211,6 +222,12 @@ impl Sending {
         }
     }
 
+    /// Makes captured sound into packets.
+    fn pack(&mut self, captured: &[i16]) {
+        let Self { converter, sender, packets, .. } = self;
+        converter.push(captured, &mut |sound| sender.push(sound, &mut |packet| packets.add(packet)));
+    }
+
     /// Drops the oldest sound that waits, where too much does.
     fn trim(&mut self) {
         let format = self.config.audio.format;
@@ -223,7 +240,9 @@ impl Sending {
             dropped += block / format.channels();
         }
         if dropped > 0 {
-            self.sender.skip(dropped);
+            let parts = dropped * self.config.encoding().format.rate() as usize + self.dropped_rest;
+            self.dropped_rest = parts % format.rate() as usize;
+            self.sender.skip(parts / format.rate() as usize);
             self.shared.frames_dropped.fetch_add(dropped as u64, Relaxed);
             self.shared.overruns.fetch_add(1, Relaxed);
             self.warn(&format!("the network is too slow: {dropped} frames of the oldest sound were dropped"));

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::outlet::{Outlet, Outlets, Recorder};
 use super::packet_log::{PacketLine, PacketLog};
+use crate::engine::coding::Encoding;
 use crate::engine::config::{ServerConfig, Wire};
+use crate::engine::error::Result;
 use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::playout::histogram::Bar;
@@ -31,6 +33,8 @@ pub struct Sources {
     malformed: u64,
     last_sequence: Option<u16>,
     swept: Micros,
+    /// It was said that something cannot be decoded here.
+    told: bool,
     out: Outlets,
 }
 
@@ -44,7 +48,7 @@ struct Name {
 
 struct Entry {
     number: u32,
-    format: Format,
+    encoding: Encoding,
     receiver: Receiver,
     outlet: Outlet,
     last_arrival: Micros,
@@ -71,6 +75,7 @@ impl Sources {
             malformed: 0,
             last_sequence: None,
             swept: Micros::ZERO,
+            told: false,
             out: Outlets::default(),
         }
     }
@@ -82,11 +87,12 @@ impl Sources {
 
     /// Begins or ends handing packets to a recorder; the queue's other end sees when it is dropped.
     pub fn set_recorder(&mut self, recorder: Option<(PacketWriter, Labels)>) {
-        self.out.recorder = recorder.map(|(queue, labels)| {
-            let recorder = Recorder::new(queue, labels);
-            self.entries.iter().for_each(|(name, entry)| recorder.label(entry.number, name));
+        let recorder = recorder.map(|(queue, labels)| {
+            let recorder = Recorder::new(queue, labels, self.config.audio.format);
+            self.entries.iter().for_each(|(name, entry)| recorder.label(entry.number, &entry.title(name)));
             recorder
         });
+        self.out.set_recorder(recorder);
     }
 
     /// Where every packet is written down.
@@ -168,9 +174,7 @@ impl Sources {
                 entry.outlet.retire();
             }
         }
-        if let Some(roster) = &mut self.out.roster {
-            roster.sweep();
-        }
+        self.out.sweep();
     }
 
     /// The session is over: strangers are counted as what they were.
@@ -185,7 +189,7 @@ impl Sources {
         for entry in self.entries.values_mut() {
             entry.outlet.retire();
         }
-        self.out.recorder = None;
+        self.out.set_recorder(None);
         self.out.log = None;
     }
 
@@ -223,7 +227,7 @@ impl Sources {
         entries.sort_by_key(|(_, entry)| entry.number);
         for (name, entry) in entries {
             let source = entry.stats(name);
-            stats.reception.add(&source.reception);
+            stats.reception.add(&entry.reception_at(self.config.audio.format));
             stats.playback.add(&source.playback);
             stats.dropped_local += source.dropped_local;
             stats.sources.push(source);
@@ -232,13 +236,11 @@ impl Sources {
     }
 
     fn as_rtp(&self, address: SocketAddr, bytes: &[u8]) -> Option<Name> {
-        let session = self.config.audio.format;
-        if self.config.wire == Some(Wire::Classic) || !rtp::could_be(bytes, session) {
+        if self.config.wire == Some(Wire::Classic) {
             return None;
         }
-        let (header, _) = rtp::parse(bytes).ok()?;
-        let format = rtp::format_of(header.payload_type, session)?;
-        (format.rate() == session.rate()).then_some(Name { address, wire: Wire::Rtp, ssrc: header.ssrc })
+        let (header, _) = rtp::sound_of(bytes, &self.config.payloads)?;
+        Some(Name { address, wire: Wire::Rtp, ssrc: header.ssrc })
     }
 
     fn as_classic(&self, address: SocketAddr, bytes: &[u8]) -> Option<Name> {
@@ -254,8 +256,16 @@ impl Sources {
     fn packet(&mut self, name: Name, arrival: Micros, bytes: &[u8], connected: bool) {
         if !self.entries.contains_key(&name) {
             self.make_room();
-            let entry = self.new_entry(name, bytes, connected);
-            self.entries.insert(name, entry);
+            match self.new_entry(name, bytes, connected) {
+                Ok(entry) => _ = self.entries.insert(name, entry),
+                Err(why) => {
+                    if !std::mem::replace(&mut self.told, true) {
+                        log::error!(target: TARGET, "what {name} sends cannot be played: {why}");
+                    }
+                    self.not_believed(name.address, arrival, bytes);
+                    return;
+                }
+            }
         }
         let playing = match self.entries.get(&name).map(|entry| &entry.outlet) {
             Some(Outlet::None | Outlet::Past(_)) => {
@@ -265,18 +275,18 @@ impl Sources {
         };
         let Some(entry) = self.entries.get_mut(&name) else { return };
         entry.last_arrival = arrival;
-        let Entry { number, format, receiver, outlet, dropped, .. } = entry;
+        let Entry { number, encoding, receiver, outlet, dropped, .. } = entry;
         let (config, out) = (&self.config, &mut self.out);
         let before = receiver.reception().received;
         let verdict = receiver.receive(bytes, arrival, &mut |head, samples| {
-            outlet.open(config, *format, playing, out, &name, *number);
+            outlet.open(config, *encoding, playing, out, &name, *number);
             if let Outlet::Playing { queue, .. } = outlet
                 && !queue.push(head, samples)
             {
                 *dropped += 1;
             }
             if !matches!(outlet, Outlet::Refused) {
-                out.record(head, samples, *format, config.audio.format);
+                out.record(head, samples, encoding.format);
             }
         });
         self.malformed += receiver.take_refused();
@@ -299,25 +309,25 @@ impl Sources {
         }
     }
 
-    fn new_entry(&mut self, name: Name, bytes: &[u8], connected: bool) -> Entry {
-        let session = self.config.audio.format;
-        let format = match name.wire {
-            Wire::Rtp => rtp::parse(bytes).ok().and_then(|(h, _)| rtp::format_of(h.payload_type, session)),
+    fn new_entry(&mut self, name: Name, bytes: &[u8], connected: bool) -> Result<Entry> {
+        let payloads = &self.config.payloads;
+        let encoding = match name.wire {
+            Wire::Rtp => rtp::sound_of(bytes, payloads).map(|(_, encoding)| encoding),
             Wire::Classic => None,
         };
-        let format = format.unwrap_or(session);
+        let encoding = encoding.unwrap_or(Encoding::l16(self.config.audio.format));
         let number = self.next_number;
+        let receiver = Receiver::new(number, name.wire, encoding, payloads)?;
         self.next_number += 1;
-        let receiver = Receiver::new(number, name.wire, format);
-        Entry {
+        Ok(Entry {
             number,
-            format,
+            encoding,
             receiver: if connected { receiver.believed_at_once() } else { receiver },
             outlet: Outlet::None,
             last_arrival: Micros::ZERO,
             connected,
             dropped: 0,
-        }
+        })
     }
 
     /// Keeps the table bounded: the oldest stranger goes first, then the longest silent source, its figures kept in the sums.
@@ -338,7 +348,7 @@ impl Sources {
                 && entry.counts()
             {
                 let stats = entry.stats(&name);
-                self.departed.reception.add(&stats.reception);
+                self.departed.reception.add(&entry.reception_at(self.config.audio.format));
                 self.departed.playback.add(&stats.playback);
             }
         }
@@ -372,18 +382,27 @@ impl Entry {
         self.receiver.is_believed() && !matches!(self.outlet, Outlet::Refused)
     }
 
+    /// Its figures with the jitter in frames of `format`, so that it can be held against others'.
+    fn reception_at(&self, format: Format) -> Reception {
+        let mut reception = self.receiver.reception();
+        reception.jitter_frames *= f64::from(format.rate()) / f64::from(self.encoding.format.rate());
+        reception
+    }
+
+    /// Its name and what it sends.
+    fn title(&self, name: &Name) -> String {
+        format!("{name}, {}", self.encoding)
+    }
+
     fn stats(&self, name: &Name) -> SourceStats {
         SourceStats {
             ssrc: name.ssrc,
             address: name.address,
             wire: name.wire,
+            coding: self.encoding,
             last_sequence: self.receiver.last_sequence(),
             reception: self.receiver.reception(),
-            playback: self
-                .outlet
-                .counters()
-                .map(super::super::playout::counters::PlayerCounters::snapshot)
-                .unwrap_or_default(),
+            playback: self.outlet.counters().map(PlayerCounters::snapshot).unwrap_or_default(),
             dropped_local: self.dropped,
         }
     }

@@ -1,5 +1,6 @@
 //! One sender, one receiver: packets numbered, believed, counted, put in order. Pure.
 
+mod decoding;
 mod media_clock;
 mod probation;
 pub mod queue;

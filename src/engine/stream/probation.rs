@@ -32,8 +32,8 @@ pub struct Held {
     pub bytes: usize,
     /// How often it came again.
     pub copies: u32,
-    /// Its sound.
-    pub samples: Vec<i16>,
+    /// Its sound, not decoded yet.
+    pub payload: Vec<u8>,
 }
 
 /// The packets held, in order of arrival.
@@ -79,7 +79,7 @@ impl Probation {
     }
 
     /// Holds a packet, in place of the oldest where there are too many; a copy of one held is counted with it.
-    pub fn hold(&mut self, claim: Claim, bytes: usize, decode: impl FnOnce(&mut Vec<i16>)) {
+    pub fn hold(&mut self, claim: Claim, bytes: usize, payload: &[u8]) {
         let same = |held: &&mut Held| Claim { arrival: claim.arrival, ..held.claim } == claim;
         if let Some(held) = self.held.iter_mut().find(same) {
             held.copies = held.copies.saturating_add(1);
@@ -89,9 +89,7 @@ impl Probation {
             let oldest = self.held.remove(0);
             self.refuse(&oldest);
         }
-        let mut samples = Vec::new();
-        decode(&mut samples);
-        self.held.push(Held { claim, bytes, copies: 0, samples });
+        self.held.push(Held { claim, bytes, copies: 0, payload: payload.to_vec() });
     }
 
     /// All packets held; none is then.

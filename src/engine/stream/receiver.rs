@@ -5,17 +5,21 @@
 //! with it, and then it is a restart or a new time base. Every packet is received, refused with `Err`, or in [`Receiver::held`]
 //! or [`Receiver::take_refused`].
 //!
+//! Where a packet is missing before one of a coding with a memory (Opus), what can be had in its place is delivered first, as
+//! [repaired](Origin::Repaired) or [concealed](Origin::Concealed); the packet itself may come later.
+//!
 //! Not guaranteed: order. Packets are delivered as they come, with their position; ordering them is playout's and the recorder's.
 
 use std::time::Duration;
 
+use super::decoding::Decoding;
 use super::media_clock::{MediaClock, ORIGIN, frames_between};
 use super::probation::{Claim, Held, Probation};
 use super::queue::{Head, Origin, Position};
 use super::sequence::{MAX_DROPOUT, MAX_MISORDER, Place, SequenceTracker, WINDOW};
-use crate::engine::codec::l16;
+use crate::engine::coding::{Encoding, PayloadTypes};
 use crate::engine::config::Wire;
-use crate::engine::format::Format;
+use crate::engine::error::Result;
 use crate::engine::stats::Reception;
 use crate::engine::time::Micros;
 use crate::engine::wire::{Malformed, classic, rtp};
@@ -24,7 +28,8 @@ use crate::engine::wire::{Malformed, classic, rtp};
 pub struct Receiver {
     number: u32,
     wire: Wire,
-    format: Format,
+    encoding: Encoding,
+    payloads: PayloadTypes,
     ssrc: Option<u32>,
     believed: bool,
     at_once: bool,
@@ -39,7 +44,7 @@ pub struct Receiver {
     last_sequence: u16,
     /// When the highest sequence number last rose.
     advanced: Micros,
-    samples: Vec<i16>,
+    decoding: Decoding,
 }
 
 /// What became of a packet, for the log.
@@ -95,12 +100,15 @@ struct Sound<'a> {
 }
 
 impl Receiver {
-    /// For source `number` of a session, whose sound is of `format`. The caller tells sources apart, by address and SSRC.
-    pub fn new(number: u32, wire: Wire, format: Format) -> Self {
-        Self {
+    /// For source `number` of a session, whose sound comes in `encoding`, by any of the payload types that stand for it (on
+    /// the classic wire there are none). The caller tells sources apart, by address and SSRC.
+    pub fn new(number: u32, wire: Wire, encoding: Encoding, payloads: &PayloadTypes) -> Result<Self> {
+        let format = encoding.format;
+        Ok(Self {
             number,
             wire,
-            format,
+            encoding,
+            payloads: payloads.clone(),
             ssrc: None,
             believed: false,
             at_once: false,
@@ -113,8 +121,8 @@ impl Receiver {
             frames: 0,
             last_sequence: 0,
             advanced: Micros::ZERO,
-            samples: Vec::new(),
-        }
+            decoding: Decoding::new(wire, encoding)?,
+        })
     }
 
     /// The same, its first packet needing no second: on a TCP connection the framing is the evidence.
@@ -180,27 +188,25 @@ impl Receiver {
     }
 
     fn parse<'a>(&mut self, packet: &'a [u8], arrival: Micros) -> Result<Sound<'a>, Malformed> {
+        let frames;
         let (sequence, timestamp, payload_type, payload) = match self.wire {
             Wire::Classic => {
-                let (sequence, payload) = classic::parse(packet, self.format)?;
+                let (sequence, payload) = classic::parse(packet, self.encoding.format)?;
+                frames = (payload.len() / self.encoding.format.frame_bytes()) as u32;
                 (sequence, 0, 0, payload)
             }
             Wire::Rtp => {
                 let (header, payload) = rtp::parse(packet)?;
-                // The dynamic type is the session's format, which is ours if the caller says so.
-                if rtp::format_of(header.payload_type, self.format) != Some(self.format) {
+                if self.payloads.sound(header.payload_type) != Some(self.encoding) {
                     return Err(Malformed::PayloadType);
                 }
-                if payload.is_empty() || !payload.len().is_multiple_of(self.format.frame_bytes()) {
-                    return Err(Malformed::Frames);
-                }
+                frames = self.decoding.frames(payload).ok_or(Malformed::Frames)?;
                 if *self.ssrc.get_or_insert(header.ssrc) != header.ssrc {
                     return Err(Malformed::Source);
                 }
                 (header.sequence, header.timestamp, header.payload_type, payload)
             }
         };
-        let frames = (payload.len() / self.format.frame_bytes()) as u32;
         let claim = Claim { sequence, timestamp, payload_type, frames, arrival };
         Ok(Sound { claim, payload, bytes: packet.len() })
     }
@@ -255,11 +261,11 @@ impl Receiver {
             }
             Wire::Classic if claim.frames != self.block => return false,
             Wire::Classic => {
-                let passed = frames_between(self.advanced, claim.arrival, self.format.rate());
+                let passed = frames_between(self.advanced, claim.arrival, self.encoding.format.rate());
                 (step * f64::from(self.block), passed as f64)
             }
         };
-        let on_time = (sent - passed).abs() <= f64::from(self.format.rate()) + passed / 64.0;
+        let on_time = (sent - passed).abs() <= f64::from(self.encoding.format.rate()) + passed / 64.0;
         on_time && (sent / self.mean_frames() - step).abs() <= step / 16.0 + 50.0
     }
 
@@ -272,19 +278,26 @@ impl Receiver {
     fn suspect(&mut self, sound: &Sound, deliver: &mut dyn FnMut(Head, &[i16])) -> Verdict {
         let claim = sound.claim;
         let Some(first) = self.probation.first_witness(&claim) else {
-            let decode = decoder(self.wire);
-            self.probation.hold(claim, sound.bytes, |samples| decode(sound.payload, samples));
+            self.probation.hold(claim, sound.bytes, sound.payload);
             return Verdict::Held;
         };
         let verdict = self.begin(&claim, first);
+        let mut heard = Vec::new();
         for held in self.probation.take() {
             if self.probation.agree(&held.claim, &claim) {
-                self.admit_held(&held, deliver);
+                heard.extend(self.count_held(&held).map(|head| (head, held.payload)));
             } else {
                 self.probation.refuse(&held);
             }
         }
-        self.admit(sound, self.tracker.extend(claim.sequence), deliver);
+        let (_, head) = self.count(&claim, self.tracker.extend(claim.sequence), sound.bytes);
+        heard.extend(head.map(|head| (head, sound.payload.to_vec())));
+        if self.decoding.is_stateful() {
+            heard.sort_by_key(|(head, _)| head.sequence);
+        }
+        for (head, payload) in heard {
+            self.hear(head, &payload, deliver);
+        }
         verdict
     }
 
@@ -297,6 +310,7 @@ impl Receiver {
         };
         self.epoch += 1;
         self.clock.reset();
+        self.decoding.reset();
         let step = u64::from(first.wrapping_sub(highest as u16));
         if self.wire == Wire::Rtp && (1..=MAX_MISORDER).contains(&step) {
             self.tracker.forget_transit();
@@ -323,40 +337,36 @@ impl Receiver {
                 }
             };
             if is_late {
-                self.admit_held(&held, deliver);
+                if let Some(head) = self.count_held(&held) {
+                    self.hear(head, &held.payload, deliver);
+                }
             } else {
                 self.probation.refuse(&held);
             }
         }
     }
 
-    fn admit_held(&mut self, held: &Held, deliver: &mut dyn FnMut(Head, &[i16])) {
+    /// Counts a packet that was held, and its copies.
+    fn count_held(&mut self, held: &Held) -> Option<Head> {
         let sequence = self.tracker.extend(held.claim.sequence);
-        self.count(&held.claim, sequence, held.bytes, &held.samples, deliver);
+        let (_, head) = self.count(&held.claim, sequence, held.bytes);
         for _ in 0..held.copies {
             self.tracker.count_copy();
         }
         self.bytes += u64::from(held.copies) * held.bytes as u64;
+        head
     }
 
     fn admit(&mut self, sound: &Sound, sequence: u64, deliver: &mut dyn FnMut(Head, &[i16])) -> Place {
-        let mut samples = std::mem::take(&mut self.samples);
-        samples.clear();
-        decoder(self.wire)(sound.payload, &mut samples);
-        let place = self.count(&sound.claim, sequence, sound.bytes, &samples, deliver);
-        self.samples = samples;
+        let (place, head) = self.count(&sound.claim, sequence, sound.bytes);
+        if let Some(head) = head {
+            self.hear(head, sound.payload, deliver);
+        }
         place
     }
 
-    /// Counts a packet, and delivers it unless it is a copy.
-    fn count(
-        &mut self,
-        claim: &Claim,
-        sequence: u64,
-        bytes: usize,
-        samples: &[i16],
-        deliver: &mut dyn FnMut(Head, &[i16]),
-    ) -> Place {
+    /// Counts a packet; its head, unless it is a copy.
+    fn count(&mut self, claim: &Claim, sequence: u64, bytes: usize) -> (Place, Option<Head>) {
         let &Claim { arrival, frames, .. } = claim;
         let sound_before = sequence.wrapping_mul(u64::from(self.block));
         let timestamp = match self.wire {
@@ -371,7 +381,7 @@ impl Receiver {
             self.advanced = arrival;
         }
         if matches!(place, Place::Copy(_)) {
-            return place;
+            return (place, None);
         }
         let position = match self.wire {
             Wire::Classic => Position(ORIGIN + sound_before),
@@ -384,26 +394,27 @@ impl Receiver {
             }
         };
         self.frames += u64::from(frames);
-        deliver(
-            Head {
-                source: self.number,
-                epoch: self.epoch,
-                sequence,
-                position,
-                arrival,
-                frames,
-                origin: Origin::Received,
-            },
-            samples,
-        );
-        place
+        let head = Head {
+            source: self.number,
+            epoch: self.epoch,
+            sequence,
+            position,
+            arrival,
+            frames,
+            origin: Origin::Received,
+        };
+        (place, Some(head))
     }
-}
 
-fn decoder(wire: Wire) -> fn(&[u8], &mut Vec<i16>) {
-    match wire {
-        Wire::Rtp => l16::decode,
-        Wire::Classic => l16::decode_le,
+    /// Decodes a packet that was counted, and what can be had of those missing before it.
+    fn hear(&mut self, head: Head, payload: &[u8], deliver: &mut dyn FnMut(Head, &[i16])) {
+        let tracker = &mut self.tracker;
+        self.decoding.decode(head, payload, &mut |head, samples| {
+            if head.origin == Origin::Repaired {
+                tracker.repair(head.sequence);
+            }
+            deliver(head, samples);
+        });
     }
 }
 

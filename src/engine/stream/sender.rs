@@ -5,16 +5,46 @@
 
 use std::time::Duration;
 
-use crate::engine::codec::l16;
+use crate::engine::codec::encoder::{Encoder, Settings};
+use crate::engine::coding::{Coding, DYNAMIC, Encoding, PayloadTypes};
 use crate::engine::config::{BlockSize, Wire};
+use crate::engine::error::Result;
 use crate::engine::format::Format;
 use crate::engine::wire::classic;
-use crate::engine::wire::rtp::{self, RtpHeader};
+use crate::engine::wire::rtp::RtpHeader;
+
+/// What a sender sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// The packet format.
+    pub wire: Wire,
+    /// What sound becomes; on the classic wire its format counts alone.
+    pub encoding: Encoding,
+    /// What stands for that in RTP.
+    pub payload_type: u8,
+    /// The block that the sound comes in.
+    pub block: BlockSize,
+    /// The RTP packet's length, where the block does not say it.
+    pub ptime: Option<Duration>,
+    /// How it is encoded.
+    pub settings: Settings,
+}
+
+impl Outline {
+    /// Linear PCM, under the payload type that is known without an SDP.
+    pub fn l16(wire: Wire, format: Format, block: BlockSize, ptime: Option<Duration>) -> Self {
+        let encoding = Encoding::l16(format);
+        let payload_type = PayloadTypes::new(format).type_of(encoding).unwrap_or(DYNAMIC);
+        Self { wire, encoding, payload_type, block, ptime, settings: Settings::default() }
+    }
+}
 
 /// Packetises one stream.
 pub struct Sender {
     wire: Wire,
-    format: Format,
+    encoding: Encoding,
+    payload_type: u8,
+    encoder: Encoder,
     ssrc: u32,
     sequence: u16,
     /// Of the packet that is being filled.
@@ -23,61 +53,59 @@ pub struct Sender {
     plan: Plan,
     /// Which of the block's packets is being filled.
     part: usize,
-    /// The packet that is being filled: room for its header, then payload.
+    /// The sound of the packet that is being filled.
+    sound: Vec<i16>,
+    /// The packet as it is sent.
     packet: Vec<u8>,
     /// Frames dropped since the packet that is being filled was begun.
     skipped: u64,
+    /// Sound may still be in the encoder.
+    owed: bool,
     packets: u64,
 }
 
 impl Sender {
-    /// A sender of blocks of `block`. On RTP a packet lasts `ptime`, or as long as [`block`](BlockSize) and
-    /// [`MAX_PACKET`] allow, and `first_sequence` and `first_timestamp` should be random (RFC 3550 §5.1). The classic wire starts at
-    /// 0 and carries whole blocks; there all of that does not matter.
-    pub fn new(
-        wire: Wire,
-        format: Format,
-        block: BlockSize,
-        ptime: Option<Duration>,
-        ssrc: u32,
-        first_sequence: u16,
-        first_timestamp: u32,
-    ) -> Self {
-        let block = block.frames(format);
-        let (plan, sequence) = match wire {
-            Wire::Classic => (Plan { frames: block, packets: 1 }, 0),
-            Wire::Rtp => (Plan::rtp(format, block, ptime), first_sequence),
+    /// A sender of blocks. On RTP a packet lasts `ptime`, or as long as the block and [`MAX_PACKET`] allow; an Opus packet without
+    /// `ptime` as long as the block, where Opus has that length, or 20 ms. `first_sequence` and `first_timestamp` should be random
+    /// (RFC 3550 §5.1). The classic wire starts at 0 and carries whole blocks; there all of that does not matter.
+    pub fn new(outline: &Outline, ssrc: u32, first_sequence: u16, first_timestamp: u32) -> Result<Self> {
+        let &Outline { wire, encoding, payload_type, block, ptime, settings } = outline;
+        let frames = block.frames(encoding.format);
+        let (plan, sequence, coding) = match wire {
+            Wire::Classic => (Plan { frames, packets: 1 }, 0, Coding::L16),
+            Wire::Rtp => (Plan::rtp(encoding, block, ptime), first_sequence, encoding.coding),
         };
-        let mut sender = Self {
+        let samples = plan.longest() * encoding.format.channels();
+        Ok(Self {
             wire,
-            format,
+            encoding,
+            payload_type,
+            encoder: Encoder::new(Encoding { coding, ..encoding }, settings)?,
             ssrc,
             sequence,
             timestamp: first_timestamp,
             marker: true,
             plan,
             part: 0,
-            packet: Vec::with_capacity(RtpHeader::LEN + plan.longest() * format.frame_bytes()),
+            sound: Vec::with_capacity(samples),
+            packet: Vec::with_capacity(RtpHeader::LEN + samples * 2),
             skipped: 0,
+            owed: false,
             packets: 0,
-        };
-        sender.begin();
-        sender
+        })
     }
 
     /// Takes sound (whole frames, interleaved), and hands every packet that is full to `emit`.
     pub fn push(&mut self, mut samples: &[i16], emit: &mut dyn FnMut(&[u8])) {
-        debug_assert!(samples.len().is_multiple_of(self.format.channels()), "whole frames");
+        debug_assert!(samples.len().is_multiple_of(self.encoding.format.channels()), "whole frames");
         self.close_gap(emit);
+        self.owed |= !samples.is_empty();
         while !samples.is_empty() {
-            let room = self.full_bytes() - self.packet.len();
-            let (now, later) = samples.split_at(samples.len().min(room / 2));
-            match self.wire {
-                Wire::Rtp => l16::encode(now, &mut self.packet),
-                Wire::Classic => l16::encode_le(now, &mut self.packet),
-            }
+            let room = self.full() - self.sound.len();
+            let (now, later) = samples.split_at(samples.len().min(room));
+            self.sound.extend_from_slice(now);
             samples = later;
-            if self.packet.len() == self.full_bytes() {
+            if self.sound.len() == self.full() {
                 self.part = (self.part + 1) % self.plan.packets;
                 self.send(emit);
             }
@@ -90,16 +118,19 @@ impl Sender {
         self.skipped += frames as u64;
     }
 
-    /// Sends what is left at the end: a shorter packet on RTP, one filled up with silence on the classic wire.
+    /// Sends what is left at the end: a shorter packet where RTP can have one, else one filled up with silence.
     pub fn flush(&mut self, emit: &mut dyn FnMut(&[u8])) {
-        if self.filled() == 0 {
-            return;
+        if self.encoding.coding == Coding::Opus && std::mem::take(&mut self.owed) {
+            // The encoder's own delay, so that the last sound comes out of it.
+            self.push(&[0; 2 * OPUS_DELAY][..OPUS_DELAY * self.encoding.format.channels()], emit);
+            self.owed = false;
         }
-        if self.wire == Wire::Classic {
-            self.packet.resize(self.full_bytes(), 0);
-        }
-        self.part = 0;
-        self.send(emit);
+        self.end_packet(emit);
+    }
+
+    /// How much the bitrate of Opus gives to the repair of losses, as receivers report them.
+    pub fn set_loss_percent(&mut self, percent: u8) {
+        self.encoder.set_loss_percent(percent);
     }
 
     /// The frames of a packet; of the longest, where a block does not divide evenly.
@@ -127,55 +158,69 @@ impl Sender {
         if self.skipped == 0 || self.wire == Wire::Classic {
             return;
         }
-        self.flush(emit);
+        let added = self.end_packet(emit) as u64;
         self.part = 0;
-        self.timestamp = self.timestamp.wrapping_add(self.skipped as u32);
+        // Silence that was added stands for the first of what was dropped.
+        self.timestamp = self.timestamp.wrapping_add(self.skipped.saturating_sub(added) as u32);
         self.skipped = 0;
         self.marker = true;
     }
 
+    /// Sends the packet that is being filled, as short as it may be. Returns the frames of silence that were added.
+    fn end_packet(&mut self, emit: &mut dyn FnMut(&[u8])) -> usize {
+        if self.sound.is_empty() {
+            return 0;
+        }
+        let channels = self.encoding.format.channels();
+        let before = self.sound.len();
+        if self.wire == Wire::Classic {
+            self.sound.resize(self.full(), 0);
+        } else if self.encoding.coding == Coding::Opus {
+            let frames = before / channels;
+            let length = OPUS_FRAMES.into_iter().find(|&length| length >= frames);
+            self.sound.resize(length.map_or(self.full(), |length| length * channels), 0);
+        }
+        let added = (self.sound.len() - before) / channels;
+        self.part = 0;
+        self.send(emit);
+        added
+    }
+
     fn send(&mut self, emit: &mut dyn FnMut(&[u8])) {
-        let frames = self.filled() / self.format.frame_bytes();
-        match self.wire {
-            Wire::Classic => self.packet[..classic::HEADER].copy_from_slice(&self.sequence.to_le_bytes()),
+        let frames = self.sound.len() / self.encoding.format.channels();
+        self.packet.clear();
+        let encoded = match self.wire {
+            Wire::Classic => {
+                classic::write(self.sequence, &self.sound, &mut self.packet);
+                Ok(())
+            }
             Wire::Rtp => {
                 let header = RtpHeader {
                     marker: self.marker,
-                    payload_type: rtp::payload_type(self.format),
+                    payload_type: self.payload_type,
                     sequence: self.sequence,
                     timestamp: self.timestamp,
                     ssrc: self.ssrc,
                 };
-                self.packet[..RtpHeader::LEN].copy_from_slice(&header.to_bytes());
+                header.write(&mut self.packet);
+                self.encoder.encode(&self.sound, &mut self.packet)
             }
+        };
+        debug_assert_eq!(encoded, Ok(()), "the plan knows the lengths");
+        self.sound.clear();
+        self.timestamp = self.timestamp.wrapping_add(frames as u32);
+        if encoded.is_err() {
+            return;
         }
         emit(&self.packet);
         self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = self.timestamp.wrapping_add(frames as u32);
         self.marker = false;
         self.packets += 1;
-        self.begin();
     }
 
-    fn begin(&mut self) {
-        self.packet.clear();
-        self.packet.resize(self.header_bytes(), 0);
-    }
-
-    /// Bytes of sound in the packet that is being filled.
-    fn filled(&self) -> usize {
-        self.packet.len() - self.header_bytes()
-    }
-
-    fn full_bytes(&self) -> usize {
-        self.header_bytes() + self.plan.part(self.part) * self.format.frame_bytes()
-    }
-
-    fn header_bytes(&self) -> usize {
-        match self.wire {
-            Wire::Rtp => RtpHeader::LEN,
-            Wire::Classic => classic::HEADER,
-        }
+    /// Samples of the packet that is being filled.
+    fn full(&self) -> usize {
+        self.plan.part(self.part) * self.encoding.format.channels()
     }
 }
 
@@ -187,11 +232,18 @@ struct Plan {
 }
 
 impl Plan {
-    fn rtp(format: Format, block: usize, ptime: Option<Duration>) -> Self {
-        let most = (MAX_PACKET - RtpHeader::LEN) / format.frame_bytes();
+    fn rtp(encoding: Encoding, block: BlockSize, ptime: Option<Duration>) -> Self {
+        let format = encoding.format;
+        let Some(sample_bytes) = encoding.coding.sample_bytes() else {
+            let length = format.frames(ptime.unwrap_or(block.duration()));
+            let frames = if OPUS_FRAMES.contains(&length) { length } else { OPUS_DEFAULT };
+            return Self { frames, packets: 1 };
+        };
+        let most = (MAX_PACKET - RtpHeader::LEN) / (sample_bytes * format.channels());
         if let Some(ptime) = ptime {
             return Self { frames: format.frames(ptime).clamp(1, most), packets: 1 };
         }
+        let block = block.frames(format);
         let least = block.div_ceil(most);
         // Equal packets, if that does not double their number; else they differ by a frame.
         let even = (least..=2 * least).find(|&packets| block.is_multiple_of(packets));
@@ -208,16 +260,25 @@ impl Plan {
     }
 }
 
+/// The lengths that an Opus packet of ours can have: 2.5, 5, 10, 20, 40 and 60 ms at 48 kHz (RFC 6716 §2.1.4).
+const OPUS_FRAMES: [usize; 6] = [120, 240, 480, 960, 1_920, 2_880];
+/// 20 ms: what Opus is made for.
+const OPUS_DEFAULT: usize = 960;
+/// What the encoder delays, at most.
+const OPUS_DELAY: usize = 312;
+
 /// An RTP packet's bytes at most: with the headers below it within the MTU of Ethernet, and of most tunnels.
 pub const MAX_PACKET: usize = 1400;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::wire::rtp;
 
     fn sender(wire: Wire, channels: u16, ms: f64, ptime: Option<Duration>) -> Sender {
         let format = Format::new(44_100, channels).unwrap();
-        Sender::new(wire, format, BlockSize::from_ms(ms).unwrap(), ptime, 9, 65_535, u32::MAX - 440)
+        let outline = Outline::l16(wire, format, BlockSize::from_ms(ms).unwrap(), ptime);
+        Sender::new(&outline, 9, 65_535, u32::MAX - 440).unwrap()
     }
 
     /// The lengths in bytes, and the headers, of the packets that `push` makes of blocks of silence.
@@ -244,7 +305,7 @@ mod tests {
     fn a_long_block_goes_out_as_equal_packets() {
         let lengths = |channels, ms| {
             let mut s = sender(Wire::Rtp, channels, ms, None);
-            let frames = BlockSize::from_ms(ms).unwrap().frames(s.format);
+            let frames = BlockSize::from_ms(ms).unwrap().frames(s.encoding.format);
             let bytes = sent(&mut s, frames * channels as usize);
             bytes.iter().map(|p| (p.0 - 12) / (2 * channels as usize)).collect::<Vec<_>>()
         };
@@ -261,8 +322,8 @@ mod tests {
             for channels in [1, 2] {
                 for ms in [2.5, 5.0].into_iter().chain((1..=15).map(|n| f64::from(n) * 10.0)) {
                     let format = Format::new(rate, channels).unwrap();
-                    let block = BlockSize::from_ms(ms).unwrap().frames(format);
-                    let plan = Plan::rtp(format, block, None);
+                    let size = BlockSize::from_ms(ms).unwrap();
+                    let (block, plan) = (size.frames(format), Plan::rtp(Encoding::l16(format), size, None));
                     let parts: Vec<usize> = (0..plan.packets).map(|i| plan.part(i)).collect();
                     assert_eq!(parts.iter().sum::<usize>(), block);
                     let (least, most) = (*parts.iter().min().unwrap(), *parts.iter().max().unwrap());

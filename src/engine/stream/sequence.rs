@@ -6,6 +6,7 @@
 //! - *lost* = expected - distinct received, never negative. A packet that comes late is not a lost one.
 //! - *duplicated*: copies of what was received. Exact for the last [`WINDOW`] sequence numbers; of an older packet it cannot be known
 //!   whether it came before, and it counts as a copy.
+//! - *repaired*: of those lost, the ones whose sound redundancy brought back, as long as they do not come after all.
 //! - *reordered*: received, not a copy, below the highest number seen.
 //! - *jitter*: A.8's estimate over every packet in order of arrival, copies and swapped ones included, as Wireshark has it;
 //!   like Wireshark, and unlike A.8's letter, a packet is compared with the newest sound seen before it, not with a packet that was itself
@@ -23,6 +24,9 @@ pub struct SequenceTracker {
     span: Option<(u64, u64)>,
     /// One bit for each of the last `WINDOW` sequence numbers: whether it was received.
     seen: Box<[u64; WINDOW / 64]>,
+    /// The same, for what was lost and brought back.
+    mended: Box<[u64; WINDOW / 64]>,
+    repaired: u64,
     /// What was expected before the sender's last restart.
     expected_before: u64,
     received: u64,
@@ -54,6 +58,8 @@ impl SequenceTracker {
             rate,
             span: None,
             seen: Box::new([0; WINDOW / 64]),
+            mended: Box::new([0; WINDOW / 64]),
+            repaired: 0,
             expected_before: 0,
             received: 0,
             duplicated: 0,
@@ -101,6 +107,7 @@ impl SequenceTracker {
         match place {
             Place::First => {
                 self.seen.fill(0);
+                self.mended.fill(0);
                 self.span = Some((sequence, sequence));
             }
             Place::Next | Place::Ahead(_) => {
@@ -111,6 +118,11 @@ impl SequenceTracker {
             Place::Behind(_) => {
                 let (lowest, highest) = self.span.unwrap_or((sequence, sequence));
                 self.reordered += 1;
+                if self.mended[word(sequence)] & bit(sequence) != 0 {
+                    // It was not lost.
+                    self.mended[word(sequence)] &= !bit(sequence);
+                    self.repaired -= 1;
+                }
                 self.span = Some((lowest.min(sequence), highest));
             }
             Place::Copy(_) => {
@@ -120,6 +132,16 @@ impl SequenceTracker {
         }
         self.seen[word(sequence)] |= bit(sequence);
         place
+    }
+
+    /// A packet that is missing so far was brought back by redundancy; again, or where it is not missing, is nothing.
+    pub fn repair(&mut self, sequence: u64) {
+        let missing = matches!(self.place(sequence), Place::Behind(_));
+        let expected = self.span.is_some_and(|(lowest, _)| sequence > lowest);
+        if missing && expected && self.mended[word(sequence)] & bit(sequence) == 0 {
+            self.mended[word(sequence)] |= bit(sequence);
+            self.repaired += 1;
+        }
     }
 
     /// Counts a copy that was put aside when it came, and whose time of arrival is gone.
@@ -153,6 +175,7 @@ impl SequenceTracker {
             expected,
             received: self.received,
             lost: expected.saturating_sub(self.received - self.duplicated),
+            repaired: self.repaired,
             duplicated: self.duplicated,
             reordered: self.reordered,
             jitter_frames: self.jitter.frames,
@@ -173,10 +196,12 @@ impl SequenceTracker {
     fn forget(&mut self, highest: u64, to: u64) {
         if to - highest >= WINDOW as u64 {
             self.seen.fill(0);
+            self.mended.fill(0);
             return;
         }
         for sequence in highest + 1..=to {
             self.seen[word(sequence)] &= !bit(sequence);
+            self.mended[word(sequence)] &= !bit(sequence);
         }
     }
 }
@@ -283,6 +308,22 @@ mod tests {
         tracker.count(100_000 + WINDOW as u64 + 1, 0, Micros(0));
         assert_eq!(tracker.place(100_001), Place::Copy(WINDOW as u64));
         assert_eq!(tracker.place(100_002), Place::Behind(WINDOW as u64 - 1));
+    }
+
+    #[test]
+    fn a_repaired_packet_is_counted_once_and_not_when_it_comes_after_all() {
+        let mut tracker = tracker_of(&[10, 14]);
+        let at = |s: u16| FIRST_CYCLE + u64::from(s);
+        for s in [12, 13, 13, 14, 10, 3, 99] {
+            tracker.repair(at(s));
+        }
+        let r = tracker.reception();
+        // What came before the first packet may have been sent, and is lost only if an earlier one comes.
+        assert_eq!((r.lost, r.repaired), (3, 2));
+        tracker.count(at(13), 0, Micros(0));
+        tracker.repair(at(13));
+        let r = tracker.reception();
+        assert_eq!((r.lost, r.repaired), (2, 1));
     }
 
     #[test]

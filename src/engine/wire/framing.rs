@@ -8,6 +8,7 @@
 
 use super::recognise::{Fit, Found, Guess, Lengths, frames_fit, number};
 use super::{Malformed, classic, rtp};
+use crate::engine::coding::PayloadTypes;
 use crate::engine::config::{BlockSize, Wire};
 use crate::engine::format::Format;
 
@@ -41,7 +42,7 @@ pub fn write_frame(packet: &[u8], out: &mut Vec<u8>) {
 /// long as the wire is unknown, what it takes to know it) is kept.
 pub struct Deframer {
     wire: Option<Wire>,
-    format: Format,
+    payloads: PayloadTypes,
     lengths: Lengths,
     buffer: Vec<u8>,
     /// Where the bytes begin that were not given yet.
@@ -67,12 +68,12 @@ enum State {
 }
 
 impl Deframer {
-    /// For a new connection. `wire` is `None` where it must be found out; `size` is where the search for a classic sender's
-    /// begins.
-    pub fn new(wire: Option<Wire>, format: Format, size: BlockSize) -> Self {
+    /// For a new connection. `wire` is `None` where it must be found out: framed RTP is known by its `payloads`, classic
+    /// packets by their `format`; `size` is where the search for a classic sender's begins.
+    pub fn new(wire: Option<Wire>, payloads: PayloadTypes, format: Format, size: BlockSize) -> Self {
         let lengths = Lengths::new(format, classic::packet_bytes(format, size.chunks()));
         let state = if wire == Some(Wire::Rtp) { State::Frames { bad: 0 } } else { State::Unknown };
-        Self { wire, format, lengths, buffer: Vec::new(), start: 0, state, skipped: 0, finished: false }
+        Self { wire, payloads, lengths, buffer: Vec::new(), start: 0, state, skipped: 0, finished: false }
     }
 
     /// Takes bytes as they come. Bytes that would go beyond [`limit`](Self::limit) plus 64 KiB, because nobody asked for
@@ -193,7 +194,7 @@ impl Deframer {
     fn recognise(&mut self) -> Step {
         let framed = match self.wire {
             Some(_) => Fit::No,
-            None => frames_fit(self.rest(), self.format),
+            None => frames_fit(self.rest(), &self.payloads),
         };
         if framed == Fit::Yes || framed == Fit::Perhaps && self.finished && first_frame_is_whole(self.rest())
         {

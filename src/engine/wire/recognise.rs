@@ -2,6 +2,7 @@
 
 use super::framing::MAX_FRAME;
 use super::{classic, rtp};
+use crate::engine::coding::PayloadTypes;
 use crate::engine::format::Format;
 
 /// Whether bytes are what one takes them for.
@@ -165,7 +166,7 @@ pub(super) fn number(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 /// Whether `bytes` begin with RFC 4571 frames: RTP that we know, and RTP from the same source after it.
-pub(super) fn frames_fit(bytes: &[u8], session: Format) -> Fit {
+pub(super) fn frames_fit(bytes: &[u8], types: &PayloadTypes) -> Fit {
     let mut at = 0;
     let mut before: Option<rtp::RtpHeader> = None;
     loop {
@@ -176,7 +177,7 @@ pub(super) fn frames_fit(bytes: &[u8], session: Format) -> Fit {
         }
         // The header alone tells a stranger early, and a second frame need not be whole.
         let head = &body[..body.len().min(length)];
-        if !plausible_start(head, session) {
+        if !plausible_start(head, types) {
             return Fit::No;
         }
         if head.len() < rtp::RtpHeader::LEN.min(length) {
@@ -187,7 +188,7 @@ pub(super) fn frames_fit(bytes: &[u8], session: Format) -> Fit {
             // What follows the fixed header may not have come yet.
             fixed[0] &= 0xc0;
             let Ok((header, _)) = rtp::parse(&fixed) else { return Fit::No };
-            if rtp::format_of(header.payload_type, session).is_none() {
+            if types.sound(header.payload_type).is_none() {
                 return Fit::No;
             }
             if let Some(before) = before {
@@ -195,7 +196,7 @@ pub(super) fn frames_fit(bytes: &[u8], session: Format) -> Fit {
                 let follows = header.ssrc == before.ssrc && (1..=MAX_STEP).contains(&step);
                 return if follows { Fit::Yes } else { Fit::No };
             }
-            if body.len() >= length && !rtp::could_be(head, session) {
+            if body.len() >= length && !rtp::could_be(head, types) {
                 return Fit::No;
             }
             before = Some(header);
@@ -208,12 +209,12 @@ pub(super) fn frames_fit(bytes: &[u8], session: Format) -> Fit {
 }
 
 /// Whether the first bytes of a frame's body could go on as RTP or RTCP.
-fn plausible_start(head: &[u8], session: Format) -> bool {
+fn plausible_start(head: &[u8], types: &PayloadTypes) -> bool {
     match *head {
         [] => true,
         [flags] => flags >> 6 == 2,
         [flags, second, ..] => {
-            flags >> 6 == 2 && (rtp::is_rtcp(head) || rtp::format_of(second & 0x7f, session).is_some())
+            flags >> 6 == 2 && (rtp::is_rtcp(head) || types.sound(second & 0x7f).is_some())
         }
     }
 }

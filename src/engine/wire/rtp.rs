@@ -1,7 +1,7 @@
-//! RTP's fixed header (RFC 3550 §5.1) and the payload types that carry our sound (RFC 3551 §6).
+//! RTP's fixed header (RFC 3550 §5.1), and whether a packet may be sound that we know.
 
 use super::Malformed;
-use crate::engine::format::Format;
+use crate::engine::coding::{Encoding, PayloadTypes};
 
 /// The parts of an RTP header that mean something to us; contributing sources and extensions are passed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,42 +78,17 @@ pub fn is_rtcp(packet: &[u8]) -> bool {
     matches!(packet, [flags, 192..=223, ..] if flags >> 6 == VERSION)
 }
 
-/// Whether a packet could be the session's sound over RTP: header, known payload type, whole frames.
-pub fn could_be(packet: &[u8], session: Format) -> bool {
-    match parse(packet) {
-        Ok((header, payload)) => format_of(header.payload_type, session)
-            .is_some_and(|format| !payload.is_empty() && payload.len().is_multiple_of(format.frame_bytes())),
-        Err(_) => false,
-    }
+/// Whether a packet could be sound over RTP: header, known payload type, whole frames.
+pub fn could_be(packet: &[u8], types: &PayloadTypes) -> bool {
+    sound_of(packet, types).is_some()
 }
 
-/// The payload type of L16 in a format: static where RFC 3551 has one, else [`DYNAMIC`].
-pub fn payload_type(format: Format) -> u8 {
-    match (format.rate(), format.channels()) {
-        (44_100, 1) => MONO,
-        (44_100, 2) => STEREO,
-        _ => DYNAMIC,
-    }
+/// The header of a packet that could be sound, and what its payload is.
+pub fn sound_of(packet: &[u8], types: &PayloadTypes) -> Option<(RtpHeader, Encoding)> {
+    let (header, payload) = parse(packet).ok()?;
+    let encoding = types.sound(header.payload_type)?;
+    encoding.fits(payload.len()).then_some((header, encoding))
 }
-
-/// What a payload type carries; the dynamic one carries the session's own format. `None` for types that we do not know.
-pub fn format_of(payload_type: u8, session: Format) -> Option<Format> {
-    match payload_type {
-        MONO => Some(Format::DEFAULT),
-        STEREO => Format::new(44_100, 2).ok(),
-        DYNAMIC => Some(session),
-        _ => None,
-    }
-}
-
-/// L16, 44.1 kHz, stereo (RFC 3551 §6).
-pub const STEREO: u8 = 10;
-
-/// L16, 44.1 kHz, mono (RFC 3551 §6).
-pub const MONO: u8 = 11;
-
-/// The first dynamic payload type: L16 in any other format, as the session's SDP says.
-pub const DYNAMIC: u8 = 96;
 
 const VERSION: u8 = 2;
 const PADDING: u8 = 0x20;
@@ -122,6 +97,7 @@ const EXTENSION: u8 = 0x10;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::format::Format;
     use proptest::prelude::*;
 
     fn header() -> RtpHeader {
@@ -182,7 +158,7 @@ mod tests {
         assert!(is_rtcp(&[0x81, 223]));
         assert!(!is_rtcp(&[0x80, 224]));
         assert!(!is_rtcp(&[0x40, 200]));
-        for payload_type in [MONO, STEREO, DYNAMIC] {
+        for (payload_type, _) in PayloadTypes::new(Format::DEFAULT).iter() {
             for marker in [false, true] {
                 assert!(!is_rtcp(&RtpHeader { marker, payload_type, ..header() }.to_bytes()));
             }
@@ -190,13 +166,17 @@ mod tests {
     }
 
     #[test]
-    fn payload_types_say_what_they_carry() {
-        let session = Format::new(48_000, 2).unwrap();
-        for format in [Format::DEFAULT, Format::new(44_100, 2).unwrap(), session] {
-            assert_eq!(format_of(payload_type(format), session), Some(format));
-        }
-        assert_eq!(payload_type(session), 96);
-        assert_eq!(format_of(0, session), None);
+    fn sound_is_of_a_known_type_and_whole() {
+        let types = PayloadTypes::new(Format::new(48_000, 2).unwrap());
+        let is_sound = |payload_type: u8, bytes: usize| {
+            let mut p = RtpHeader { payload_type, ..header() }.to_bytes().to_vec();
+            p.resize(p.len() + bytes, 0);
+            could_be(&p, &types)
+        };
+        assert!(is_sound(11, 4) && is_sound(10, 4) && is_sound(96, 4) && is_sound(0, 3) && is_sound(111, 1));
+        assert!(
+            !is_sound(11, 0) && !is_sound(11, 3) && !is_sound(96, 6) && !is_sound(3, 4) && !is_sound(111, 0)
+        );
     }
 
     proptest! {
@@ -205,7 +185,7 @@ mod tests {
             if let Ok((_, payload)) = parse(&bytes) {
                 prop_assert!(payload.len() + RtpHeader::LEN <= bytes.len());
             }
-            let _ = (is_rtcp(&bytes), could_be(&bytes, Format::DEFAULT));
+            let _ = (is_rtcp(&bytes), could_be(&bytes, &PayloadTypes::new(Format::DEFAULT)));
         }
 
         #[test]

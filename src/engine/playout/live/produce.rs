@@ -42,7 +42,7 @@ impl Live {
         self.tape.keep(frames);
         self.rest = self.rest.saturating_sub(frames);
         self.unstretched = self.unstretched.saturating_add(frames);
-        inlet.counters.frames_played.fetch_add(frames as u64, Relaxed);
+        inlet.count_played(frames);
         inlet.step(frames);
     }
 
@@ -61,14 +61,20 @@ impl Live {
         let format = inlet.format;
         let longest = format.frames(LONGEST_FILL);
         let hole = inlet.timeline.run(inlet.position, inlet.timeline.capacity()).frames;
+        // Where the sender was silent nothing is missing.
+        let pause = self.pauses.cover(inlet.position);
+        self.gap.counted |= pause;
         if self.count(inlet) {
             self.foresight.missed();
         }
+        let concealed = |inlet: &Inlet, frames: usize| {
+            inlet.counters.frames_concealed.fetch_add(if pause { 0 } else { frames as u64 }, Relaxed);
+        };
         // What was put in while nothing had come stands for what is known to be lost now.
         let stood_for = hole.min(self.gap.borrowed);
         if stood_for > 0 {
             self.gap.borrowed -= stood_for;
-            inlet.counters.frames_concealed.fetch_add(stood_for as u64, Relaxed);
+            concealed(inlet, stood_for);
             inlet.step(stood_for);
             return;
         }
@@ -83,7 +89,7 @@ impl Live {
         if hole > longest {
             let frames = missing.min(STRIDE).min(hole - longest / 2);
             self.extrapolate(pull, frames);
-            inlet.counters.frames_concealed.fetch_add(frames as u64, Relaxed);
+            concealed(inlet, frames);
             inlet.step(frames);
             return;
         }
@@ -96,7 +102,7 @@ impl Live {
         inlet.copy(follows, ahead);
         pull.concealer.interpolate(past, ahead, self.gap.length, fill, pull.tier);
         self.tape.keep(hole);
-        inlet.counters.frames_concealed.fetch_add(hole as u64, Relaxed);
+        concealed(inlet, hole);
         inlet.step(hole);
         // It leads into what follows by itself.
         self.gap = Gap::default();
@@ -130,7 +136,7 @@ impl Live {
         self.tape.keep(frames);
         self.gap = Gap::default();
         self.rest = self.rest.saturating_sub(frames);
-        inlet.counters.frames_played.fetch_add(frames as u64, Relaxed);
+        inlet.count_played(frames);
         inlet.step(frames);
     }
 
@@ -167,8 +173,8 @@ impl Live {
             return false;
         }
         self.tape.keep(made.frames);
+        inlet.count_played(there);
         let counters = &inlet.counters;
-        counters.frames_played.fetch_add(there as u64, Relaxed);
         let counter = if shorter { &counters.frames_accelerated } else { &counters.frames_expanded };
         counter.fetch_add(made.changed as u64, Relaxed);
         self.changed(inlet, if shorter { -(made.changed as i64) } else { made.changed as i64 });

@@ -3,12 +3,18 @@ use std::collections::{BTreeSet, HashMap};
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::codec::l16;
 use crate::engine::config::BlockSize;
-use crate::engine::stream::sender::Sender;
+use crate::engine::format::Format;
+use crate::engine::stream::sender::{Outline, Sender};
 use crate::engine::wire::rtp::RtpHeader;
 
 const MONO: Format = Format::DEFAULT;
 const FRAMES: u32 = 441;
+
+fn receiver(number: u32, wire: Wire, format: Format) -> Receiver {
+    Receiver::new(number, wire, Encoding::l16(format), &PayloadTypes::new(format)).unwrap()
+}
 
 /// A receiver, what it delivered, and what it refused.
 struct Bench {
@@ -20,7 +26,7 @@ struct Bench {
 
 impl Bench {
     fn new(wire: Wire) -> Self {
-        Self { receiver: Receiver::new(7, wire, MONO), heads: vec![], first_samples: vec![], refused: 0 }
+        Self { receiver: receiver(7, wire, MONO), heads: vec![], first_samples: vec![], refused: 0 }
     }
 
     fn bytes(&mut self, packet: &[u8], ms: u64) -> Result<Verdict, Malformed> {
@@ -127,7 +133,7 @@ fn noise_is_never_believed_and_every_packet_is_accounted_for() {
 #[test]
 fn over_tcp_the_first_packet_is_believed() {
     let mut b = Bench::new(Wire::Classic);
-    b.receiver = Receiver::new(1, Wire::Classic, MONO).believed_at_once();
+    b.receiver = receiver(1, Wire::Classic, MONO).believed_at_once();
     assert_eq!(b.classic(9, 0), Verdict::Believed);
     assert_eq!(b.classic(10, 0), Verdict::Accepted);
     assert_eq!(b.sequences(), [9, 10]);
@@ -354,11 +360,11 @@ proptest! {
         let format = Format::new(rate, channels).unwrap();
         let block = BlockSize::from_ms(ms as f64 * 10.0).unwrap();
         let ptime = ptime.map(Duration::from_millis);
-        let mut sender = Sender::new(wire, format, block, ptime, 99, sequence, timestamp);
+        let mut sender = Sender::new(&Outline::l16(wire, format, block, ptime), 99, sequence, timestamp).unwrap();
         let sound: Vec<i16> = (0..frames * channels as usize).map(|i| (i * 40_503) as i16).collect();
         let packets = packetise(&mut sender, &sound, &pieces, channels as usize);
         prop_assert_eq!(sender.packets(), packets.len() as u64);
-        let mut receiver = Receiver::new(0, wire, format).believed_at_once();
+        let mut receiver = receiver(0, wire, format).believed_at_once();
         let mut heard: Vec<i16> = Vec::new();
         let mut next: Option<Position> = None;
         for packet in &packets {

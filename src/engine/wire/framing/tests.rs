@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::coding::PayloadTypes;
 
 const MONO: Format = Format::DEFAULT;
 
@@ -88,7 +89,8 @@ fn every_classic_size_is_found_whatever_the_sound_and_the_hint() {
         for (name, sample) in [("noise", noise as fn(usize) -> i16), ("hiss", hiss), ("silence", |_| 0)] {
             for (first, hint) in [(0, 10.0), (0, 150.0), (65_534, 10.0), (1000, 40.0)] {
                 let packets = classic_packets(first, 40, chunks, sample);
-                let mut deframer = Deframer::new(None, MONO, BlockSize::from_ms(hint).unwrap());
+                let mut deframer =
+                    Deframer::new(None, PayloadTypes::new(MONO), MONO, BlockSize::from_ms(hint).unwrap());
                 let (got, wrong) = take(&mut deframer, &packets.concat(), || 4000);
                 assert_eq!(wrong, [], "{name} {chunks} from {first}");
                 assert!(got == packets, "{name} {chunks} from {first}");
@@ -101,7 +103,7 @@ fn every_classic_size_is_found_whatever_the_sound_and_the_hint() {
 #[test]
 fn the_configured_size_is_known_after_a_few_packets() {
     let packets = classic_packets(0, 5, 1, |_| 0);
-    let mut deframer = Deframer::new(None, MONO, ten());
+    let mut deframer = Deframer::new(None, PayloadTypes::new(MONO), MONO, ten());
     deframer.push(&packets.concat());
     assert!(deframer.next().is_some());
 }
@@ -110,11 +112,11 @@ fn the_configured_size_is_known_after_a_few_packets() {
 fn one_packet_and_a_close_are_enough() {
     for chunks in [1, 4, 15] {
         let packets = classic_packets(0, 1, chunks, noise);
-        let mut deframer = Deframer::new(None, MONO, ten());
+        let mut deframer = Deframer::new(None, PayloadTypes::new(MONO), MONO, ten());
         assert_eq!(take(&mut deframer, &packets.concat(), || 100), (packets, vec![]));
     }
     let packets = rtp_packets(9, 1, 882);
-    let mut deframer = Deframer::new(None, MONO, ten());
+    let mut deframer = Deframer::new(None, PayloadTypes::new(MONO), MONO, ten());
     assert_eq!(take(&mut deframer, &framed(&packets), || 100), (packets, vec![]));
     assert_eq!(deframer.wire(), Some(Wire::Rtp));
 }
@@ -123,7 +125,7 @@ fn one_packet_and_a_close_are_enough() {
 fn frames_are_known_by_their_second_header() {
     let packets = rtp_packets(65_535, 2, 882);
     let bytes = framed(&packets);
-    let mut deframer = Deframer::new(None, MONO, ten());
+    let mut deframer = Deframer::new(None, PayloadTypes::new(MONO), MONO, ten());
     deframer.push(&bytes[..896 + 13]);
     assert!(deframer.next().is_none());
     deframer.push(&bytes[896 + 13..896 + 14]);
@@ -137,7 +139,7 @@ fn control_packets_do_not_hide_the_sound() {
     let mut packets = rtp_packets(1, 3, 100);
     packets.insert(1, vec![0x80, 200, 0, 1, 0, 0, 0, 77]);
     packets.insert(0, vec![0x80, 200, 0, 1, 0, 0, 0, 77]);
-    let mut deframer = Deframer::new(None, MONO, ten());
+    let mut deframer = Deframer::new(None, PayloadTypes::new(MONO), MONO, ten());
     assert_eq!(take(&mut deframer, &framed(&packets), || 7), (packets, vec![]));
 }
 
@@ -145,7 +147,7 @@ fn control_packets_do_not_hide_the_sound() {
 fn a_frame_too_long_for_sound_ends_the_connection() {
     let packets = rtp_packets(1, 3, 100);
     let bytes = [framed(&packets), vec![0xff, 0xff, 1, 2, 3], framed(&packets)].concat();
-    let mut deframer = Deframer::new(Some(Wire::Rtp), MONO, ten());
+    let mut deframer = Deframer::new(Some(Wire::Rtp), PayloadTypes::new(MONO), MONO, ten());
     assert_eq!(take(&mut deframer, &bytes, || 50), (packets, vec![Malformed::FrameLength]));
     assert!(deframer.is_hopeless());
 }
@@ -154,14 +156,14 @@ fn a_frame_too_long_for_sound_ends_the_connection() {
 fn null_packets_are_passed_over() {
     let packets = rtp_packets(1, 2, 100);
     let bytes = [framed(&packets[..1]), vec![0, 0], framed(&packets[1..])].concat();
-    let mut deframer = Deframer::new(Some(Wire::Rtp), MONO, ten());
+    let mut deframer = Deframer::new(Some(Wire::Rtp), PayloadTypes::new(MONO), MONO, ten());
     assert_eq!(take(&mut deframer, &bytes, || 50), (packets, vec![]));
 }
 
 #[test]
 fn a_run_of_frames_that_are_no_rtp_is_hopeless() {
     let junk = framed(&vec![vec![7; 40]; 20]);
-    let mut deframer = Deframer::new(Some(Wire::Rtp), MONO, ten());
+    let mut deframer = Deframer::new(Some(Wire::Rtp), PayloadTypes::new(MONO), MONO, ten());
     let (packets, _) = take(&mut deframer, &junk, || 50);
     assert_eq!(packets.len(), 8, "each is counted by its receiver");
     assert!(deframer.is_hopeless());
@@ -169,7 +171,7 @@ fn a_run_of_frames_that_are_no_rtp_is_hopeless() {
 
 #[test]
 fn a_request_for_a_web_page_is_neither() {
-    let mut deframer = Deframer::new(None, MONO, ten());
+    let mut deframer = Deframer::new(None, PayloadTypes::new(MONO), MONO, ten());
     let bytes = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert_eq!(take(&mut deframer, bytes, || 10), (vec![], vec![Malformed::Unrecognised]));
     assert!(deframer.is_hopeless());
@@ -181,7 +183,7 @@ fn lost_synchrony_is_found_again_and_counted() {
         let packets = classic_packets(first, 60, 2, hiss);
         let mut bytes = packets.concat();
         bytes.drain(20_000..20_123);
-        let mut deframer = Deframer::new(Some(Wire::Classic), MONO, ten());
+        let mut deframer = Deframer::new(Some(Wire::Classic), PayloadTypes::new(MONO), MONO, ten());
         let (got, wrong) = take(&mut deframer, &bytes, || 1500);
         assert_eq!(wrong, [Malformed::LostSync]);
         let whole = 20_000 / 1766;
@@ -195,7 +197,7 @@ fn lost_synchrony_is_found_again_and_counted() {
 fn a_last_packet_cut_short_is_malformed() {
     let packets = classic_packets(0, 20, 1, noise);
     let bytes = packets.concat();
-    let mut deframer = Deframer::new(None, MONO, ten());
+    let mut deframer = Deframer::new(None, PayloadTypes::new(MONO), MONO, ten());
     let (got, wrong) = take(&mut deframer, &bytes[..bytes.len() - 2], || 5000);
     assert!(got == packets[..19]);
     assert_eq!(wrong, [Malformed::Truncated]);
@@ -204,12 +206,12 @@ fn a_last_packet_cut_short_is_malformed() {
 #[test]
 fn endless_nonsense_is_given_up_in_bounded_memory() {
     let junk: Vec<u8> = (0..600_000).map(|n| noise(n) as u8).collect();
-    let mut deframer = Deframer::new(None, MONO, ten());
+    let mut deframer = Deframer::new(None, PayloadTypes::new(MONO), MONO, ten());
     let (packets, wrong) = take(&mut deframer, &junk, || 60_000);
     assert_eq!((packets.len(), wrong.len()), (0, 1));
     assert!(deframer.is_hopeless());
     let good = classic_packets(0, 20, 1, noise).concat();
-    let mut deframer = Deframer::new(Some(Wire::Classic), MONO, ten());
+    let mut deframer = Deframer::new(Some(Wire::Classic), PayloadTypes::new(MONO), MONO, ten());
     let (packets, wrong) = take(&mut deframer, &[good, junk].concat(), || 60_000);
     assert_eq!(packets.len(), 20);
     assert_eq!(wrong, [Malformed::LostSync, Malformed::Unrecognised]);
@@ -226,7 +228,7 @@ fn the_largest_format_is_found_too() {
         classic::write(sequence, &samples, &mut out);
         packets.push(out);
     }
-    let mut deframer = Deframer::new(None, format, ten());
+    let mut deframer = Deframer::new(None, PayloadTypes::new(format), format, ten());
     assert!(take(&mut deframer, &packets.concat(), || 9000) == (packets, vec![]));
 }
 
@@ -242,7 +244,7 @@ proptest! {
         let bytes = if rtp { framed(&packets) } else { packets.concat() };
         let wire = told.then_some(if rtp { Wire::Rtp } else { Wire::Classic });
         let mut next = pieces.iter().cycle();
-        let mut deframer = Deframer::new(wire, MONO, ten());
+        let mut deframer = Deframer::new(wire, PayloadTypes::new(MONO), MONO, ten());
         let (got, wrong) = take(&mut deframer, &bytes, || *next.next().unwrap());
         prop_assert_eq!(wrong, vec![]);
         prop_assert!(got == packets);
@@ -255,7 +257,7 @@ proptest! {
     ) {
         let wire = [None, Some(Wire::Rtp), Some(Wire::Classic)][wire as usize];
         let mut next = pieces.iter().cycle();
-        let mut deframer = Deframer::new(wire, MONO, ten());
+        let mut deframer = Deframer::new(wire, PayloadTypes::new(MONO), MONO, ten());
         let bytes = [&bytes[..], &vec![0; zeros], &bytes].concat();
         take(&mut deframer, &bytes, || *next.next().unwrap());
     }
@@ -265,7 +267,7 @@ proptest! {
 fn a_short_control_packet_first_does_not_delay_the_sound() {
     let mut packets = rtp_packets(1, 2, 100);
     packets.insert(0, vec![0x80, 201, 0, 1, 0, 0, 0, 77]);
-    let mut deframer = Deframer::new(None, MONO, ten());
+    let mut deframer = Deframer::new(None, PayloadTypes::new(MONO), MONO, ten());
     deframer.push(&framed(&packets));
     assert_eq!(deframer.next(), Some(Ok(Packet::Rtp(&packets[0]))));
 }
