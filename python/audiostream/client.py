@@ -97,10 +97,10 @@ class AudioClient(Stream):
             codec: What the sound is sent as, on the rtp wire: `'l16'`, as it is; `'opus'`, a tenth of the bits and less
                 (converted to 48 kHz); `'pcmu'` or `'pcma'`, the telephone's G.711 (converted to 8 kHz mono).
             bitrate: What Opus may spend, bits a second, 6000 to 510000.
-            fec: Whether an Opus packet also holds a coarse copy of the one before, from which the server repairs a loss.
+            fec: Whether an Opus packet also holds a coarse copy of the one before, from which a loss is repaired.
             ptime: The RTP packet's length, ms, where it is not the block's. Packets never exceed 1,400 bytes: longer
-                ones are sent as several. Opus has packets of 2.5, 5, 10, 20, 40 and 60 ms; a block of another length goes
-                out in 20 ms.
+                ones are sent as several. Opus has packets of 2.5, 5, 10, 20, 40 and 60 ms; a block of another length
+                goes out in 20 ms.
             host_api: The sound system (`host_apis`); None takes the first that answers.
             latency: `'low'` asks the device for one block of buffer, `'high'` for its own default.
             local_port: The port to send from; 0 lets the system choose.
