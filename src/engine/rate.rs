@@ -369,7 +369,7 @@ mod tests {
         let high: Vec<i16> = (0..44_100).map(|n| ((f64::from(n) * w).sin() * 16_000.0) as i16).collect();
         let mut worst = 0;
         converter.push(&high, &mut |s| {
-            worst = worst.max(s.iter().skip(100).map(|s| s.unsigned_abs()).max().unwrap_or(0))
+            worst = worst.max(s.iter().skip(100).map(|s| s.unsigned_abs()).max().unwrap_or(0));
         });
         assert!(worst < 16, "{worst}");
     }

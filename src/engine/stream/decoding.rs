@@ -125,12 +125,11 @@ impl Decoding {
         let inside = |hole: &&mut Hole| hole.tail.sequence < head.sequence && head.sequence < hole.until;
         let hole = self.hole.as_mut().filter(inside);
         if let Some(hole) = hole {
-            let tail = match hole.late.filter(|late| late.sequence < head.sequence) {
-                Some(late) => late,
-                None => {
-                    second.restore(&self.before);
-                    hole.tail
-                }
+            let tail = if let Some(late) = hole.late.filter(|late| late.sequence < head.sequence) {
+                late
+            } else {
+                second.restore(&self.before);
+                hole.tail
             };
             if head.sequence > tail.sequence + 1 {
                 let bridge = Bridge { decoder: second, encoding: self.encoding, tail, head: &head };
