@@ -92,6 +92,7 @@ class _Received(TypedDict):
 class SourceStatsDict(_Received):
     """One sender's figures."""
 
+    codec: str
     ssrc: int
     address: str
 
