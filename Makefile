@@ -10,7 +10,7 @@ export PYTHON
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
-BENCHES := conceal_pesq import_time gaps load mouth_to_ear
+BENCHES := conceal_pesq import_time gaps load mouth_to_ear opus_pesq
 ENGINE := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -28,15 +28,16 @@ demo: system-build $(STAMPS)/engine-release ## hear it: client and server over l
 test: test-rust test-python ## run all tests
 
 test-rust: system-build ## run the engine's own tests
-	@cargo test --quiet --no-default-features
+	@cargo test --quiet --no-default-features --features opus
 
 test-python: setup ## run the tests of the Python package
 	@$(BIN)/python -m pytest --quiet $(PYTEST_ARGS)
 
 lint: setup ## check format, lints and types, Rust and Python
 	@cargo fmt --check
-	@cargo clippy --quiet --all-targets --no-default-features -- -D warnings
-	@cargo clippy --quiet --all-targets -- -D warnings
+	@cargo clippy --quiet --no-default-features -- -D warnings
+	@cargo clippy --quiet --all-targets --no-default-features --features opus -- -D warnings
+	@cargo clippy --quiet --all-targets --features opus -- -D warnings
 	@$(BIN)/ruff check --quiet python examples benches
 	@$(BIN)/ruff format --quiet --check python examples benches
 	@$(BIN)/pyright --pythonpath $(BIN)/python --level error
@@ -48,7 +49,7 @@ format: setup ## format all sources
 	@$(BIN)/ruff format --quiet python examples benches
 
 bench: system-bench $(STAMPS)/tools $(STAMPS)/bench-tools $(STAMPS)/engine-release ## measure, and print the figures as tables
-	@cargo bench --quiet --no-default-features
+	@cargo bench --quiet --no-default-features --features opus
 	@status=0; for name in $(BENCHES); do $(BIN)/python benches/$$name.py || status=1; done; exit $$status
 
 curves: system-bench $(STAMPS)/bench-tools ## measure playout again and draw the pictures of docs/playout.md
@@ -67,7 +68,7 @@ fuzz: system-build ## run each fuzz target for FUZZ_SECONDS (20)
 
 docs: setup ## write the API documentation to build/docs
 	@$(PIP) install 'pdoc>=15'
-	@cargo doc --quiet --no-deps --no-default-features
+	@cargo doc --quiet --no-deps --no-default-features --features opus
 	@mkdir -p build/docs
 	@cp -r $(CARGO_TARGET_DIR)/doc build/docs/engine
 	@$(BIN)/pdoc --output-directory build/docs/python audiostream

@@ -98,12 +98,13 @@ def bursts(rng: np.random.Generator, packets: int, rate: float, mean: float) -> 
     return lost
 
 
-def build() -> str:
-    """The path of the program that conceals."""
-    command = "cargo build --release --no-default-features --bench conceal_wav --message-format=json-render-diagnostics"
-    lines = subprocess.run(command.split(), stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+def build(bench: str, *options: str) -> str:
+    """The path of the program that `bench` is."""
+    command = "cargo build --release --no-default-features --message-format=json-render-diagnostics --bench"
+    command = [*command.split(), bench, *options]
+    lines = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
     executables = (json.loads(line).get("executable") for line in lines)
-    return next(path for path in executables if path and "conceal_wav" in path)
+    return next(path for path in executables if path and bench in path)
 
 
 def to_16k(sound: np.ndarray) -> np.ndarray:
@@ -157,7 +158,7 @@ def main() -> None:
             f"\nPESQ of concealment: left out, no speech of {missing}: apt-get install alsa-utils pocketsphinx-testdata"
         )
         return
-    program = build()
+    program = build("conceal_wav")
     with tempfile.TemporaryDirectory() as scratch, ProcessPoolExecutor() as pool:
         for name, sound in voices.items():
             soundfile.write(f"{scratch}/{name}.wav", sound, RATE, subtype="PCM_16")

@@ -65,6 +65,7 @@ class _Received(TypedDict):
     packets_expected: int
     packets_received: int
     packets_lost: int
+    packets_repaired: int
     packets_late: int
     packets_duplicated: int
     packets_reordered: int
@@ -91,6 +92,7 @@ class _Received(TypedDict):
 class SourceStatsDict(_Received):
     """One sender's figures."""
 
+    codec: str
     ssrc: int
     address: str
 

@@ -34,6 +34,8 @@ examples:
       a file in blocks of 20 ms, figures as JSON at the end
   %(prog)s 'rtp://239.1.2.3:5004?ttl=4' --sdp stream.sdp
       to a multicast group, and its description for other programs (ffplay, VLC)
+  %(prog)s --codec opus --bitrate 24000 --ptime 20
+      a twentieth of the bits, and single losses repaired
   %(prog)s --list-devices
       what --input may name
 
@@ -75,7 +77,8 @@ examples:
 """
 
 CLIENT_KEYWORDS = (
-    *("protocol", "host", "port", "size", "rate", "channels", "input", "wire", "ptime", "host_api", "latency"),
+    *("protocol", "host", "port", "size", "rate", "channels", "input", "wire", "codec", "bitrate"),
+    *("fec", "ptime", "host_api", "latency"),
     *("local_port", "dscp", "ttl", "reconnect", "record", "recordings", "duration", "network", "packet_log"),
 )
 SERVER_KEYWORDS = (
@@ -220,8 +223,28 @@ def _add_client(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     network.add_argument(
         "--wire", choices=["rtp", "classic"], default="rtp", help="packet format: RTP, or the original scripts' (rtp)"
     )
-    network.add_argument("--ptime", type=milliseconds, metavar="MS", help="length of an RTP packet, where not --size")
     network.add_argument("--sdp", metavar="FILE", help="write the stream's session description; - for standard output")
+    network.add_argument(
+        "--codec",
+        choices=["l16", "opus", "pcmu", "pcma"],
+        default="l16",
+        help="what the sound is sent as: 16-bit PCM, Opus (48 kHz), or G.711 (8 kHz mono) (l16)",
+    )
+    network.add_argument(
+        "--bitrate", type=int, default=64_000, metavar="BITS", help="what Opus may spend a second, 6000-510000 (64000)"
+    )
+    network.add_argument(
+        "--fec",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="let Opus packets hold a copy of the one before, to repair losses (yes)",
+    )
+    network.add_argument(
+        "--ptime",
+        type=milliseconds,
+        metavar="MS",
+        help="length of an RTP packet, where not --size; Opus: 2.5, 5, 10, 20, 40 or 60",
+    )
     network.add_argument("--local-port", type=int, default=0, metavar="PORT", help="port to send from (any)")
     network.add_argument("--dscp", type=int, default=46, help="DiffServ code point, 0-63 (46: low delay)")
     network.add_argument("--ttl", type=int, default=1, help="hops a multicast packet may take (1)")

@@ -63,6 +63,9 @@ class AudioClient(Stream):
         channels: int = 1,
         input: str | int | Device | None = None,  # noqa: A002 - the option's name
         wire: Literal["rtp", "classic"] | str = "rtp",  # noqa: PYI051 - the values, for editors
+        codec: Literal["l16", "opus", "pcmu", "pcma"] | str = "l16",  # noqa: PYI051
+        bitrate: int = 64_000,
+        fec: bool = True,
         ptime: float | None = None,
         host_api: str | None = None,
         latency: Literal["low", "high"] | str = "low",  # noqa: PYI051
@@ -92,8 +95,13 @@ class AudioClient(Stream):
                 standard input; `'file:PATH'` for a WAV, streamed in real time, whose end ends the stream.
             wire: The packet format: `'rtp'` (RFC 3550 with L16 of RFC 3551; framed by RFC 4571 on TCP), or `'classic'`,
                 the original's 2-byte sequence number and PCM.
+            codec: What the sound is sent as, on the rtp wire: `'l16'`, as it is; `'opus'`, a tenth of the bits and less
+                (converted to 48 kHz); `'pcmu'` or `'pcma'`, the telephone's G.711 (converted to 8 kHz mono).
+            bitrate: What Opus may spend, bits a second, 6000 to 510000.
+            fec: Whether an Opus packet also holds a coarse copy of the one before, from which a loss is repaired.
             ptime: The RTP packet's length, ms, where it is not the block's. Packets never exceed 1,400 bytes: longer
-                ones are sent as several.
+                ones are sent as several. Opus has packets of 2.5, 5, 10, 20, 40 and 60 ms; a block of another length
+                goes out in 20 ms.
             host_api: The sound system (`host_apis`); None takes the first that answers.
             latency: `'low'` asks the device for one block of buffer, `'high'` for its own default.
             local_port: The port to send from; 0 lets the system choose.
@@ -117,7 +125,7 @@ class AudioClient(Stream):
         """
         check_range(0xFFFF, port=port, local_port=local_port, channels=channels)
         check_range(0xFF, dscp=dscp, ttl=ttl)
-        check_range(0xFFFF_FFFF, rate=rate)
+        check_range(0xFFFF_FFFF, rate=rate, bitrate=bitrate)
         engine = _engine.Client(
             protocol=protocol,
             host=host,
@@ -127,6 +135,9 @@ class AudioClient(Stream):
             channels=channels,
             input=end_name(input),
             wire=wire,
+            codec=codec,
+            bitrate=bitrate,
+            fec=fec,
             ptime=ptime,
             host_api=host_api,
             latency=latency,

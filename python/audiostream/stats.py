@@ -71,6 +71,7 @@ class _Received(_Snapshot):
     packets_expected: int = 0
     packets_received: int = 0
     packets_lost: int = 0
+    packets_repaired: int = 0
     packets_late: int = 0
     packets_duplicated: int = 0
     packets_reordered: int = 0
@@ -105,7 +106,8 @@ class SourceStats(_Received):
         wire: The packet format found, `'rtp'` or `'classic'`.
         packets_expected: Packets from the first to the last sequence number seen (RFC 3550 A.3).
         packets_received: Packets that arrived and were believed, doubles included.
-        packets_lost: Expected and never received.
+        packets_lost: Expected and never received, repaired or not.
+        packets_repaired: Of those lost, the ones that redundancy brought back (Opus's own, in the packet after).
         packets_late: Received after their time to be played; a part of received, not of lost.
         packets_duplicated: Received more than once: the copies.
         packets_reordered: Received after one with a higher sequence number.
@@ -114,7 +116,7 @@ class SourceStats(_Received):
         bytes_received: Bytes of the packets received, their wire headers (RTP or classic) included.
         frames_received: Frames in the packets received, doubles left out.
         frames_played: Frames of received sound that were played.
-        frames_concealed: Frames put in for sound that was missing while the source was playing.
+        frames_concealed: Frames put in for sound that was missing while the source was playing, by us or by its codec.
         underruns: How often a playing source had nothing to play.
         jitter_ms: Interarrival jitter (RFC 3550 §6.4.1).
         delay_ms: The present delay in the playout buffer.
@@ -124,10 +126,12 @@ class SourceStats(_Received):
         frames_expanded: Frames put in to lengthen the delay, a pitch period at a time.
         resets: How often playout began anew because the sound had moved far away.
         drift_ppm: The sender's clock against the output's, parts per million; 0.0 until it is known to differ.
+        codec: What it sends, as SDP names it: `'L16/44100/1'`, `'opus/48000/2'`.
         ssrc: The synchronisation source (RFC 3550 §3); 0 on the classic wire.
         address: Where it sends from, `host:port`.
     """
 
+    codec: str = ""
     ssrc: int = 0
     address: str = ""
 

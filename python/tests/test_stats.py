@@ -8,7 +8,7 @@ import pytest
 from audiostream.stats import ClientStats, ServerStats, SourceStats, client_stats, server_stats
 
 RECEIVED = {
-    *("packets_expected", "packets_received", "packets_lost", "packets_late", "packets_duplicated"),
+    *("packets_expected", "packets_received", "packets_lost", "packets_repaired", "packets_late", "packets_duplicated"),
     *("packets_reordered", "packets_malformed", "packets_dropped_local", "bytes_received", "frames_received"),
     *("frames_played", "frames_concealed", "underruns", "jitter_ms", "delay_ms", "delay_target_ms", "wire", "protocol"),
     *("concealments", "frames_accelerated", "frames_expanded", "resets", "drift_ppm"),
@@ -22,7 +22,7 @@ def names(kind):
 
 def test_the_fields_are_the_json_keys():
     assert names(ClientStats) == SENT | {"wire", "protocol"}
-    assert names(SourceStats) == RECEIVED | {"ssrc", "address"}
+    assert names(SourceStats) == RECEIVED | {"codec", "ssrc", "address"}
     assert names(ServerStats) == RECEIVED | {"sources", "tier"}
 
 

@@ -168,7 +168,7 @@ impl Server {
         let (stats, last, tier) =
             self.held.call(py, |server| Ok((server.stats(), server.last_sequence(), server.tier())))?;
         let dict = PyDict::new(py);
-        self.fill(&dict, &stats.reception, &stats.playback)?;
+        self.fill(&dict, &stats.reception, &stats.playback, self.rate)?;
         dict.set_item("packets_malformed", stats.malformed)?;
         dict.set_item("packets_dropped_local", stats.dropped_local)?;
         let wire = stats.sources.first().map(|source| source.wire).or(self.wire);
@@ -179,7 +179,7 @@ impl Server {
         let mut sources = Vec::new();
         for source in &stats.sources {
             let dict = PyDict::new(py);
-            self.fill(&dict, &source.reception, &source.playback)?;
+            self.fill(&dict, &source.reception, &source.playback, source.coding.format.rate())?;
             dict.set_item("packets_malformed", 0)?;
             dict.set_item("packets_dropped_local", source.dropped_local)?;
             dict.set_item("wire", source.wire.name())?;
@@ -243,7 +243,13 @@ impl Server {
 }
 
 impl Server {
-    fn fill(&self, dict: &Bound<'_, PyDict>, reception: &Reception, playback: &Playback) -> PyResult<()> {
+    fn fill(
+        &self,
+        dict: &Bound<'_, PyDict>,
+        reception: &Reception,
+        playback: &Playback,
+        rate: u32,
+    ) -> PyResult<()> {
         dict.set_item("packets_expected", reception.expected)?;
         dict.set_item("packets_received", reception.received)?;
         dict.set_item("packets_lost", reception.lost)?;
@@ -261,7 +267,7 @@ impl Server {
         dict.set_item("frames_expanded", playback.frames_expanded)?;
         dict.set_item("resets", playback.resets)?;
         dict.set_item("drift_ppm", playback.drift_ppm)?;
-        dict.set_item("jitter_ms", reception.jitter_frames * 1e3 / f64::from(self.rate))?;
+        dict.set_item("jitter_ms", reception.jitter_frames * 1e3 / f64::from(rate))?;
         dict.set_item("delay_ms", playback.delay_ms)?;
         dict.set_item("delay_target_ms", playback.delay_target_ms)?;
         dict.set_item("protocol", self.protocol.name())

@@ -18,6 +18,7 @@ pub struct Push {
     waiting: Box<[f32]>,
     filled: usize,
     out: Box<[f32]>,
+    delay: usize,
 }
 
 impl Push {
@@ -26,12 +27,14 @@ impl Push {
         let inner = make(from, to, channels, FixedAsync::Input, EDGE)?;
         let waiting = vec![0.0; inner.input_frames_max() * channels].into();
         let out = vec![0.0; inner.output_frames_max() * channels].into();
-        Ok(Self { inner, channels, waiting, filled: 0, out })
+        // Its first output lies one frame of its own after the start; rubato's own figure leaves that out.
+        let delay = (EDGE.taps_between(from, to) / 2) as f64 * f64::from(to) / f64::from(from) - 1.0;
+        Ok(Self { inner, channels, waiting, filled: 0, out, delay: delay.round() as usize })
     }
 
     /// Frames of its own delay, at the rate it gives.
     pub fn delay(&self) -> usize {
-        self.inner.output_delay()
+        self.delay
     }
 
     /// Feeds interleaved `samples`; `deliver` gets what they complete.
@@ -113,8 +116,8 @@ impl Pull {
     }
 }
 
-/// Sound of one format to sound of another: channels, then rate. As much comes out as went in, in its place; where nothing
-/// differs, not a bit does.
+/// Sound of one format to sound of another: channels, then rate. As much comes out as went in, in its place to a frame; where
+/// nothing differs, not a bit does.
 pub struct Converter {
     from: Format,
     to: Format,
@@ -245,11 +248,17 @@ struct Effort {
     chunk: usize,
 }
 
+impl Effort {
+    /// The slower rate is what limits the band: as many of its frames.
+    fn taps_between(self, from: u32, to: u32) -> usize {
+        (self.taps * from.max(to) as usize / to as usize).next_multiple_of(8).min(MOST_TAPS)
+    }
+}
+
 fn make(from: u32, to: u32, channels: usize, fixed: FixedAsync, effort: Effort) -> Result<Async<f32>> {
     // Positions between the samples are multiples of 1/steps: with as many sincs none need be interpolated.
     let steps = (to / gcd(from, to)) as usize;
-    // The slower rate is what limits the band: as many of its frames.
-    let taps = (effort.taps * from.max(to) as usize / to as usize).next_multiple_of(8).min(MOST_TAPS);
+    let taps = effort.taps_between(from, to);
     let parameters = SincInterpolationParameters::new(taps, WindowFunction::BlackmanHarris2);
     let parameters = if steps <= MOST_STEPS {
         parameters.oversampling_factor(steps).interpolation(SincInterpolationType::Nearest)
@@ -360,7 +369,7 @@ mod tests {
         let high: Vec<i16> = (0..44_100).map(|n| ((f64::from(n) * w).sin() * 16_000.0) as i16).collect();
         let mut worst = 0;
         converter.push(&high, &mut |s| {
-            worst = worst.max(s.iter().skip(100).map(|s| s.unsigned_abs()).max().unwrap_or(0))
+            worst = worst.max(s.iter().skip(100).map(|s| s.unsigned_abs()).max().unwrap_or(0));
         });
         assert!(worst < 16, "{worst}");
     }

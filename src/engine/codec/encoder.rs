@@ -1,5 +1,7 @@
 //! Sound to payloads, whatever the coding.
 
+use std::time::Duration;
+
 use super::opus::OpusEncoder;
 use super::{g711, l16};
 use crate::engine::coding::{Coding, Encoding};
@@ -65,6 +67,14 @@ impl Encoder {
             _ => l16::encode(samples, out),
         }
         Ok(())
+    }
+
+    /// How far back each packet's deep redundancy (DRED) goes: up to 1 s, nothing to begin with. It shares the bitrate, is only sent while
+    /// a loss is told of, and helps a receiver that waits for several packets: one that plays at once does better without.
+    pub fn set_deep_redundancy(&mut self, reach: Duration) {
+        if let Some(opus) = &mut self.opus {
+            opus.set_deep_redundancy(reach);
+        }
     }
 
     /// Says how much is lost on the way, as receivers report it. 100 at most.

@@ -84,3 +84,80 @@ const fn table(mu: bool) -> [i16; 256] {
     }
     table
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The standard's decision values of one side, from the width of each interval.
+    fn decisions(width: impl Fn(usize) -> i32) -> Vec<i32> {
+        let mut sum = 0;
+        let ends = (0..128).map(|n| {
+            sum += width(n);
+            sum
+        });
+        std::iter::once(0).chain(ends).collect()
+    }
+
+    #[test]
+    fn mu_law_has_the_values_of_table_2() {
+        // In 14 bits. The first interval is the half of one, for it goes on below zero.
+        let x = decisions(|n| if n == 0 { 1 } else { 2 << (n / 16) });
+        assert_eq!(
+            [16, 32, 48, 64, 80, 96, 112, 128].map(|n| x[n]),
+            [31, 95, 223, 479, 991, 2015, 4063, 8159]
+        );
+        for n in 0..128 {
+            let y = if n == 0 { 0 } else { (x[n] + x[n + 1]) / 2 };
+            assert_eq!(i32::from(MU[255 - n]), y * 4, "positive {n}");
+            assert_eq!(i32::from(MU[127 - n]), -y * 4, "negative {n}");
+            for sample in x[n] as i16 * 4..=(x[n + 1] * 4 - 1) as i16 {
+                assert_eq!(mu_from(sample), (255 - n) as u8, "{sample}");
+                assert_eq!(mu_from(!sample), (127 - n) as u8, "{}", !sample);
+            }
+        }
+        // What is louder than the last decision value.
+        assert_eq!([mu_from(i16::MAX), mu_from(i16::MIN)], [0x80, 0x00]);
+        assert_eq!([MU[0x80], MU[0x00]], [32_124, -32_124]);
+    }
+
+    #[test]
+    fn a_law_has_the_values_of_table_1() {
+        // In 13 bits. The two first segments are equally fine.
+        let x = decisions(|n| 1 << (n / 16).max(1));
+        assert_eq!([32, 48, 64, 80, 96, 112, 128].map(|n| x[n]), [64, 128, 256, 512, 1024, 2048, 4096]);
+        for n in 0..128 {
+            let y = (x[n] + x[n + 1]) / 2;
+            assert_eq!(i32::from(A[(0x80 | n) ^ 0x55]), y * 8, "positive {n}");
+            assert_eq!(i32::from(A[n ^ 0x55]), -y * 8, "negative {n}");
+            for sample in (x[n] * 8) as i16..=(x[n + 1] * 8 - 1) as i16 {
+                assert_eq!(a_from(sample), (0x80 | n) as u8 ^ 0x55, "{sample}");
+                assert_eq!(a_from(!sample), n as u8 ^ 0x55, "{}", !sample);
+            }
+        }
+        assert_eq!([A[0xaa], A[0x2a]], [32_256, -32_256]);
+    }
+
+    #[test]
+    fn a_second_passage_changes_nothing() {
+        for byte in 0..=255u8 {
+            assert_eq!(a_from(A[byte as usize]), byte);
+            // µ-law has two zeros.
+            assert_eq!(mu_from(MU[byte as usize]), if byte == 0x7f { 0xff } else { byte });
+        }
+    }
+
+    #[test]
+    fn every_byte_is_a_sample() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for (decode, encode) in [
+            (decode_mu as fn(&[u8], &mut Vec<i16>), encode_mu as fn(&[i16], &mut Vec<u8>)),
+            (decode_a, encode_a),
+        ] {
+            let (mut samples, mut back) = (vec![1], vec![2]);
+            decode(&bytes, &mut samples);
+            encode(&samples[1..], &mut back);
+            assert_eq!((samples.len(), samples[0], back.len(), back[0]), (257, 1, 257, 2));
+        }
+    }
+}

@@ -26,7 +26,7 @@ pub struct Decoding {
     hole: Option<Hole>,
     /// The decoder's state before that hole.
     before: Snapshot,
-    /// Decodes what comes late.
+    /// Decodes what comes late, once something has.
     second: Option<Decoder>,
     samples: Vec<i16>,
 }
@@ -51,7 +51,6 @@ impl Decoding {
     /// For a source on `wire`; refused where this build cannot decode its encoding.
     pub fn new(wire: Wire, encoding: Encoding) -> Result<Self> {
         let decoder = Decoder::new(encoding)?;
-        let second = decoder.is_stateful().then(|| Decoder::new(encoding)).transpose()?;
         let mut fresh = Snapshot::default();
         decoder.snapshot(&mut fresh);
         Ok(Self {
@@ -62,7 +61,7 @@ impl Decoding {
             tail: None,
             hole: None,
             before: Snapshot::default(),
-            second,
+            second: None,
             samples: Vec::new(),
         })
     }
@@ -119,16 +118,18 @@ impl Decoding {
 
     /// Decodes a packet that came after a later one.
     fn decode_late(&mut self, head: Head, payload: &[u8], deliver: &mut dyn FnMut(Head, &[i16])) {
+        if self.second.is_none() {
+            self.second = Decoder::new(self.encoding).ok();
+        }
         let Some(second) = &mut self.second else { return };
         let inside = |hole: &&mut Hole| hole.tail.sequence < head.sequence && head.sequence < hole.until;
         let hole = self.hole.as_mut().filter(inside);
         if let Some(hole) = hole {
-            let tail = match hole.late.filter(|late| late.sequence < head.sequence) {
-                Some(late) => late,
-                None => {
-                    second.restore(&self.before);
-                    hole.tail
-                }
+            let tail = if let Some(late) = hole.late.filter(|late| late.sequence < head.sequence) {
+                late
+            } else {
+                second.restore(&self.before);
+                hole.tail
             };
             if head.sequence > tail.sequence + 1 {
                 let bridge = Bridge { decoder: second, encoding: self.encoding, tail, head: &head };

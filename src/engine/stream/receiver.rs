@@ -282,20 +282,20 @@ impl Receiver {
             return Verdict::Held;
         };
         let verdict = self.begin(&claim, first);
-        let mut heard = Vec::new();
+        let mut believed = Vec::new();
         for held in self.probation.take() {
             if self.probation.agree(&held.claim, &claim) {
-                heard.extend(self.count_held(&held).map(|head| (head, held.payload)));
+                believed.extend(self.count_held(&held).map(|head| (head, held.payload)));
             } else {
                 self.probation.refuse(&held);
             }
         }
         let (_, head) = self.count(&claim, self.tracker.extend(claim.sequence), sound.bytes);
-        heard.extend(head.map(|head| (head, sound.payload.to_vec())));
+        believed.extend(head.map(|head| (head, sound.payload.to_vec())));
         if self.decoding.is_stateful() {
-            heard.sort_by_key(|(head, _)| head.sequence);
+            believed.sort_by_key(|(head, _)| head.sequence);
         }
-        for (head, payload) in heard {
+        for (head, payload) in believed {
             self.hear(head, &payload, deliver);
         }
         verdict
@@ -349,12 +349,12 @@ impl Receiver {
     /// Counts a packet that was held, and its copies.
     fn count_held(&mut self, held: &Held) -> Option<Head> {
         let sequence = self.tracker.extend(held.claim.sequence);
-        let (_, head) = self.count(&held.claim, sequence, held.bytes);
+        let (_, counted) = self.count(&held.claim, sequence, held.bytes);
         for _ in 0..held.copies {
             self.tracker.count_copy();
         }
         self.bytes += u64::from(held.copies) * held.bytes as u64;
-        head
+        counted
     }
 
     fn admit(&mut self, sound: &Sound, sequence: u64, deliver: &mut dyn FnMut(Head, &[i16])) -> Place {

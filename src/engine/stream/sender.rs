@@ -380,6 +380,68 @@ mod tests {
     }
 
     #[test]
+    fn a_g711_packet_is_as_long_as_the_block_at_a_byte_a_sample() {
+        let encoding = Encoding { coding: Coding::Pcma, format: Format::NARROW };
+        for (ms, ptime, frames) in [(10.0, None, 80), (150.0, None, 1200), (10.0, Some(30), 240)] {
+            let block = BlockSize::from_ms(ms).unwrap();
+            let ptime = ptime.map(Duration::from_millis);
+            let outline = Outline {
+                encoding,
+                payload_type: 8,
+                ..Outline::l16(Wire::Rtp, Format::NARROW, block, ptime)
+            };
+            let mut s = Sender::new(&outline, 9, 0, 0).unwrap();
+            let packets = sent(&mut s, 2400);
+            assert_eq!(packets.len(), 2400 / frames);
+            assert!(packets.iter().all(|p| p.0 == 12 + frames && p.1.payload_type == 8));
+            assert_eq!(packets[1].1.timestamp, frames as u32);
+        }
+    }
+
+    #[cfg(feature = "opus")]
+    #[test]
+    fn opus_packets_have_lengths_of_opus_and_dropped_sound_moves_their_timestamps() {
+        let encoding = Encoding { coding: Coding::Opus, format: Format::opus(1) };
+        let make = |ms, ptime: Option<u64>| {
+            let block = BlockSize::from_ms(ms).unwrap();
+            let ptime = ptime.map(Duration::from_millis);
+            let outline = Outline {
+                encoding,
+                payload_type: 111,
+                ..Outline::l16(Wire::Rtp, Format::opus(1), block, ptime)
+            };
+            Sender::new(&outline, 9, 0, 0).unwrap()
+        };
+        for (ms, ptime, frames) in [
+            (2.5, None, 120),
+            (5.0, None, 240),
+            (10.0, None, 480),
+            (20.0, None, 960),
+            (30.0, None, 960),
+            (40.0, None, 1920),
+            (60.0, None, 2880),
+            (150.0, None, 960),
+            (10.0, Some(60), 2880),
+            (150.0, Some(5), 240),
+        ] {
+            assert_eq!(make(ms, ptime).frames_per_packet(), frames, "{ms} {ptime:?}");
+        }
+        let mut s = make(20.0, None);
+        assert_eq!(sent(&mut s, 960 + 300).len(), 1);
+        s.skip(5000);
+        let packets = sent(&mut s, 960);
+        let seen: Vec<_> = packets.iter().map(|p| (p.1.marker, p.1.sequence, p.1.timestamp)).collect();
+        // The 300 frames go out as 10 ms; the silence that filled them up is a part of what was dropped.
+        assert_eq!(seen, [(false, 1, 960), (true, 2, 960 + 300 + 5000)]);
+        // The end is as long as the sound and the encoder's delay.
+        sent(&mut s, 100);
+        let mut rest = 0;
+        s.flush(&mut |_| rest += 1);
+        s.flush(&mut |_| rest += 1);
+        assert_eq!((rest, s.packets()), (1, 4));
+    }
+
+    #[test]
     fn packets_are_made_in_the_same_memory() {
         let mut s = sender(Wire::Rtp, 2, 150.0, None);
         let mut places = std::collections::HashSet::new();

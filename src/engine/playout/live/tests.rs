@@ -14,9 +14,11 @@ use crate::engine::stats::Playback;
 use crate::engine::stream::queue::{PacketWriter, packet_queue};
 use assert_no_alloc::assert_no_alloc;
 
+mod abroad;
 mod drift;
 mod hostile;
 mod loss;
+mod made_up;
 mod steady;
 
 const RATE: u32 = 44_100;

@@ -9,6 +9,9 @@ use crate::engine::format::Format;
 use crate::engine::stream::sender::{Outline, Sender};
 use crate::engine::wire::rtp::RtpHeader;
 
+#[cfg(feature = "opus")]
+mod opus;
+
 const MONO: Format = Format::DEFAULT;
 const FRAMES: u32 = 441;
 
