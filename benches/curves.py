@@ -138,7 +138,7 @@ def waveform(_: Path) -> Figure:
 
     sent, rate = soundfile.read(WORD)
     packet, lost = rate // 100, 97
-    program = build()
+    program = build("conceal_wav")
     heard = {"sent": sent}
     with tempfile.TemporaryDirectory() as scratch:
         pattern = "".join("01"[n == lost] for n in range(len(sent) // packet))

@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""How Opus sounds over a path that loses packets: PESQ-WB (ITU-T P.862.2) of ours beside GStreamer's, both with in-band FEC.
+"""How Opus sounds over a path that loses packets: PESQ-WB (ITU-T P.862.2) of ours beside GStreamer's, both with FEC.
 
-The speech and the losses are conceal_pesq.py's, in packets of 20 ms at 64 kbit/s. Ours: the engine's encoder and decoder
-(benches/opus_wav.rs); a lost packet may be made up with the packets that come within the look-ahead. Deep redundancy
-(DRED) is there for a look-ahead of several packets. GStreamer's: packets of opusenc and rtpopuspay, sent over UDP in real
-time with the losses left out, through rtpjitterbuffer, rtpopusdepay and opusdec with PLC and FEC, which looks one packet
-ahead.
+The speech and the losses are conceal_pesq.py's, in packets of 20 ms at 64 kbit/s. Ours: the engine's encoder and
+decoder (benches/opus_wav.rs); a lost packet may be made up with the packets that come within the look-ahead. Deep
+redundancy (DRED) is there for a look-ahead of several packets. GStreamer's: packets of opusenc and rtpopuspay, sent
+over UDP in real time with the losses left out, through rtpjitterbuffer, rtpopusdepay and opusdec with PLC and FEC,
+which looks one packet ahead.
 
     apt-get install alsa-utils pocketsphinx-testdata
     apt-get install gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     pip install -r benches/requirements.txt
     python benches/opus_pesq.py
 
-Where the speech or a Python package is missing nothing is measured, and said what to install; without GStreamer, ours alone.
+Where the speech or a Python package is missing nothing is measured, and said what to install; without GStreamer, ours
+alone.
 """
 
 import argparse
@@ -100,8 +101,8 @@ def gstreamer(source: str, heard: str, pattern: str, bitrate: int, told: int) ->
         out.bind(("127.0.0.1", 0))
         port = free_port()
         decode = (
-            f"udpsrc address=127.0.0.1 port={port} caps={RTP} ! rtpjitterbuffer latency=300 do-lost=true ! rtpopusdepay ! "
-            f"opusdec use-inband-fec=true plc=true ! audio/x-raw,rate={OPUS_RATE},channels=1 ! wavenc ! "
+            f"udpsrc address=127.0.0.1 port={port} caps={RTP} ! rtpjitterbuffer latency=300 do-lost=true ! "
+            f"rtpopusdepay ! opusdec use-inband-fec=true plc=true ! audio/x-raw,rate={OPUS_RATE},channels=1 ! wavenc ! "
             f"filesink location={heard}"
         )
         receiver = subprocess.Popen(["gst-launch-1.0", "-q", "-e", *decode.split()])
@@ -148,7 +149,9 @@ def main() -> None:
     parser.add_argument("--speakers", default="alsa,austen", help="which, separated by commas")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--bitrate", type=int, default=64_000)
-    parser.add_argument("--ahead", default="1,1+200,3+200", help="packets of look-ahead, +ms of DRED, separated by commas")
+    parser.add_argument(
+        "--ahead", default="1,1+200,3+200", help="packets of look-ahead, +ms of DRED, separated by commas"
+    )
     parser.add_argument("--no-gstreamer", action="store_true", help="ours alone")
     parser.add_argument("--program", help="opus_wav, if built already")
     args = parser.parse_args()
@@ -170,14 +173,17 @@ def main() -> None:
             at_48 = soxr.resample(sound / 32768, RATE, OPUS_RATE, "VHQ")
             soundfile.write(f"{scratch}/{name}.wav", np.clip(at_48, -1, 1 - 2**-15), OPUS_RATE, subtype="PCM_16")
             np.save(f"{scratch}/{name}.npy", to_16k(sound))
-        print(f"\nPESQ-WB of Opus at {args.bitrate // 1000} kbit/s, 20 ms, {args.seeds} seeds, speakers: {', '.join(voices)}")
+        names = ", ".join(voices)
+        print(f"\nPESQ-WB of Opus at {args.bitrate // 1000} kbit/s, 20 ms, {args.seeds} seeds, speakers: {names}")
         print(f"{'':28}" + "".join(f"{c:>12}" for c in CONDITIONS) + "   kbit/s sent")
         for label, (ahead, dred) in methods.items():
             runs = []
             for condition, (rate, *_) in CONDITIONS.items():
                 seeds = range(1, args.seeds + 1 if rate else 2)
                 jobs = [
-                    Job(program, scratch, name, seed, condition, args.bitrate, ahead, dred) for name in voices for seed in seeds
+                    Job(program, scratch, name, seed, condition, args.bitrate, ahead, dred)
+                    for name in voices
+                    for seed in seeds
                 ]
                 runs.append(list((real_time if ahead is None else pool).map(Job.judge, jobs)))
             scores = "".join(f"{np.mean([score for score, _ in run]):12.2f}" for run in runs)

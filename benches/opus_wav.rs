@@ -13,7 +13,7 @@ use _engine::engine::format::Format;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let [input, output, packet, ahead, bitrate, loss, dred] = &args[..] else {
+    let [input, output, packet, ahead, bitrate, percent, dred] = &args[..] else {
         // `cargo bench` and `cargo test --benches` run every harness: nothing to do there.
         return;
     };
@@ -29,7 +29,7 @@ fn main() {
     let ahead: usize = ahead.parse().expect("AHEAD in packets");
     let settings = Settings {
         bitrate: bitrate.parse().expect("BITRATE in bits a second"),
-        loss_percent: loss.parse().expect("LOSS in percent"),
+        loss_percent: percent.parse().expect("LOSS in percent"),
         ..Settings::default()
     };
 

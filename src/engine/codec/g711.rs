@@ -108,7 +108,7 @@ mod tests {
             [31, 95, 223, 479, 991, 2015, 4063, 8159]
         );
         for n in 0..128 {
-            let y = if n == 0 { 0 } else { (x[n] + x[n + 1]) / 2 };
+            let y = if n == 0 { 0 } else { x[n].midpoint(x[n + 1]) };
             assert_eq!(i32::from(MU[255 - n]), y * 4, "positive {n}");
             assert_eq!(i32::from(MU[127 - n]), -y * 4, "negative {n}");
             for sample in x[n] as i16 * 4..=(x[n + 1] * 4 - 1) as i16 {
@@ -127,7 +127,7 @@ mod tests {
         let x = decisions(|n| 1 << (n / 16).max(1));
         assert_eq!([32, 48, 64, 80, 96, 112, 128].map(|n| x[n]), [64, 128, 256, 512, 1024, 2048, 4096]);
         for n in 0..128 {
-            let y = (x[n] + x[n + 1]) / 2;
+            let y = x[n].midpoint(x[n + 1]);
             assert_eq!(i32::from(A[(0x80 | n) ^ 0x55]), y * 8, "positive {n}");
             assert_eq!(i32::from(A[n ^ 0x55]), -y * 8, "negative {n}");
             for sample in (x[n] * 8) as i16..=(x[n + 1] * 8 - 1) as i16 {

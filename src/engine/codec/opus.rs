@@ -307,7 +307,7 @@ const RATE: i32 = 48_000;
 const ENCODER_COMPLEXITY: c_int = 10;
 /// From 5 on losses are concealed by its neural network: 0.1 to 0.3 of PESQ more at 10 and 20 %.
 const DECODER_COMPLEXITY: c_int = 5;
-/// The most that libopus takes, in 10 ms: DRED_MAX_FRAMES.
+/// The most that libopus takes, in 10 ms: `DRED_MAX_FRAMES`.
 const MAX_DRED_STEPS: u128 = 104;
 /// More than the hole is asked for, since redundancy comes in chunks of 40 ms and begins up to one before its packet.
 const DRED_MARGIN: u32 = 3_840;
