@@ -76,6 +76,7 @@ class _Received(TypedDict):
     frames_concealed: int
     underruns: int
     jitter_ms: float
+    jitter_mean_ms: float
     delay_ms: float
     delay_target_ms: float
     concealments: int

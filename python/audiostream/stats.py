@@ -82,6 +82,7 @@ class _Received(_Snapshot):
     frames_concealed: int = 0
     underruns: int = 0
     jitter_ms: float = 0.0
+    jitter_mean_ms: float = 0.0
     delay_ms: float = 0.0
     delay_target_ms: float = 0.0
     concealments: int = 0
@@ -117,6 +118,7 @@ class SourceStats(_Received):
         frames_concealed: Frames put in for sound that was missing while the source was playing.
         underruns: How often a playing source had nothing to play.
         jitter_ms: Interarrival jitter (RFC 3550 §6.4.1).
+        jitter_mean_ms: The mean of that over all packets, as Wireshark shows it.
         delay_ms: The present delay in the playout buffer.
         delay_target_ms: The delay that playout aims at.
         concealments: How often sound was missing: gaps, however long.

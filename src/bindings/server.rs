@@ -243,6 +243,7 @@ impl Server {
         dict.set_item("resets", playback.resets)?;
         dict.set_item("drift_ppm", playback.drift_ppm)?;
         dict.set_item("jitter_ms", reception.jitter_frames * 1e3 / f64::from(self.rate))?;
+        dict.set_item("jitter_mean_ms", reception.jitter_mean_frames * 1e3 / f64::from(self.rate))?;
         dict.set_item("delay_ms", playback.delay_ms)?;
         dict.set_item("delay_target_ms", playback.delay_target_ms)?;
         dict.set_item("protocol", self.protocol.name())

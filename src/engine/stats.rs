@@ -24,6 +24,8 @@ pub struct Reception {
     pub reordered: u64,
     /// Interarrival jitter in frames (RFC 3550 §6.4.1, appendix A.8).
     pub jitter_frames: f64,
+    /// The mean of that jitter over all packets, in frames, as Wireshark has it.
+    pub jitter_mean_frames: f64,
     /// Bytes of packets received, their wire headers included (RTP or classic; not UDP, TCP or IP).
     pub bytes: u64,
     /// Frames in received packets, doubles left out.
@@ -71,6 +73,7 @@ impl Reception {
         self.duplicated += other.duplicated;
         self.reordered += other.reordered;
         self.jitter_frames = self.jitter_frames.max(other.jitter_frames);
+        self.jitter_mean_frames = self.jitter_mean_frames.max(other.jitter_mean_frames);
         self.bytes += other.bytes;
         self.frames += other.frames;
         self.restarts += other.restarts;
