@@ -10,7 +10,8 @@ from audiostream.stats import ClientStats, ServerStats, SourceStats, client_stat
 RECEIVED = {
     *("packets_expected", "packets_received", "packets_lost", "packets_late", "packets_duplicated"),
     *("packets_reordered", "packets_malformed", "packets_dropped_local", "bytes_received", "frames_received"),
-    *("frames_played", "frames_concealed", "underruns", "jitter_ms", "delay_ms", "delay_target_ms", "wire", "protocol"),
+    *("frames_played", "frames_concealed", "underruns", "jitter_ms", "jitter_mean_ms", "delay_ms", "delay_target_ms"),
+    *("wire", "protocol"),
     *("concealments", "frames_accelerated", "frames_expanded", "resets", "drift_ppm"),
 }
 SENT = {"packets_sent", "bytes_sent", "frames_captured", "frames_dropped", "overruns", "reconnects"}
