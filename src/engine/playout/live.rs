@@ -111,6 +111,8 @@ struct Gap {
     borrowed: usize,
     /// Whether it is counted.
     counted: bool,
+    /// Frames by which it may still be made longer, because the sound behind it came late.
+    more: usize,
 }
 
 /// Where the delay is, µs.
@@ -291,7 +293,7 @@ impl Live {
             self.gap = Gap::default();
         } else {
             self.tape.forget_ready();
-            self.gap = Gap { length: self.gap.length.max(1), borrowed: 0, counted: true };
+            self.gap = Gap { length: self.gap.length.max(1), counted: true, ..Gap::default() };
         }
         self.late_run = 0;
         self.suspect = None;
@@ -390,6 +392,7 @@ impl Live {
         if late > 0 {
             inlet.counters.underruns.fetch_add(1, Relaxed);
             inlet.counters.frames_concealed.fetch_add(late as u64, Relaxed);
+            self.gap.more = inlet.format.frames(produce::TOP_UP);
             self.changed(inlet, late as i64);
         }
     }
