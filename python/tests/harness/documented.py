@@ -14,6 +14,13 @@ from .scripts import ROOT
 
 PAGE = ROOT / "docs" / "interop.md"
 ADDRESS, PORT = "192.168.1.20", "12345"
+TWO_CHANNELS = {
+    "audiostream server": "audiostream server --channels 2",
+    "audiostream client": "audiostream client --channels 2",
+    "AVP 11": "AVP 10",
+    "pt=11": "pt=10",
+    "channels=1,payload=11": "channels=2,payload=10",
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,17 @@ class Block:
     def is_tcp(self) -> bool:
         """Whether they speak TCP."""
         return "over TCP" in self.title
+
+    def with_two_channels(self) -> Block:
+        """The same for two channels, of payload type 10."""
+
+        def both(text: str) -> str:
+            for one, two in TWO_CHANNELS.items():
+                text = text.replace(one, two)
+            return text
+
+        description = self.description and both(self.description)
+        return Block(self.title, tuple(map(both, self.lines)), description)
 
     def write_description(self, folder: Path, port: int) -> None:
         """Writes what the programs are to find."""

@@ -33,6 +33,9 @@ class Script(Program):
         command += [str(argument) for argument in arguments]
         super().__init__(command, folder=folder, name=name, env=env, stdin=stdin)
 
+    def __enter__(self) -> Script:
+        return self
+
 
 def read_stats(path: Path) -> dict[str, Any]:
     """The statistics that a script left behind."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import random
 import socket
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import audiostream
 from harness.packets import rtp
 from harness.pcm import pcm_noise
 from harness.programs import Program
@@ -22,33 +24,32 @@ YOUNG = 1.5
 FRAMES = 4 * 44_100
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(90)
 @pytest.mark.parametrize("query", ["", "?pkt_size=894"], ids=["packets of 1472", "packets of 894"])
 def test_ffmpegs_bursts_play_without_a_gap(query: str, tmp_path: Path) -> None:
     write_wav(tmp_path / "speech.wav", speech(FRAMES / 44_100))
-    with quiet_server() as server, ffmpeg(server.port, tmp_path, query=query) as sender:
-        young = when_old_enough(server)
-        sender.succeeds()
-        plays_without_a_gap(server, young)
+
+    def send(port: int) -> None:
+        with ffmpeg(port, tmp_path, query=query) as sender:
+            sender.succeeds()
+
+    plays_without_a_gap(send, tmp_path)
 
 
-@pytest.mark.timeout(60)
-def test_vlcs_bursts_play_without_a_gap() -> None:
-    with quiet_server() as server:
-        # Both numbers wrap on the way.
-        packets = vlcs_packets(sequence=65_536 - 100, timestamp=2**32 - FRAMES // 2, pcm=pcm_noise(FRAMES))
-        young = None
+@pytest.mark.timeout(90)
+def test_vlcs_bursts_play_without_a_gap(tmp_path: Path) -> None:
+    # Both numbers wrap on the way.
+    packets = vlcs_packets(sequence=65_536 - 100, timestamp=2**32 - FRAMES // 2, pcm=pcm_noise(FRAMES))
+
+    def send(port: int) -> None:
         start = time.monotonic()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
             for number in range(0, len(packets), 4):
                 time.sleep(max(0.0, start + number / 80 - time.monotonic()))
                 for packet in packets[number : number + 4]:
-                    own.sendto(packet, ("127.0.0.1", server.port))
-                if young is None and number / 80 > YOUNG:
-                    young = server.stats
-        assert young is not None
-        plays_without_a_gap(server, young)
-        assert server.stats.packets_received == len(packets)
+                    own.sendto(packet, ("127.0.0.1", port))
+
+    plays_without_a_gap(send, tmp_path)
 
 
 @pytest.mark.timeout(60)
@@ -95,18 +96,40 @@ def vlcs_packets(*, sequence: int, timestamp: int, pcm: bytes) -> list[bytes]:
     return made
 
 
-def when_old_enough(server: audiostream.AdvancedAudioServer) -> audiostream.ServerStats:
-    """The statistics when the source's first time is over."""
-    until(lambda: server.stats.frames_received > YOUNG * 44_100, "the first second")
-    return server.stats
+def plays_without_a_gap(send: Callable[[int], None], folder: Path) -> None:
+    """All that is sent is played, and after its first time nothing is put in. Fails where it is not so.
+
+    A run in which this machine held the sender back longer than in its first time proves nothing, and is repeated.
+    """
+    for attempt in range(ATTEMPTS):
+        log = folder / f"packets-{attempt}.csv"
+        with quiet_server(packet_log=log) as server:
+            sending = threading.Thread(target=send, args=(server.port,))
+            sending.start()
+            until(lambda: server.stats.frames_received > YOUNG * 44_100, "the first second")
+            young = server.stats
+            sending.join()
+            until(lambda: server.stats.frames_received >= FRAMES, "the last packet")
+            steady(lambda: server.stats.frames_played, "playout")
+            stats = server.stats
+        assert stats.packets_lost == 0
+        # What is stretched is played as a whole.
+        assert stats.frames_played == FRAMES
+        if (stats.frames_concealed, stats.underruns) == (young.frames_concealed, young.underruns):
+            return
+        assert was_held_back(log), f"{young}\n{stats}"
+    pytest.fail(f"{ATTEMPTS} times the sender was held back by this machine")
 
 
-def plays_without_a_gap(server: audiostream.AdvancedAudioServer, young: audiostream.ServerStats) -> None:
-    """All of the sound is played, and nothing since `young` was put in."""
-    until(lambda: server.stats.frames_received >= FRAMES, "the last packet")
-    # What is stretched is played as a whole.
-    until(lambda: server.stats.frames_played >= FRAMES, "playout of it all")
-    stats = server.stats
-    assert stats.packets_lost == 0
-    assert stats.packets_late == 0
-    assert (stats.frames_concealed, stats.underruns) == (young.frames_concealed, young.underruns)
+def was_held_back(log: Path) -> bool:
+    """Whether the sender was later behind its own clock than in its first time, by more than its clock is coarse."""
+    with log.open() as file:
+        rows = [(int(row["time_us"]), int(row["timestamp"])) for row in csv.DictReader(file)]
+    (began, first), *_ = rows
+    sound = [(timestamp - first) % 2**32 / 44_100 for _, timestamp in rows]
+    behind = [(at - began) / 1e6 - place for (at, _), place in zip(rows, sound, strict=True)]
+    early = [late for late, place in zip(behind, sound, strict=True) if place < YOUNG]
+    return max(behind) > max(early) + 0.002
+
+
+ATTEMPTS = 4
