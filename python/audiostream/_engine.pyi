@@ -42,6 +42,7 @@ class Client:
         ttl: int,
         reconnect: float,
         network: str | None,
+        name: str | None,
         packet_log: str | None,
     ) -> Client:
         """Checks the arguments (`ConfigError`); opens nothing."""
@@ -99,6 +100,7 @@ class Server:
         record: str | None,
         record_name: str | None,
         network: str | None,
+        name: str | None,
         packet_log: str | None,
     ) -> Server:
         """Checks the arguments (`ConfigError`); opens nothing."""

@@ -69,12 +69,13 @@ examples:
 
 CLIENT_KEYWORDS = (
     *("protocol", "host", "port", "size", "rate", "channels", "input", "wire", "ptime", "host_api", "latency"),
-    *("local_port", "dscp", "ttl", "reconnect", "record", "recordings", "duration", "network", "packet_log"),
+    *("local_port", "dscp", "ttl", "reconnect", "record", "recordings", "duration", "network", "name"),
+    "packet_log",
 )
 SERVER_KEYWORDS = (
     *("protocol", "port", "size", "rate", "channels", "bind", "wire", "output", "host_api", "latency", "delay"),
     *("min_delay", "max_delay", "record", "recordings", "max_sources", "keep_listening", "duration", "network"),
-    "packet_log",
+    *("name", "packet_log"),
 )
 
 

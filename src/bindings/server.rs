@@ -38,7 +38,7 @@ impl Close for server::Server {
 impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, keep_listening, record, record_name, network, packet_log))]
+                        max_delay, max_sources, keep_listening, record, record_name, network, name, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
@@ -65,6 +65,7 @@ impl Server {
         record: Option<PathBuf>,
         record_name: Option<String>,
         network: Option<String>,
+        name: Option<String>,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
@@ -94,6 +95,7 @@ impl Server {
                 max_sources,
                 keep_listening,
                 network: network.as_deref().map(LinkConfig::parse).transpose()?,
+                name,
             })
         };
         let config = config().map_err(|error| to_python(py, &error))?;
@@ -169,6 +171,9 @@ impl Server {
             dict.set_item("last_sequence", source.last_sequence)?;
             dict.set_item("ssrc", source.ssrc)?;
             dict.set_item("address", source.address.to_string())?;
+            dict.set_item("round_trip_ms", source.round_trip_ms)?;
+            dict.set_item("cname", source.cname.as_deref())?;
+            dict.set_item("name", source.name.as_deref())?;
             sources.push(dict);
         }
         dict.set_item("sources", sources)?;

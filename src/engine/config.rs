@@ -297,6 +297,8 @@ pub struct ClientConfig {
     pub ptime: Option<Duration>,
     /// A bad network to send through.
     pub network: Option<LinkConfig>,
+    /// What the user is called, for the other end to see (RFC 3550 §6.5.2).
+    pub name: Option<String>,
 }
 
 impl Default for ClientConfig {
@@ -308,6 +310,7 @@ impl Default for ClientConfig {
             wire: Wire::Rtp,
             ptime: None,
             network: None,
+            name: None,
         }
     }
 }
@@ -340,6 +343,7 @@ impl ClientConfig {
         if self.path.dscp > 63 {
             return Err(Error::config(format!("dscp must be 0 to 63, not {}", self.path.dscp)));
         }
+        check_name(self.name.as_deref())?;
         if self.path.host.is_empty() {
             return Err(Error::config("host must be a name or an address, not ''"));
         }
@@ -374,6 +378,8 @@ pub struct ServerConfig {
     pub keep_listening: bool,
     /// A bad network to receive through.
     pub network: Option<LinkConfig>,
+    /// What the user is called, for the other end to see (RFC 3550 §6.5.2).
+    pub name: Option<String>,
 }
 
 impl Default for ServerConfig {
@@ -392,6 +398,7 @@ impl Default for ServerConfig {
             max_sources: 32,
             keep_listening: false,
             network: None,
+            name: None,
         }
     }
 }
@@ -418,6 +425,7 @@ impl ServerConfig {
                 "min_delay must not be above max_delay, nor that above {most} ms"
             )));
         }
+        check_name(self.name.as_deref())?;
         if !(1..=1024).contains(&self.max_sources) {
             return Err(Error::config(format!("max_sources must be 1 to 1024, not {}", self.max_sources)));
         }
@@ -432,6 +440,16 @@ pub struct SourceKey {
     pub address: SocketAddr,
     /// Its RTP synchronisation source (RFC 3550 §3), zero on the classic wire.
     pub ssrc: u32,
+}
+
+/// A name must fit into a report.
+fn check_name(name: Option<&str>) -> Result<()> {
+    match name {
+        Some(name) if name.is_empty() || name.len() > 255 => {
+            Err(Error::config("name must be 1 to 255 bytes of UTF-8"))
+        }
+        _ => Ok(()),
+    }
 }
 
 const NO_NETWORK_OVER_TCP: &str =

@@ -215,7 +215,7 @@ impl Live {
             if another || self.state == State::Idle {
                 self.restart(inlet, &head);
             } else if !self.admit(inlet, pull, &head) {
-                inlet.counters.late_packets.fetch_add(1, Relaxed);
+                inlet.counters.note_late(head.sequence);
                 inlet.reader.pop(|_, _, _| {});
                 continue;
             }
@@ -267,7 +267,7 @@ impl Live {
         if put.written > 0 {
             self.late_run = 0;
         } else if put.behind > 0 {
-            inlet.counters.late_packets.fetch_add(1, Relaxed);
+            inlet.counters.note_late(head.sequence);
             self.late_run += u64::from(head.frames);
             if self.late_run > inlet.format.frames(LATE_FOR) as u64 && inlet.is_played_out() {
                 inlet.counters.resets.fetch_add(1, Relaxed);

@@ -127,7 +127,7 @@ impl Whole {
                 }
                 let put = timeline.insert(head.position, first, second);
                 if put.written == 0 && put.behind > 0 {
-                    counters.late_packets.fetch_add(1, Relaxed);
+                    counters.note_late(head.sequence);
                 }
             });
         }

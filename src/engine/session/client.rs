@@ -25,7 +25,7 @@ use crate::engine::config::{ClientConfig, Wire};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::record::Recorded;
 use crate::engine::record::tap::{RecorderState, TapRecorder};
-use crate::engine::stats::ClientStats;
+use crate::engine::stats::{ClientStats, RemoteStats};
 use crate::engine::stream::sender::Sender;
 use crate::engine::time::Clock;
 
@@ -157,6 +157,10 @@ impl Client {
             reconnects: progress.reconnects.load(Relaxed),
             next_sequence: progress.next_sequence.load(Relaxed) as u16,
             level_db: captured.level_db(),
+            remote: lock(&progress.remote).map(|(remote, came)| RemoteStats {
+                age_ms: self.clock.now().since(came).as_secs_f64() * 1e3,
+                ..remote
+            }),
         }
     }
 

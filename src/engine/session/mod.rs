@@ -2,11 +2,14 @@
 
 mod capturing;
 pub mod client;
+mod feedback;
 mod impairment;
 mod notices;
 mod outlet;
 pub mod packet_log;
+mod party;
 mod receiving;
+mod reporting;
 mod sending;
 pub mod server;
 mod sources;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::outlet::{Outlet, Outlets, Recorder};
 use super::packet_log::{PacketLine, PacketLog};
+use super::reporting::{Correspondence, Letter, Reporting, Subject, Way, speakers};
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
@@ -18,7 +19,9 @@ use crate::engine::record::reception::Labels;
 use crate::engine::stats::{Playback, Reception, ServerStats, SourceStats};
 use crate::engine::stream::queue::PacketWriter;
 use crate::engine::stream::receiver::{Receiver, Verdict};
+use crate::engine::stream::reports::Listener;
 use crate::engine::time::Micros;
+use crate::engine::wire::rtcp::Compound;
 use crate::engine::wire::{classic, rtp};
 
 /// All sources of a server.
@@ -32,6 +35,8 @@ pub struct Sources {
     last_sequence: Option<u16>,
     swept: Micros,
     out: Outlets,
+    /// What is said to the sources, and heard of them.
+    pub reporting: Reporting,
 }
 
 /// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
@@ -51,6 +56,8 @@ struct Entry {
     /// Connections end; senders of datagrams just fall silent.
     connected: bool,
     dropped: u64,
+    /// Over RTP.
+    reports: Option<Box<Correspondence>>,
 }
 
 #[derive(Default)]
@@ -63,6 +70,7 @@ impl Sources {
     /// No sources yet.
     pub fn new(config: ServerConfig) -> Self {
         Self {
+            reporting: Reporting::new(config.name.clone()),
             config,
             entries: HashMap::new(),
             next_number: 1,
@@ -95,18 +103,22 @@ impl Sources {
     }
 
     /// A datagram has come.
-    pub fn datagram(&mut self, address: SocketAddr, arrival: Micros, bytes: &[u8]) {
+    pub fn datagram(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
+        let address = way.address;
+        if way.beside {
+            return self.control(way, arrival, bytes);
+        }
         let rtp = self.as_rtp(address, bytes);
         let classic = self.as_classic(address, bytes);
         match (rtp, classic) {
             (Some(rtp), Some(classic)) if !self.is_believed(&rtp) && self.is_believed(&classic) => {
-                self.packet(classic, arrival, bytes, false);
+                self.packet(classic, way, arrival, bytes, false);
             }
             (Some(rtp), Some(classic)) => {
-                self.packet(rtp, arrival, bytes, false);
+                self.packet(rtp, way, arrival, bytes, false);
                 if !self.is_believed(&rtp) {
                     // It may be either: the first to be believed wins, and the other is forgotten.
-                    self.packet(classic, arrival, bytes, false);
+                    self.packet(classic, way, arrival, bytes, false);
                     if self.is_believed(&classic) {
                         self.entries.remove(&rtp);
                     }
@@ -114,8 +126,8 @@ impl Sources {
                     self.entries.remove(&classic);
                 }
             }
-            (Some(name), None) | (None, Some(name)) => self.packet(name, arrival, bytes, false),
-            (None, None) if rtp::is_rtcp(bytes) => {}
+            (Some(name), None) | (None, Some(name)) => self.packet(name, way, arrival, bytes, false),
+            (None, None) if rtp::is_rtcp(bytes) => self.control(way, arrival, bytes),
             (None, None) => self.not_believed(address, arrival, bytes),
         }
     }
@@ -127,8 +139,8 @@ impl Sources {
             Wire::Classic => self.as_classic(address, bytes),
         };
         match name {
-            Some(name) => self.packet(name, arrival, bytes, true),
-            None if wire == Wire::Rtp && rtp::is_rtcp(bytes) => {}
+            Some(name) => self.packet(name, address.into(), arrival, bytes, true),
+            None if wire == Wire::Rtp && rtp::is_rtcp(bytes) => self.control(address.into(), arrival, bytes),
             None => self.not_believed(address, arrival, bytes),
         }
     }
@@ -138,6 +150,53 @@ impl Sources {
         self.malformed += 1;
         self.log(address, arrival, None, bytes, "malformed");
         log::debug!(target: TARGET, "not a packet: {} bytes from {address}", bytes.len());
+    }
+
+    /// Reports have come. They are for the sources at the same address, or at the port below (RFC 3550 §11).
+    fn control(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
+        let Ok(compound) = Compound::parse(bytes) else {
+            return self.not_believed(way.address, arrival, bytes);
+        };
+        let mut below = way.address;
+        below.set_port(below.port().saturating_sub(1));
+        for ssrc in speakers(compound) {
+            for address in [way.address, below] {
+                let name = Name { address, wire: Wire::Rtp, ssrc };
+                if let Some(reports) = self.entries.get_mut(&name).and_then(|entry| entry.reports.as_mut())
+                    && reports.hear(&mut self.reporting, compound, way, arrival)
+                {
+                    log::info!(target: TARGET, "{name} has said goodbye");
+                }
+            }
+        }
+    }
+
+    /// What is to be said to the sources now.
+    pub fn letters(&mut self, now: Micros) -> Vec<Letter> {
+        if !self.reporting.is_due(now) {
+            return Vec::new();
+        }
+        self.reporting.rest(now);
+        let mut letters = Vec::new();
+        for entry in self.entries.values_mut().filter(|entry| entry.counts()) {
+            let Entry { format, receiver, outlet, last_arrival, reports: Some(reports), .. } = entry else {
+                continue;
+            };
+            let subject = Subject { format: *format, receiver, outlet, last_arrival: *last_arrival };
+            letters.extend(self.reporting.turn(reports, subject, &self.config, now));
+        }
+        letters
+    }
+
+    /// The goodbyes to all sources that are there and were reported to.
+    pub fn farewell(&mut self, now: Micros) -> Vec<Letter> {
+        let present = self.entries.values_mut().filter(|entry| now.since(entry.last_arrival) < IDLE_AFTER);
+        present
+            .filter_map(|entry| {
+                let reception = entry.receiver.reception();
+                self.reporting.goodbye(entry.reports.as_mut()?, &reception)
+            })
+            .collect()
     }
 
     /// A connection has ended, and its sources with it.
@@ -187,6 +246,11 @@ impl Sources {
         }
         self.out.recorder = None;
         self.out.log = None;
+    }
+
+    /// How many sources are being played.
+    pub fn playing(&self) -> usize {
+        self.entries.values().filter(|entry| entry.outlet.is_playing()).count()
     }
 
     /// The sequence number of the last believed packet.
@@ -251,20 +315,23 @@ impl Sources {
         self.entries.get(name).is_some_and(|entry| entry.receiver.is_believed())
     }
 
-    fn packet(&mut self, name: Name, arrival: Micros, bytes: &[u8], connected: bool) {
+    fn packet(&mut self, name: Name, way: Way, arrival: Micros, bytes: &[u8], connected: bool) {
         if !self.entries.contains_key(&name) {
             self.make_room();
-            let entry = self.new_entry(name, bytes, connected);
+            let mut entry = self.new_entry(name, bytes, connected);
+            entry.reports = (name.wire == Wire::Rtp)
+                .then(|| Box::new(Correspondence::new(name.ssrc, entry.format, way, connected, arrival)));
             self.entries.insert(name, entry);
         }
         let playing = match self.entries.get(&name).map(|entry| &entry.outlet) {
-            Some(Outlet::None | Outlet::Past(_)) => {
-                self.entries.values().filter(|e| e.outlet.is_playing()).count()
-            }
+            Some(Outlet::None | Outlet::Past(_)) => self.playing(),
             _ => 0,
         };
         let Some(entry) = self.entries.get_mut(&name) else { return };
         entry.last_arrival = arrival;
+        if let Some(reports) = &mut entry.reports {
+            reports.came(way);
+        }
         let Entry { number, format, receiver, outlet, dropped, .. } = entry;
         let (config, out) = (&self.config, &mut self.out);
         let before = receiver.reception().received;
@@ -284,6 +351,9 @@ impl Sources {
         let counted = !matches!(outlet, Outlet::Refused);
         match verdict {
             Ok(verdict) => {
+                if verdict == Verdict::Believed {
+                    self.reporting.hurry(arrival);
+                }
                 if receiver.is_believed() && counted {
                     self.packets += receiver.reception().received - before;
                     self.last_sequence = Some(sequence);
@@ -317,6 +387,7 @@ impl Sources {
             last_arrival: Micros::ZERO,
             connected,
             dropped: 0,
+            reports: None,
         }
     }
 
@@ -373,6 +444,7 @@ impl Entry {
     }
 
     fn stats(&self, name: &Name) -> SourceStats {
+        let listener = self.reports.as_deref().map(Correspondence::listener);
         SourceStats {
             ssrc: name.ssrc,
             address: name.address,
@@ -385,6 +457,9 @@ impl Entry {
                 .map(super::super::playout::counters::PlayerCounters::snapshot)
                 .unwrap_or_default(),
             dropped_local: self.dropped,
+            round_trip_ms: listener.and_then(Listener::round_trip).map(|trip| trip.as_secs_f64() * 1e3),
+            cname: listener.and_then(Listener::cname).map(Into::into),
+            name: listener.and_then(Listener::name).map(Into::into),
         }
     }
 }

@@ -159,6 +159,16 @@ impl Receiver {
         Reception { bytes: self.bytes, frames: self.frames, ..self.tracker.reception() }
     }
 
+    /// The highest extended sequence number seen since the last restart; `None` before the first.
+    pub fn highest(&self) -> Option<u64> {
+        self.tracker.highest()
+    }
+
+    /// Whether this extended sequence number is known to have been received.
+    pub fn was_received(&self, sequence: u64) -> bool {
+        self.tracker.was_received(sequence)
+    }
+
     /// The sequence number of the packet counted last, as on the wire.
     pub fn last_sequence(&self) -> u16 {
         self.last_sequence

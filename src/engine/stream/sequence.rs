@@ -148,6 +148,11 @@ impl SequenceTracker {
         self.span.map(|(_, highest)| highest)
     }
 
+    /// Whether it is known that this number was received; nothing is known of those below the last [`WINDOW`].
+    pub fn was_received(&self, sequence: u64) -> bool {
+        matches!(self.place(sequence), Place::Copy(behind) if behind < WINDOW as u64)
+    }
+
     /// The counts; bytes and frames are not known here.
     pub fn reception(&self) -> Reception {
         let expected = self.expected_before + self.expected();
@@ -229,7 +234,8 @@ pub const MAX_DROPOUT: u64 = 3000;
 /// How far a packet may be behind without further evidence (RFC 3550 A.1: two seconds at 50 packets a second).
 pub const MAX_MISORDER: u64 = 100;
 
-const FIRST_CYCLE: u64 = 1 << 16;
+/// What extended sequence numbers have more than the wire's at first.
+pub const FIRST_CYCLE: u64 = 1 << 16;
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use socket2::{Socket, Type};
 use super::vigil;
 use crate::engine::config::Protocol;
 use crate::engine::error::Result;
+use crate::engine::net::sys::NO_SIGNAL;
 use crate::engine::net::wait::{Deadline, Interest, Watch};
 use crate::engine::net::waker::{Alarm, Waker};
 use crate::engine::net::{address, failure};
@@ -78,6 +79,8 @@ struct Connection {
     id: ConnectionId,
     socket: Socket,
     over: bool,
+    /// What is left of the last frame that was sent.
+    rest: Vec<u8>,
 }
 
 impl TcpReceiver {
@@ -128,6 +131,11 @@ impl TcpReceiver {
     /// Ends a connection; what it still sends is lost. No event follows.
     pub fn close(&mut self, id: ConnectionId) {
         self.connections.retain(|c| c.id != id);
+    }
+
+    /// Sends one frame, whole or not at all. Never blocks; whether it was taken.
+    pub fn send(&mut self, id: ConnectionId, frame: &[u8]) -> bool {
+        self.connections.iter_mut().find(|c| c.id == id).is_some_and(|connection| connection.send(frame))
     }
 
     /// How many connections are open.
@@ -225,7 +233,7 @@ impl TcpReceiver {
         }
         let id = ConnectionId(self.next_id);
         self.next_id += 1;
-        self.connections.push(Connection { id, socket, over: false });
+        self.connections.push(Connection { id, socket, over: false, rest: Vec::new() });
         handle(TcpEvent::Accepted { id, address });
     }
 
@@ -242,6 +250,27 @@ impl TcpReceiver {
         }
         self.spare = self.listener.try_clone().ok();
         self.accept_again = Some(Deadline::after(ACCEPT_REST));
+    }
+}
+
+impl Connection {
+    /// What is left of the frame before goes first. A lost connection is told by reading.
+    fn send(&mut self, frame: &[u8]) -> bool {
+        let gone = self.write(&self.rest);
+        self.rest.drain(..gone);
+        if !self.rest.is_empty() {
+            return false;
+        }
+        let gone = self.write(frame);
+        if gone > 0 {
+            self.rest.extend_from_slice(&frame[gone..]);
+        }
+        gone > 0
+    }
+
+    /// How many bytes went.
+    fn write(&self, bytes: &[u8]) -> usize {
+        if bytes.is_empty() { 0 } else { self.socket.send_with_flags(bytes, NO_SIGNAL).unwrap_or(0) }
     }
 }
 
@@ -316,6 +345,39 @@ mod tests {
                 receiver.poll(deadline.left(), &mut |event| self.note(event)).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn frames_to_a_peer_are_whole_however_slowly_it_reads() {
+        let mut receiver = receiver(4);
+        let mut client = client(&receiver);
+        let mut diary = Diary::default();
+        diary.follow(&mut receiver, |d| !d.accepted.is_empty());
+        let id = diary.accepted[0].0;
+        assert!(!receiver.send(ConnectionId(99), b"nobody"));
+        let (mut expected, mut refused) = (Vec::new(), 0);
+        while refused < 3 {
+            let frame = [expected.len() as u8; 60_000];
+            if receiver.send(id, &frame) {
+                expected.extend_from_slice(&frame);
+            } else {
+                refused += 1;
+            }
+        }
+        client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let (mut heard, mut piece) = (Vec::new(), [0; 4096]);
+        while heard.len() < expected.len() + 1 {
+            match client.read(&mut piece) {
+                Ok(count) => heard.extend_from_slice(&piece[..count]),
+                // The rest waits for the next frame.
+                Err(_) if receiver.send(id, b"!") => expected.push(b'!'),
+                Err(_) => {}
+            }
+            if expected.last() == Some(&b'!') && heard.len() == expected.len() {
+                break;
+            }
+        }
+        assert!(heard == expected, "{} of {} bytes", heard.len(), expected.len());
     }
 
     #[test]
