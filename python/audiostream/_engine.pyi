@@ -68,6 +68,10 @@ class Client:
         """Multiplies what is sent by `gain`."""
     def set_mute(self, mute: bool) -> None:
         """Sends silence in place of sound."""
+    def sdp(self) -> str:
+        """The session description of what is sent; `ConfigError` on the classic wire."""
+    def destination(self) -> tuple[str, int]:
+        """Host and port that the packets go to, out of the URL if there is one."""
     def local_address(self) -> str | None:
         """`host:port` that the packets leave from; None before `open_socket`."""
     def input_name(self) -> str:
@@ -85,9 +89,10 @@ class Server:
         protocol: str,
         port: int,
         size: float,
-        rate: int,
-        channels: int,
+        rate: int | None,
+        channels: int | None,
         bind: str | None,
+        sdp: str | None,
         wire: str,
         output: str,
         host_api: str | None,
@@ -103,7 +108,9 @@ class Server:
         name: str | None,
         packet_log: str | None,
     ) -> Server:
-        """Checks the arguments (`ConfigError`); opens nothing."""
+        """Checks the arguments (`ConfigError`), reads the description; opens nothing."""
+    def settings(self) -> tuple[str, int, int, int]:
+        """Protocol, port, rate, channels, out of the description or the URL where they were not given."""
     def open_socket(self) -> None:
         """Binds the port: `TransportError`. Idempotent."""
     def open_audio(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import __version__
 from .client import AudioClient
 from .devices import list_devices
+from .errors import ConfigError
 from .script import Script
 from .server import AdvancedAudioServer
 
@@ -31,6 +32,8 @@ examples:
       a built-in voice for 5 s; no microphone needed
   %(prog)s --input file:speech.wav --size 20 --stats-json -
       a file in blocks of 20 ms, figures as JSON at the end
+  %(prog)s 'rtp://239.1.2.3:5004?ttl=4' --sdp stream.sdp
+      to a multicast group, and its description for other programs (ffplay, VLC)
   %(prog)s --list-devices
       what --input may name
 
@@ -46,6 +49,10 @@ examples:
       the same by TCP; ends when its last client has left
   %(prog)s --output null --record
       no speaker needed: record what arrives
+  %(prog)s --sdp stream.sdp
+      what a session description says, as ffmpeg and GStreamer write them
+  %(prog)s rtp://@239.1.2.3:5004
+      a multicast group
   %(prog)s --output - | aplay -f S16_LE -r 44100
       PCM on standard output
   %(prog)s --duration 60 --stats-json stats.json --quiet
@@ -73,7 +80,7 @@ CLIENT_KEYWORDS = (
     "packet_log",
 )
 SERVER_KEYWORDS = (
-    *("protocol", "port", "size", "rate", "channels", "bind", "wire", "output", "host_api", "latency", "delay"),
+    *("protocol", "port", "size", "rate", "channels", "bind", "sdp", "wire", "output", "host_api", "latency", "delay"),
     *("min_delay", "max_delay", "record", "recordings", "max_sources", "keep_listening", "duration", "network"),
     *("name", "packet_log"),
 )
@@ -133,12 +140,15 @@ def server_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 def client_options(args: argparse.Namespace) -> dict[str, Any]:
     """The keywords of `AudioClient` among parsed options: they have the same names."""
-    return {name: getattr(args, name) for name in CLIENT_KEYWORDS}
+    return _with_url({name: getattr(args, name) for name in CLIENT_KEYWORDS}, args.url, "host", "localhost")
 
 
 def server_options(args: argparse.Namespace) -> dict[str, Any]:
     """The keywords of `AdvancedAudioServer` among parsed options: they have the same names."""
-    return {name: getattr(args, name) for name in SERVER_KEYWORDS}
+    options = {name: getattr(args, name) for name in SERVER_KEYWORDS}
+    if options["sdp"] == "-":
+        options["sdp"] = sys.stdin.read()
+    return _with_url(options, args.url, "bind", None)
 
 
 def run_client(args: argparse.Namespace) -> int:
@@ -180,6 +190,14 @@ def run_demo(args: argparse.Namespace) -> int:
     return run(args)
 
 
+def _with_url(options: dict[str, Any], url: str | None, name: str, default: str | None) -> dict[str, Any]:
+    if url is not None:
+        if options[name] != default:
+            raise ConfigError(f"--{name} and {url}: give one of them")
+        options[name] = url
+    return options
+
+
 def _parser(prog: str | None, text: str, examples: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         prog=prog, description=text, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -188,6 +206,13 @@ def _parser(prog: str | None, text: str, examples: str) -> argparse.ArgumentPars
 
 def _add_client(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.set_defaults(main=run_client, prog=parser.prog, log_file=None)
+    parser.add_argument(
+        "url",
+        nargs="?",
+        type=rtp_url,
+        metavar="rtp://HOST:PORT",
+        help="in place of --host and --port; ?ttl=N&localport=N may follow",
+    )
     network = parser.add_argument_group("network")
     network.add_argument(
         "--host", default="localhost", help="the server's name or address, or a multicast group (localhost)"
@@ -197,6 +222,7 @@ def _add_client(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "--wire", choices=["rtp", "classic"], default="rtp", help="packet format: RTP, or the original scripts' (rtp)"
     )
     network.add_argument("--ptime", type=milliseconds, metavar="MS", help="length of an RTP packet, where not --size")
+    network.add_argument("--sdp", metavar="FILE", help="write the stream's session description; - for standard output")
     network.add_argument("--local-port", type=int, default=0, metavar="PORT", help="port to send from (any)")
     network.add_argument("--dscp", type=int, default=46, help="DiffServ code point, 0-63 (46: low delay)")
     network.add_argument("--ttl", type=int, default=1, help="hops a multicast packet may take (1)")
@@ -224,7 +250,15 @@ def _add_client(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def _add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.set_defaults(main=run_server, prog=parser.prog)
+    parser.add_argument(
+        "url", nargs="?", type=rtp_url, metavar="rtp://@[ADDRESS]:PORT", help="in place of --bind and --port"
+    )
     network = parser.add_argument_group("network")
+    network.add_argument(
+        "--sdp",
+        metavar="FILE",
+        help="listen for what a session description says; - for one on standard input",
+    )
     network.add_argument(
         "--bind", metavar="ADDRESS", help="address to listen on, or a multicast group (every interface)"
     )
@@ -249,7 +283,7 @@ def _add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     )
     sound.add_argument("--min-delay", type=float, default=0.0, metavar="MS", help="at least, where it follows (0)")
     sound.add_argument("--max-delay", type=float, default=500.0, metavar="MS", help="at most, where it follows (500)")
-    _add_sound(sound)
+    _add_sound(sound, told=False)
     _add_recording(parser, "--record", metavar="NAME", help="record what arrives, under this name if given")
     _add_common(parser).add_argument(
         "--log-file",
@@ -295,7 +329,7 @@ def _add_network(group: Options, port: int = 12345) -> None:
     )
 
 
-def _add_sound(group: Options) -> None:
+def _add_sound(group: Options, *, told: bool = True) -> None:
     group.add_argument(
         "--size",
         type=milliseconds,
@@ -303,8 +337,11 @@ def _add_sound(group: Options) -> None:
         metavar="MS",
         help="block of sound, ms: 10, 20, … 150; 5 and 2.5 with RTP (10)",
     )
-    group.add_argument("--rate", type=int, default=44100, metavar="HZ", help="frames a second (44100)")
-    group.add_argument("--channels", type=int, default=1, help="1 or 2 (1)")
+    otherwise = "" if told else "the sdp's, or "
+    group.add_argument(
+        "--rate", type=int, default=44100 if told else None, metavar="HZ", help=f"frames a second ({otherwise}44100)"
+    )
+    group.add_argument("--channels", type=int, default=1 if told else None, help=f"1 or 2 ({otherwise}1)")
     group.add_argument("--host-api", metavar="NAME", help="sound system: pulseaudio, alsa, … (the first that answers)")
     group.add_argument(
         "--latency", choices=["low", "high"], default="low", help="device buffer; high for machines that crackle (low)"
@@ -331,6 +368,13 @@ def _add_common(parser: argparse.ArgumentParser, duration: float | None = None) 
     group.add_argument("--quiet", action="store_true", help="show errors only")
     group.add_argument("-v", "--verbose", action="store_true", help="show every packet, and tracebacks")
     return group
+
+
+def rtp_url(text: str) -> str:
+    """A URL that stands alone; what is in it, the engine checks."""
+    if "://" not in text:
+        raise argparse.ArgumentTypeError(f"expected an rtp:// URL, not {text!r}")
+    return text
 
 
 def milliseconds(text: str) -> float:

@@ -36,8 +36,8 @@ class AudioClient(Stream):
 
     Attributes:
         protocol: As given.
-        host: As given.
-        port: As given.
+        host: As given, or as its URL has it.
+        port: As given, or as the host's URL has it.
         size: As given, ms.
         recording_folder: Where recordings go; made at construction.
         FORMAT: 8, PortAudio's number for 16-bit samples.
@@ -81,8 +81,9 @@ class AudioClient(Stream):
 
         Args:
             protocol: `'udp'` or `'tcp'`.
-            host: The server's name or address, IPv4 or IPv6, or a multicast group.
-            port: The server's port, 1 to 65535.
+            host: The server's name or address, IPv4 or IPv6, or a multicast group; or all of that and more as an
+                `rtp://HOST:PORT?ttl=4&localport=5006` URL, port and options as you like.
+            port: The server's port, 1 to 65535. A URL that has one must not differ from it.
             size: The block that the device works in, ms: 10, 20, … 150, and 5 or 2.5 on the rtp wire. On the classic
                 wire it is the packet too, and both ends must agree on it over TCP.
             rate: Frames a second.
@@ -142,8 +143,7 @@ class AudioClient(Stream):
         super().__init__(engine, size=size, rate=rate, channels=channels, recordings=recordings, duration=duration)
         self._engine = engine
         self.protocol = protocol
-        self.host = host
-        self.port = port
+        self.host, self.port = engine.destination()
         self._record = record
         self._begin = threading.Lock()
         make_folder(recordings)
@@ -243,6 +243,20 @@ class AudioClient(Stream):
             self._renamed = recording = rename(recording, self.recording_folder, filename)
             self._log.info("Recording named %s", recording.path)
         return recording
+
+    def sdp(self) -> str:
+        """Describes the stream for those who are to hear it: where it goes, in which coding, in which packets.
+
+        ffmpeg, GStreamer and VLC play from it, and `AdvancedAudioServer(sdp=...)` listens as it says. It stays the same
+        for the client's life.
+
+        Returns:
+            A session description (RFC 8866), its lines ended by CR LF: write it to a file with `newline=""`.
+
+        Raises:
+            ConfigError: The classic wire has none.
+        """
+        return self._engine.sdp()
 
     @property
     def stats(self) -> ClientStats:

@@ -106,6 +106,9 @@ class Script:
             AudioStreamError: What a stream has died of.
         """
         self._ends = ends
+        sdp: str | None = getattr(self._args, "sdp", None)
+        if sdp is not None and isinstance(ends[0], AudioClient):
+            self._write(sdp, ends[0].sdp())
         over = self._ask(ends[0]) if isinstance(ends[0], AudioClient) and self._may_ask() else lambda: False
         self._interruptible = False
         with self._figures(ends):
@@ -117,12 +120,22 @@ class Script:
         if not self._quiet:
             print(text, file=self._out, flush=True)
 
+    def _write(self, path: str, text: str) -> None:
+        """Writes a text to a file, its line ends kept, or to standard output (`-`)."""
+        if path == "-":
+            sys.stdout.write(text.replace("\r\n", "\n"))
+            sys.stdout.flush()
+        else:
+            Path(path).write_text(text, encoding="utf-8", newline="")
+
     def _set_up_output(self) -> None:
         if self._json is not None and self._json != "-":
             # A path that cannot be written is better told now than after an hour.
             Path(self._json).open("a", encoding="utf-8").close()
         if self._json == "-" and getattr(self._args, "output", None) == "-":
             raise ConfigError("--stats-json - and --output - both want standard output: give one of them a path")
+        if self._json == "-" and getattr(self._args, "sdp", None) == "-" and hasattr(self._args, "host"):
+            raise ConfigError("--stats-json - and --sdp - both want standard output: give one of them a path")
         if not self._quiet and not self._verbose and sys.stderr.isatty() and hasattr(self._args, "quiet"):
             from rich.console import Console
 
@@ -196,11 +209,7 @@ class Script:
             if len(self._ends) > 1:
                 figures = {_role(end): end.stats.to_dict() for end in self._ends}
             text = json.dumps(figures, indent=2) + "\n"
-            if self._json == "-":
-                sys.stdout.write(text)
-                sys.stdout.flush()
-            else:
-                Path(self._json).write_text(text, encoding="utf-8")
+            self._write(self._json, text)
         if self.console is not None or self._for_show:
             from .console import report
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +15,6 @@ from .recording import Recording, make_folder
 from .stats import ServerStats, server_stats
 
 if TYPE_CHECKING:
-    import os
     from pathlib import Path
 
     from .devices import Device
@@ -35,8 +35,8 @@ class AdvancedAudioServer(Stream):
     A subclass may override `receive_data`; `run()` then calls it for every packet.
 
     Attributes:
-        protocol: As given.
-        port: As given; where it was 0, the port that the system chose.
+        protocol: As given, or as the sdp has it.
+        port: As given, or as URL or sdp have it; where it was 0, the port that the system chose.
         size: As given, ms.
         recording_folder: Where recordings go.
         FORMAT: 8, PortAudio's number for 16-bit samples.
@@ -58,9 +58,10 @@ class AdvancedAudioServer(Stream):
         port: int = 12345,
         size: float = 10,
         *,
-        rate: int = 44100,
-        channels: int = 1,
+        rate: int | None = None,
+        channels: int | None = None,
         bind: str | None = None,
+        sdp: str | os.PathLike[str] | None = None,
         wire: Literal["auto", "rtp", "classic"] | str = "auto",  # noqa: PYI051 - the values, for editors
         output: str | int | Device | None = None,
         host_api: str | None = None,
@@ -80,12 +81,17 @@ class AdvancedAudioServer(Stream):
         """Binds the port and opens the output.
 
         Args:
-            protocol: `'udp'` or `'tcp'`.
-            port: The port to listen on; 0 lets the system choose (see `port`, `local_address`).
+            protocol: `'udp'` or `'tcp'`. The default gives way to the sdp's.
+            port: The port to listen on; 0 lets the system choose (see `port`, `local_address`). The default gives way
+                to the URL's and the sdp's.
             size: The block that the output works in, ms: 10, 20, … 150, or 5, or 2.5. A sender may use another.
-            rate: Frames a second.
-            channels: 1 or 2.
-            bind: The address to listen on; None is every interface, IPv4 and IPv6. A multicast group is joined.
+            rate: Frames a second of the output; None is that of the sdp's first sound, or 44100.
+            channels: 1 or 2; None is as many as the sdp's first sound has, or 1.
+            bind: The address to listen on; None is every interface, IPv4 and IPv6. A multicast group is joined. Or an
+                `rtp://@:PORT`, `rtp://ADDRESS:PORT` URL.
+            sdp: A session description (RFC 8866), as text, or the file that holds it: says what the payload types mean
+                and, where that is not given here, port, multicast group, protocol, rate and channels. The first audio
+                in it that can be played is taken; its sender is not checked.
             wire: The packet format: `'rtp'`, `'classic'`, or `'auto'`, which finds it out for each sender.
             output: Where the sound goes: None for the default speaker; a device, its name, a part of it or its index
                 (`list_devices`); `'null'` for nowhere, at the pace of a clock; `'-'` for PCM on standard output;
@@ -114,8 +120,8 @@ class AdvancedAudioServer(Stream):
             DeviceError: The output cannot be opened.
             RecordingError: The folder or a file cannot be made.
         """
-        check_range(0xFFFF, port=port, channels=channels, max_sources=max_sources)
-        check_range(0xFFFF_FFFF, rate=rate)
+        check_range(0xFFFF, port=port, channels=channels or 0, max_sources=max_sources)
+        check_range(0xFFFF_FFFF, rate=rate or 0)
         engine = _engine.Server(
             protocol=protocol,
             port=port,
@@ -123,6 +129,7 @@ class AdvancedAudioServer(Stream):
             rate=rate,
             channels=channels,
             bind=bind,
+            sdp=None if sdp is None else os.fspath(sdp),
             wire=wire,
             output=end_name(output),
             host_api=host_api,
@@ -138,10 +145,11 @@ class AdvancedAudioServer(Stream):
             record_name=record if isinstance(record, str) else None,
             packet_log=None if packet_log is None else str(packet_log),
         )
+        told, port, rate, channels = engine.settings()
         super().__init__(engine, size=size, rate=rate, channels=channels, recordings=recordings, duration=duration)
         self._engine = engine
         self._delay_bounds = (min_delay, max_delay)
-        self.protocol = protocol
+        self.protocol = protocol if sdp is None else told
         self.port = port
         self.keep_listening = keep_listening
         # Packets that the engine has received, and those of them that `receive_data` has told of.

@@ -169,6 +169,14 @@ impl Client {
         })
     }
 
+    fn sdp(&self, py: Python<'_>) -> PyResult<String> {
+        self.held.call_long(py, client::Client::cancel, client::Client::sdp)
+    }
+
+    fn destination(&self, py: Python<'_>) -> PyResult<(String, u16)> {
+        self.held.call(py, |client| Ok((client.path().host.clone(), client.path().port)))
+    }
+
     fn local_address(&self, py: Python<'_>) -> PyResult<Option<String>> {
         self.held.call(py, |client| Ok(client.addresses().map(|(local, _)| local.to_string())))
     }

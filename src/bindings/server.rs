@@ -11,9 +11,9 @@ use super::error::to_python;
 use super::gateway::{Close, Held};
 use super::logging;
 use super::recording::{recorded_dict, state_dict};
-use crate::engine::config::{Audio, BlockSize, Latency, Output, Protocol, ServerConfig, Wire};
+use crate::engine::config::{Audio, BlockSize, DEFAULT_PORT, Latency, Output, Protocol, ServerConfig, Wire};
 use crate::engine::error::Result;
-use crate::engine::format::Format;
+use crate::engine::session::place::{self, Listening, Told};
 use crate::engine::session::server;
 use crate::engine::sim::config::LinkConfig;
 use crate::engine::stats::{Playback, Reception};
@@ -24,7 +24,9 @@ pub struct Server {
     held: Held<server::Server>,
     protocol: Protocol,
     wire: Option<Wire>,
+    port: u16,
     rate: u32,
+    channels: usize,
     record: Option<(PathBuf, Option<String>)>,
 }
 
@@ -39,6 +41,8 @@ impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, wire, output, host_api, latency, delay, min_delay,
                         max_delay, max_sources, keep_listening, record, record_name, network, name, packet_log))]
+    #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
+                        max_delay, max_sources, keep_listening, record, record_name, network, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
@@ -50,9 +54,10 @@ impl Server {
         protocol: &str,
         port: u16,
         size: f64,
-        rate: u32,
-        channels: u16,
+        rate: Option<u32>,
+        channels: Option<u16>,
         bind: Option<String>,
+        sdp: Option<String>,
         wire: &str,
         output: &str,
         host_api: Option<String>,
@@ -71,14 +76,15 @@ impl Server {
         logging::open(py)?;
         let config = || -> Result<ServerConfig> {
             let block = BlockSize::from_ms(size)?;
-            let audio = Audio {
-                format: Format::new(rate, channels)?,
-                block,
-                host_api,
-                latency: Latency::parse(latency)?,
-            };
-            let protocol = Protocol::parse(protocol)?;
-            let (wire, output) = (Wire::parse(wire)?, Output::parse(output)?);
+            // Python cannot tell a default from the same value given: both give way.
+            let protocol = Some(Protocol::parse(protocol)?).filter(|&protocol| protocol != Protocol::Udp);
+            let port = Some(port).filter(|&port| port != DEFAULT_PORT);
+            let told = Told { protocol, bind, port, wire: Wire::parse(wire)?, rate, channels };
+            let description = sdp.as_deref().map(place::description).transpose()?;
+            let Listening { protocol, bind, port, wire, format, payloads } =
+                Listening::new(told, description.as_ref())?;
+            let audio = Audio { format, block, host_api, latency: Latency::parse(latency)? };
+            let output = Output::parse(output)?;
             let delay = delay.map(|ms| milliseconds("delay", ms)).transpose()?;
             let (min_delay, max_delay) =
                 (milliseconds("min_delay", min_delay)?, milliseconds("max_delay", max_delay)?);
@@ -88,6 +94,7 @@ impl Server {
                 bind,
                 port,
                 wire,
+                payloads,
                 output,
                 delay,
                 min_delay,
@@ -98,11 +105,23 @@ impl Server {
                 name,
             })
         };
-        let config = config().map_err(|error| to_python(py, &error))?;
-        let (protocol, wire) = (config.protocol, config.wire);
+        let config = py.detach(config).map_err(|error| to_python(py, &error))?;
+        let (protocol, port, wire, format) = (config.protocol, config.port, config.wire, config.audio.format);
         let made = py.detach(|| server::Server::new(config, packet_log.as_deref()));
         let held = Held::new(made.map_err(|error| to_python(py, &error))?);
-        Ok(Self { held, protocol, wire, rate, record: record.map(|folder| (folder, record_name)) })
+        Ok(Self {
+            held,
+            protocol,
+            wire,
+            port,
+            rate: format.rate(),
+            channels: format.channels(),
+            record: record.map(|folder| (folder, record_name)),
+        })
+    }
+
+    fn settings(&self) -> (&'static str, u16, u32, usize) {
+        (self.protocol.name(), self.port, self.rate, self.channels)
     }
 
     fn open_socket(&self, py: Python<'_>) -> PyResult<()> {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::coding::PayloadTypes;
 use super::error::{Error, Result};
 use super::format::Format;
 use super::sim::config::LinkConfig;
@@ -253,7 +254,7 @@ pub struct Audio {
 pub struct Path {
     /// The transport.
     pub protocol: Protocol,
-    /// The server's name or address, or a multicast group.
+    /// The server's name or address, a multicast group, or an `rtp://` URL.
     pub host: String,
     /// The server's port.
     pub port: u16,
@@ -364,6 +365,8 @@ pub struct ServerConfig {
     pub port: u16,
     /// The packet format; `None` finds it out for each source.
     pub wire: Option<Wire>,
+    /// What RTP's payload types stand for.
+    pub payloads: PayloadTypes,
     /// Where the sound goes.
     pub output: Output,
     /// How long a packet is kept before it is played; `None` follows the network.
@@ -390,6 +393,7 @@ impl Default for ServerConfig {
             bind: None,
             port: DEFAULT_PORT,
             wire: None,
+            payloads: PayloadTypes::new(Format::DEFAULT),
             output: Output::Device(DeviceChoice::Default),
             delay: None,
             min_delay: Duration::ZERO,

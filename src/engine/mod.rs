@@ -16,4 +16,5 @@ pub mod sim;
 pub mod stats;
 pub mod stream;
 pub mod time;
+pub mod url;
 pub mod wire;

@@ -14,14 +14,16 @@ use crossbeam_channel::{Receiver as Notices, bounded};
 use rtrb::{Consumer, RingBuffer};
 
 use super::capturing::{Captured, Microphone};
+use super::describe::describe;
 use super::packet_log::PacketLog;
+use super::place::destination;
 use super::sending::{PATIENCE, Progress, Sending, Supply, Transport};
 use super::server::lock;
 use super::stepper::Stepper;
 use crate::engine::audio::Notice;
 use crate::engine::audio::capture::Capture;
 use crate::engine::audio::device;
-use crate::engine::config::{ClientConfig, Wire};
+use crate::engine::config::{ClientConfig, Path};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::record::Recorded;
 use crate::engine::record::tap::{RecorderState, TapRecorder};
@@ -69,7 +71,7 @@ struct Parts {
 impl Client {
     /// A client that has opened nothing yet but its packet log.
     pub fn new(config: ClientConfig, identity: Identity, packet_log: Option<&path::Path>) -> Result<Self> {
-        let config = config.validated()?;
+        let config = destination(config)?.validated()?;
         device::check_host_api(config.audio.host_api.as_deref())?;
         let log = packet_log.map(PacketLog::open).transpose()?;
         Ok(Self {
@@ -121,6 +123,17 @@ impl Client {
         parts.addresses = Some((transport.local_addr()?, transport.peer()));
         parts.transport = Some(transport);
         Ok(())
+    }
+
+    /// The session description (RFC 8866) of what it sends, for those who are to hear it; the same for as long as it lives.
+    /// Finds the server, if that has not been done.
+    pub fn sdp(&self) -> Result<String> {
+        if self.addresses().is_none() {
+            self.open_socket()?;
+        }
+        let ends = self.addresses().ok_or_else(|| Error::new(ErrorKind::State, "the socket is not open"))?;
+        let packet = self.config.audio.format.duration(self.new_sender().frames_per_packet() as u64);
+        Ok(describe(&self.config, self.identity, &self.identity.cname(), ends, packet)?.write())
     }
 
     /// Streams from now on, opening what is not open yet; again is nothing.
@@ -197,6 +210,11 @@ impl Client {
         self.captured.muted.store(muted, Relaxed);
     }
 
+    /// The way to the server, as it was given or as its URL has it.
+    pub const fn path(&self) -> &Path {
+        &self.config.path
+    }
+
     /// Where it sends from and to.
     pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         lock(&self.parts).addresses
@@ -250,6 +268,7 @@ impl Client {
             && let (Some(ring), Some(transport)) = (parts.ring.take(), parts.transport.take())
         {
             let sender = self.new_sender();
+            self.progress.next_sequence.store(u64::from(sender.next_sequence()), Relaxed);
             let notices = parts.notices.take().unwrap_or_else(crossbeam_channel::never);
             let (captured, progress) = (Arc::clone(&self.captured), Arc::clone(&self.progress));
             let supply = Supply { ring, transport, log: parts.log.take() };
@@ -275,8 +294,6 @@ impl Client {
     fn new_sender(&self) -> Sender {
         let ClientConfig { audio, wire, ptime, .. } = &self.config;
         let Identity { ssrc, sequence, timestamp } = self.identity;
-        let sequence = if *wire == Wire::Classic { 0 } else { sequence };
-        self.progress.next_sequence.store(u64::from(sequence), Relaxed);
         Sender::new(*wire, audio.format, audio.block, *ptime, ssrc, sequence, timestamp)
     }
 
@@ -303,6 +320,11 @@ impl Identity {
             sequence: (bits >> 32) as u16,
             timestamp: (bits >> 16) as u32 ^ (bits >> 40) as u32,
         }
+    }
+
+    /// The canonical name (RFC 3550 §6.5.1): random, for this one session (RFC 7022 §4.2).
+    pub fn cname(&self) -> String {
+        format!("{:08x}{:08x}@audiostream", self.timestamp, self.ssrc)
     }
 }
 

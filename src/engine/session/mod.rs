@@ -3,11 +3,13 @@
 mod capturing;
 pub mod client;
 mod feedback;
+mod describe;
 mod impairment;
 mod notices;
 mod outlet;
 pub mod packet_log;
 mod party;
+pub mod place;
 mod receiving;
 mod reporting;
 mod sending;

@@ -5,6 +5,7 @@ pub mod framing;
 mod recognise;
 pub mod rtcp;
 pub mod rtp;
+pub mod sdp;
 
 use std::fmt;
 
