@@ -39,10 +39,8 @@ impl Close for server::Server {
 #[pymethods]
 impl Server {
     #[new]
-    #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, keep_listening, record, record_name, network, name, packet_log))]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, keep_listening, record, record_name, network, packet_log))]
+                        max_delay, max_sources, keep_listening, record, record_name, network, name, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from .programs import Program
 from .scripts import ROOT
 
 PAGE = ROOT / "docs" / "interop.md"
-ADDRESS, PORT = "192.168.1.20", "12345"
+RECEIVER, SENDER = "192.168.1.20", "192.168.1.30"
+PORT = 12_345
 TWO_CHANNELS = {
     "audiostream server": "audiostream server --channels 2",
     "audiostream client": "audiostream client --channels 2",
@@ -53,11 +55,12 @@ class Block:
         if self.description is not None:
             (folder / "stream.sdp").write_text(here(self.description, port))
 
-    def start(self, line: int, *, folder: Path, port: int, extra: str = "") -> Program:
-        """Starts one of the lines in `folder`, its receiver being here on `port`; `extra` is added to it."""
-        command = shlex.split(here(self.lines[line], port) + extra)
-        name = command[0]
-        return Program(launched(command), folder=folder, name=name, env={"HOME": str(folder)})
+    def start(self, line: int, *, folder: Path, port: int, env: Mapping[str, str] | None = None) -> Program:
+        """Starts one of the lines in `folder`, its receiver being here on `port`."""
+        command = shlex.split(here(self.lines[line], port))
+        # VLC wants a home that it may write to.
+        home = {"HOME": str(folder), **(env or {})}
+        return Program(launched(command), folder=folder, name=command[0], env=home)
 
 
 def blocks() -> dict[str, Block]:
@@ -72,8 +75,9 @@ def blocks() -> dict[str, Block]:
 
 
 def here(text: str, port: int) -> str:
-    """The page's address and port, replaced by this machine's."""
-    return re.sub(rf"\b{PORT}\b", str(port), text.replace(ADDRESS, "127.0.0.1"))
+    """The page's addresses and ports (the ten from the decade of `PORT`), replaced by this machine's."""
+    text = text.replace(RECEIVER, "127.0.0.1").replace(SENDER, "127.0.0.1")
+    return re.sub(rf"\b{PORT // 10}\d\b", lambda found: str(port + int(found[0]) - PORT), text)
 
 
 def launched(command: list[str]) -> list[str]:

@@ -49,7 +49,10 @@ STREAMS = {
 }
 STEREO = [title for title in STREAMS if ("ffmpeg" in title or "GStreamer" in title) and "two channels" not in title]
 CASES = {**STREAMS, **{f"{title}, stereo": Stream(channels=2) for title in STEREO}}
-ELSEWHERE = {"tshark counts an RTP stream", "The classic wire"}
+ELSEWHERE = {
+    *("audiostream to GStreamer, with reports", "GStreamer to audiostream, with reports"),
+    *("tshark counts an RTP stream", "The classic wire"),
+}
 
 
 def test_every_block_is_run() -> None:

@@ -2,8 +2,8 @@
 
 mod capturing;
 pub mod client;
-mod feedback;
 mod describe;
+mod feedback;
 mod impairment;
 mod notices;
 mod outlet;
