@@ -98,7 +98,7 @@ def meter(level_db: float) -> Text:
 def _figures(end: End) -> Table:
     figures = end.stats.to_dict()
     figures.pop("sources", None)
-    remote = figures.pop("remote", None) or {}
+    remote: dict[str, float | None] = figures.pop("remote", None) or {}
     figures.update({f"remote_{key}": value for key, value in remote.items()})
     name = "client" if isinstance(end, AudioClient) else "server"
     table = Table(title=f"Statistics of the {name}", show_header=False, title_justify="left")

@@ -10,7 +10,7 @@ import pytest
 
 import audiostream
 from harness.hop import Hop, Impairment
-from harness.packets import framed, goodbye, is_rtcp, packets, receiver_report, rtcp_types, sender_report, send_udp
+from harness.packets import framed, goodbye, is_rtcp, packets, receiver_report, rtcp_types, send_udp, sender_report
 from harness.ports import free_port
 from harness.signals import noise
 from harness.streams import quiet_server
