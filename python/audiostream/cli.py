@@ -327,6 +327,7 @@ def _add_network(group: Options, port: int = 12345) -> None:
         help="a bad network in the path, UDP only: loss=5,burst=3,delay=40,jitter=15,seed=1 (percent, packets, ms), or "
         "wifi, cellular, satellite, congested, lan",
     )
+    group.add_argument("--name", help="what you are called, for the other end to see")
 
 
 def _add_sound(group: Options, *, told: bool = True) -> None:

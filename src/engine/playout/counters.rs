@@ -124,3 +124,20 @@ impl Default for PlayerCounters {
 
 /// More than a second has packets, but for the shortest ones.
 const LATE_REMEMBERED: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_late_packets_are_known_by_their_numbers() {
+        let counters = PlayerCounters::default();
+        assert!(!counters.was_late(0));
+        for sequence in 1..=LATE_REMEMBERED as u64 + 1 {
+            counters.note_late(sequence);
+        }
+        assert_eq!(counters.late(), LATE_REMEMBERED as u64 + 1);
+        assert!(counters.was_late(2) && counters.was_late(LATE_REMEMBERED as u64 + 1));
+        assert!(!counters.was_late(1));
+    }
+}

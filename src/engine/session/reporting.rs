@@ -137,7 +137,7 @@ impl Reporting {
         }
         let mut letter = None;
         if self.answers && now >= reports.listener.next() {
-            let hearing = hearing(format, receiver.reception(), receiver.highest(), outlet, config);
+            let hearing = hearing(format, receiver.reception(), receiver.span(), outlet, config);
             let mut bytes = Vec::new();
             let Self { own, wall, dice, .. } = self;
             let chance = &mut || dice.chance();
@@ -149,8 +149,8 @@ impl Reporting {
         if self.answers {
             next = next.min(reports.listener.next());
         }
-        if reports.left.is_some() {
-            next = next.min(now + GRACE / 2);
+        if let Some(left) = reports.left {
+            next = next.min(left.max(last_arrival) + GRACE);
         }
         // Many sources are served together.
         self.next = self.next.min(next.max(now + SHORTEST_REST));
@@ -233,11 +233,11 @@ impl Correspondence {
             return;
         }
         self.settled = now;
-        let highest = receiver.highest().map(|highest| highest + 1);
-        let Some(end) = std::mem::replace(&mut self.settle_to, highest) else { return };
+        let Some((lowest, highest)) = receiver.span() else { return };
+        let Some(end) = self.settle_to.replace(highest + 1) else { return };
         let late = counters.filter(|counters| counters.late() != self.late);
         self.late = counters.map_or(self.late, PlayerCounters::late);
-        self.listener.settle(end, |sequence| {
+        self.listener.settle(lowest, end, |sequence| {
             if !receiver.was_received(sequence) {
                 Fate::Lost
             } else if late.is_some_and(|counters| counters.was_late(sequence)) {
@@ -273,7 +273,7 @@ pub fn speakers(compound: Compound<'_>) -> Vec<u32> {
 fn hearing(
     format: Format,
     reception: Reception,
-    highest: Option<u64>,
+    span: Option<(u64, u64)>,
     outlet: &Outlet,
     config: &ServerConfig,
 ) -> Hearing {
@@ -282,7 +282,7 @@ fn hearing(
     let ms = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
     Hearing {
         reception,
-        highest: highest.unwrap_or_default(),
+        highest: span.map_or(0, |(_, highest)| highest),
         packet: format.duration(reception.frames / distinct),
         delay: ms(playback.delay_ms),
         target: ms(playback.delay_target_ms),
@@ -300,9 +300,6 @@ const BESIDE_AFTER: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_millis(250);
 const SHORTEST_REST: Duration = Duration::from_millis(20);
 const MOST_SPEAKERS: usize = 32;
-
-#[cfg(test)]
-mod tests;
 
 #[cfg(test)]
 mod tests;

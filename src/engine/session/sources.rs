@@ -3,13 +3,15 @@
 //! Lives behind a mutex of the server: the network thread holds it for a batch of packets, a snapshot for moments.
 //! Bounded: so many sources play at once, so many strangers are on probation, so many departed are remembered.
 
+mod control;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::outlet::{Outlet, Outlets, Recorder};
 use super::packet_log::{PacketLine, PacketLog};
-use super::reporting::{Correspondence, Letter, Reporting, Subject, Way, speakers};
+use super::reporting::{Correspondence, Reporting, Way};
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
@@ -21,7 +23,6 @@ use crate::engine::stream::queue::PacketWriter;
 use crate::engine::stream::receiver::{Receiver, Verdict};
 use crate::engine::stream::reports::Listener;
 use crate::engine::time::Micros;
-use crate::engine::wire::rtcp::Compound;
 use crate::engine::wire::{classic, rtp};
 
 /// All sources of a server.
@@ -150,53 +151,6 @@ impl Sources {
         self.malformed += 1;
         self.log(address, arrival, None, bytes, "malformed");
         log::debug!(target: TARGET, "not a packet: {} bytes from {address}", bytes.len());
-    }
-
-    /// Reports have come. They are for the sources at the same address, or at the port below (RFC 3550 §11).
-    fn control(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
-        let Ok(compound) = Compound::parse(bytes) else {
-            return self.not_believed(way.address, arrival, bytes);
-        };
-        let mut below = way.address;
-        below.set_port(below.port().saturating_sub(1));
-        for ssrc in speakers(compound) {
-            for address in [way.address, below] {
-                let name = Name { address, wire: Wire::Rtp, ssrc };
-                if let Some(reports) = self.entries.get_mut(&name).and_then(|entry| entry.reports.as_mut())
-                    && reports.hear(&mut self.reporting, compound, way, arrival)
-                {
-                    log::info!(target: TARGET, "{name} has said goodbye");
-                }
-            }
-        }
-    }
-
-    /// What is to be said to the sources now.
-    pub fn letters(&mut self, now: Micros) -> Vec<Letter> {
-        if !self.reporting.is_due(now) {
-            return Vec::new();
-        }
-        self.reporting.rest(now);
-        let mut letters = Vec::new();
-        for entry in self.entries.values_mut().filter(|entry| entry.counts()) {
-            let Entry { format, receiver, outlet, last_arrival, reports: Some(reports), .. } = entry else {
-                continue;
-            };
-            let subject = Subject { format: *format, receiver, outlet, last_arrival: *last_arrival };
-            letters.extend(self.reporting.turn(reports, subject, &self.config, now));
-        }
-        letters
-    }
-
-    /// The goodbyes to all sources that are there and were reported to.
-    pub fn farewell(&mut self, now: Micros) -> Vec<Letter> {
-        let present = self.entries.values_mut().filter(|entry| now.since(entry.last_arrival) < IDLE_AFTER);
-        present
-            .filter_map(|entry| {
-                let reception = entry.receiver.reception();
-                self.reporting.goodbye(entry.reports.as_mut()?, &reception)
-            })
-            .collect()
     }
 
     /// A connection has ended, and its sources with it.

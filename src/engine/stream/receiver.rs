@@ -159,9 +159,9 @@ impl Receiver {
         Reception { bytes: self.bytes, frames: self.frames, ..self.tracker.reception() }
     }
 
-    /// The highest extended sequence number seen since the last restart; `None` before the first.
-    pub fn highest(&self) -> Option<u64> {
-        self.tracker.highest()
+    /// The lowest and the highest extended sequence number seen since the last restart; `None` before the first.
+    pub fn span(&self) -> Option<(u64, u64)> {
+        self.tracker.span()
     }
 
     /// Whether this extended sequence number is known to have been received.

@@ -42,6 +42,11 @@ pub type Chance<'a> = &'a mut dyn FnMut() -> f64;
 
 /// What IPv4 and UDP add to a packet: bandwidth is counted with it (RFC 3550 §6.2).
 const HEADERS: u64 = 28;
+/// Seconds of a bandwidth's measurement at least.
+const LEAST_MEASURED: f64 = 0.1;
+/// A stream that pauses stays one of so many bits a second: enough for a report every 5 s, and less than any stream of
+/// packets has.
+const LEAST_BITS: f64 = 12_000.0;
 
 #[cfg(test)]
 mod tests;

@@ -148,6 +148,11 @@ impl SequenceTracker {
         self.span.map(|(_, highest)| highest)
     }
 
+    /// The lowest and the highest extended sequence number seen since the last restart.
+    pub fn span(&self) -> Option<(u64, u64)> {
+        self.span
+    }
+
     /// Whether it is known that this number was received; nothing is known of those below the last [`WINDOW`].
     pub fn was_received(&self, sequence: u64) -> bool {
         matches!(self.place(sequence), Place::Copy(behind) if behind < WINDOW as u64)

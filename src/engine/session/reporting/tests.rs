@@ -1,7 +1,6 @@
 //! Sources in virtual time, then real sockets on loopback.
 
 use std::net::UdpSocket;
-use std::sync::Arc;
 
 use super::*;
 use crate::engine::config::{ClientConfig, Input, Output, Path, Protocol};
@@ -213,7 +212,8 @@ fn the_sender_learns_of_losses_and_bursts() {
     assert!((24..=27).contains(&remote.packets_lost), "{remote:?}");
     let voice = remote.voice.unwrap();
     assert!((voice.burst_ms - 30.0).abs() < 1e-9 && voice.burst_density > 0.99, "{voice:?}");
-    assert!((voice.gap_ms - 970.0).abs() < 30.0 && voice.gap_density < 0.01, "{voice:?}");
+    // The last gap has only begun.
+    assert!((860.0..=970.0).contains(&voice.gap_ms) && voice.gap_density < 0.01, "{voice:?}");
 }
 
 /// A server on loopback.
@@ -237,15 +237,15 @@ fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// What a real socket is told until `enough`.
-fn told(socket: &UdpSocket, enough: impl Fn(Packet<'_>) -> bool) -> Vec<u8> {
+/// What a real socket is told until `enough`; it says something meanwhile.
+fn told(socket: &UdpSocket, mut say: impl FnMut(), enough: impl Fn(Packet<'_>) -> bool) -> Vec<u8> {
     let mut buffer = [0; 2000];
-    loop {
-        let count = socket.recv(&mut buffer).unwrap();
-        if Compound::parse(&buffer[..count]).unwrap().packets().any(&enough) {
-            return buffer[..count].to_vec();
-        }
-    }
+    wait("a report", || {
+        say();
+        let count = socket.recv(&mut buffer).ok()?;
+        let compound = Compound::parse(&buffer[..count]).unwrap();
+        compound.packets().any(&enough).then(|| buffer[..count].to_vec())
+    })
 }
 
 #[test]
@@ -283,30 +283,30 @@ fn a_stranger_hears_nothing_while_a_source_is_told_and_bidden_goodbye() {
     let [source, stranger] = [(); 2].map(|()| {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(("127.0.0.1", port)).unwrap();
-        socket.set_read_timeout(Some(LONG)).unwrap();
-        Arc::new(socket)
+        socket.set_read_timeout(Some(10 * MS)).unwrap();
+        socket
     });
     for bytes in [packet(9, 882), sender_report(), goodbye(), b"who is there?".to_vec()] {
         stranger.send(&bytes).unwrap();
     }
-    for number in 0..2 {
-        source.send(&packet(number, 882)).unwrap();
-    }
+    let mut sequence = 0;
+    let mut stream = || {
+        source.send(&packet(sequence, 882)).unwrap();
+        sequence += 1;
+    };
     let own = |packet: Packet<'_>| match packet {
         Packet::ReceiverReport { ssrc, blocks } => {
             blocks.iter().any(|block| block.ssrc == SSRC).then_some(ssrc)
         }
         _ => None,
     };
-    told(&source, |packet| own(packet).is_some());
-    for number in 2..4 {
-        source.send(&packet(number, 882)).unwrap();
-    }
-    let report = told(&source, |packet| own(packet).is_some());
+    told(&source, &mut stream, |packet| own(packet).is_some());
+    let report = told(&source, &mut stream, |packet| own(packet).is_some());
     let ssrc = Compound::parse(&report).unwrap().packets().find_map(own).unwrap();
     server.close(true).unwrap();
     told(
         &source,
+        || (),
         |packet| matches!(packet, Packet::Goodbye(goodbye) if goodbye.sources().any(|left| left == ssrc)),
     );
     stranger.set_nonblocking(true).unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ntp::short;
-use super::{Bursts, Chance, Fate, GMIN, HEADERS, Ntp, Party, Schedule};
+use super::{Bursts, Chance, Fate, GMIN, HEADERS, LEAST_BITS, LEAST_MEASURED, Ntp, Party, Schedule};
 use crate::engine::stats::Reception;
 use crate::engine::stream::sequence::FIRST_CYCLE;
 use crate::engine::time::Micros;
@@ -107,11 +107,12 @@ impl Listener {
         goodbye
     }
 
-    /// The fates of all sequence numbers below `end` are settled: what is late for longer is lost.
-    pub fn settle(&mut self, end: u64, fate: impl Fn(u64) -> Fate) {
-        let first = self.unsettled.unwrap_or(end);
-        // A restart begins anew, and so does what was left unsettled for too long to be known.
-        let first = if first > end || end - first > MOST_UNSETTLED { end } else { first };
+    /// The fates of all sequence numbers from `lowest` to below `end` are settled, those that were before left out: what is
+    /// late for longer is lost.
+    pub fn settle(&mut self, lowest: u64, end: u64, fate: impl Fn(u64) -> Fate) {
+        // A restart has begun anew, above or below; what was left unsettled for too long is not known any more.
+        let first = self.unsettled.filter(|first| *first <= end).unwrap_or(lowest);
+        let first = first.max(lowest).max(end.saturating_sub(MOST_UNSETTLED));
         (first..end).for_each(|sequence| self.bursts.push(fate(sequence)));
         self.unsettled = Some(end);
     }
@@ -135,7 +136,8 @@ impl Listener {
         if let Some(before) = self.before {
             let passed = now.since(before.at).as_secs_f64();
             if passed > LEAST_MEASURED {
-                self.schedule.set_bandwidth(bytes.saturating_sub(before.bytes) as f64 * 8.0 / passed);
+                let bits = bytes.saturating_sub(before.bytes) as f64 * 8.0 / passed;
+                self.schedule.set_bandwidth(bits.max(LEAST_BITS));
             }
         }
         if !self.schedule.expire(now, chance) {
@@ -247,8 +249,6 @@ impl Listener {
     }
 }
 
-/// Seconds of a bandwidth's measurement at least.
-const LEAST_MEASURED: f64 = 0.1;
 /// Sequence numbers that may wait to be settled.
 const MOST_UNSETTLED: u64 = 8192;
 /// RFC 3611 §4.7.6: what is put in for lost sound.

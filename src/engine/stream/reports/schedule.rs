@@ -90,7 +90,7 @@ impl Schedule {
 
     /// The session's bandwidth is known better, in bits a second; the timer that runs is not touched.
     pub fn set_bandwidth(&mut self, bits: f64) {
-        let bits = bits.max(LEAST_BITS);
+        let bits = bits.max(1.0);
         self.bandwidth = bits / 8.0 * SHARE;
         self.minimum = (REDUCED / (bits / 1000.0)).clamp(LEAST, MOST);
     }
@@ -143,8 +143,6 @@ const REDUCED: f64 = 360.0;
 const LEAST: f64 = 0.5;
 /// Reconsideration makes intervals longer on average: e - 3/2 (§6.3.1).
 const COMPENSATION: f64 = std::f64::consts::E - 1.5;
-/// A session that is hardly one still has an interval.
-const LEAST_BITS: f64 = 100.0;
 /// The first guess of a compound's length: a report with one block, a name, voice metrics.
 const FIRST_SIZE: f64 = 160.0;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ntp::short;
-use super::{Chance, HEADERS, Ntp, Party, Schedule, WallClock};
+use super::{Chance, HEADERS, LEAST_BITS, LEAST_MEASURED, Ntp, Party, Schedule, WallClock};
 use crate::engine::stats::{RemoteStats, RemoteVoice};
 use crate::engine::time::Micros;
 use crate::engine::wire::rtcp::{
@@ -107,7 +107,8 @@ impl Speaker {
         if let Some((at, bytes)) = self.before
             && now.since(at).as_secs_f64() > LEAST_MEASURED
         {
-            self.schedule.set_bandwidth((self.bytes - bytes) as f64 * 8.0 / now.since(at).as_secs_f64());
+            let bits = (self.bytes - bytes) as f64 * 8.0 / now.since(at).as_secs_f64();
+            self.schedule.set_bandwidth(bits.max(LEAST_BITS));
         }
         if self.anchor.is_none() || !self.schedule.expire(now, chance) {
             return false;
@@ -198,6 +199,3 @@ fn voice(metrics: &VoipMetrics) -> RemoteVoice {
         delay_ms: f64::from(metrics.end_system_ms),
     }
 }
-
-/// Seconds of a bandwidth's measurement at least.
-const LEAST_MEASURED: f64 = 0.1;

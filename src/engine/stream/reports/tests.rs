@@ -164,19 +164,20 @@ fn late_and_lost_packets_make_bursts() {
     let good = |n: u64| !(300..303).contains(&n);
     pair.run(5_000 * MS, good);
     let highest = pair.tracker.highest().unwrap();
-    pair.listener.settle(highest - 499, |_| unreachable!());
-    let late = highest - 499 + 320;
-    let fate = |n| match n {
-        _ if n == late => Fate::Late,
+    let first = highest - 499;
+    pair.listener.settle(first, first, |_| unreachable!());
+    // Far enough from each other to be no burst.
+    let fate = |n| match n - first {
+        late @ 320.. if late % 20 == 0 => Fate::Late,
         _ if pair.tracker.was_received(n) => Fate::Good,
         _ => Fate::Lost,
     };
-    pair.listener.settle(highest + 1, fate);
+    pair.listener.settle(first, highest + 1, fate);
     pair.run(1_000 * MS, |_| true);
     let voice = pair.remote().voice.unwrap();
     assert!((voice.burst_ms - 30.0).abs() < 1e-9 && (voice.burst_density - 255.0 / 256.0).abs() < 0.01);
     assert!(voice.gap_density > 0.0 && (voice.gap_ms - 4970.0 / 2.0).abs() < 2.0, "{voice:?}");
-    assert!((voice.discard_rate - 1.0 / 500.0).abs() < 1.0 / 256.0);
+    assert!((voice.discard_rate - 4.0 / 256.0).abs() < 1e-9);
     assert!((voice.delay_ms - 25.0).abs() < 1e-9);
 }
 
@@ -185,7 +186,8 @@ fn a_receiver_never_says_more_than_it_was_told_and_nothing_of_the_silent() {
     let mut pair = Pair::new(1, 1);
     pair.run(60_000 * MS, |n| n % 50 < 2);
     assert!(pair.reply_bytes <= pair.bytes);
-    assert!((80..300).contains(&pair.replies), "{}", pair.replies);
+    // Pauses are part of it: 2 packets in half a second are 29.5 kbit/s, which have a report in 5 s.
+    assert!((8..20).contains(&pair.replies), "{}", pair.replies);
     let replies = pair.replies;
     pair.run(60_000 * MS, |_| false);
     assert!(pair.replies <= replies + 1, "{} of a dead source", pair.replies - replies);
