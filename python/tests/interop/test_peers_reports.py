@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from pathlib import Path
 
 import pytest
@@ -14,28 +13,30 @@ from harness.documented import blocks
 from harness.ports import free_pair, wait_open
 from harness.programs import Program
 from harness.signals import noise, write_wav
-from harness.wait import until
+from harness.wait import steady, until
 
 
 @pytest.mark.timeout(60)
 def test_rtpbin_reads_our_reports_and_we_read_its(tmp_path: Path) -> None:
-    # Reports come 1 to 3 s after the beginning (RFC 3550 §6.2).
-    write_wav(tmp_path / "speech.wav", noise(6 * 44_100))
+    # More than is needed: the client is stopped.
+    write_wav(tmp_path / "speech.wav", noise(30 * 44_100))
     block, port = blocks()["audiostream to GStreamer, with reports"], free_pair()
     with block.start(0, folder=tmp_path, port=port, env={"GST_DEBUG": "rtpsession:5"}) as receiver:
         wait_open("udp", port)
         with block.start(1, folder=tmp_path, port=port) as sender:
-            sender.succeeds()
-        until(lambda: re.search(r"\bBYE\b", receiver.errors), "our goodbye")
+            # The first may come before the client listens on the port above; they are 2 to 6 s apart (RFC 3550 §6.2).
+            until(lambda: receiver.errors.count("sending RTCP packet") >= 2, "two of its reports")
+            steady(lambda: receiver.errors.count("sending RTCP packet"), "its reports")
+            assert sender.interrupt() == 0, sender.errors
+        until(lambda: "got BYE packet" in receiver.errors, "our goodbye")
         receiver.interrupt()
-        said = receiver.errors
+        assert "got SR packet" in receiver.errors
+        assert "got SDES packet" in receiver.errors
     remote = json.loads((tmp_path / "sent.json").read_text())["remote"]
     assert remote["reports"] >= 1
-    assert remote["packets_lost"] == 0
-    # The round trip needs a report of ours before one of theirs.
-    assert remote["round_trip_ms"] is None or 0 <= remote["round_trip_ms"] < 1_000
-    assert re.search(r"got SR packet: SSRC", said)
-    assert re.search(r"got SDES packet", said)
+    # GStreamer counts from the second packet of a source, so that the first makes up for one lost.
+    assert remote["packets_lost"] in (-1, 0)
+    assert 0 <= remote["round_trip_ms"] < 1_000
 
 
 @pytest.mark.timeout(60)
