@@ -136,7 +136,8 @@ impl Reporting {
             self.wants_beside = true;
         }
         let mut letter = None;
-        if self.answers && now >= reports.listener.next() {
+        let answers = self.answers && reports.is_read();
+        if answers && now >= reports.listener.next() {
             let hearing = hearing(format, receiver.reception(), receiver.span(), outlet, config);
             let mut bytes = Vec::new();
             let Self { own, wall, dice, .. } = self;
@@ -146,7 +147,7 @@ impl Reporting {
             }
         }
         let mut next = now + LONGEST_REST;
-        if self.answers {
+        if answers {
             next = next.min(reports.listener.next());
         }
         if let Some(left) = reports.left {
@@ -199,6 +200,12 @@ impl Correspondence {
             reporting.hurry(arrival);
         }
         goodbye.is_some()
+    }
+
+    /// Whether answers are read. Who does not read them from a connection, and closes it, resets it: what it had sent last would
+    /// be lost on our side. (GStreamer's `tcpclientsink` never reads.) So on a connection the other end has to begin.
+    fn is_read(&self) -> bool {
+        !self.connected || self.is_muxed
     }
 
     /// Answers go where the last packet came from: it may be another address of ours.

@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 
 use super::*;
-use crate::engine::config::{ClientConfig, Input, Output, Path, Protocol};
+use crate::engine::config::{ClientConfig, Input, Output, Path, Protocol, Wire};
 use crate::engine::session::client::{Client, Identity};
 use crate::engine::session::server::Server;
 use crate::engine::session::sources::Sources;
@@ -107,6 +107,21 @@ fn nobody_is_answered_before_its_sound_is_believed() {
     scene.stream(5004, 2);
     assert_eq!(scene.said.len(), 1);
     assert_eq!(scene.said[0].way, Scene::way(5004));
+}
+
+#[test]
+fn on_a_connection_only_who_reports_is_reported_to() {
+    let mut scene = Scene::new(config());
+    let address = Scene::way(5004).address;
+    let mut say = |bytes: &[u8], ms| {
+        scene.sources.framed(address, Wire::Rtp, scene.now, bytes);
+        scene.pass(ms);
+        scene.said.len()
+    };
+    for sequence in 0..1000 {
+        assert_eq!(say(&packet(sequence, 882), 10), 0);
+    }
+    assert!(say(&sender_report(), 500) > 0);
 }
 
 #[test]
