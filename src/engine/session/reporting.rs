@@ -203,7 +203,7 @@ impl Correspondence {
     }
 
     /// Whether answers are read. Who does not read them from a connection, and closes it, resets it: what it had sent last would
-    /// be lost on our side. (GStreamer's `tcpclientsink` never reads.) So on a connection the other end has to begin.
+    /// be lost on our side. (`GStreamer`'s `tcpclientsink` never reads.) So on a connection the other end has to begin.
     fn is_read(&self) -> bool {
         !self.connected || self.is_muxed
     }
