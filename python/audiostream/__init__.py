@@ -42,7 +42,7 @@ from .devices import Device, host_apis, list_devices
 from .logs import setup_logging
 from .recording import RecordedFrames, Recording
 from .server import AdvancedAudioServer
-from .stats import ClientStats, ServerStats, SourceStats
+from .stats import ClientStats, RemoteStats, ServerStats, SourceStats
 
 __version__ = _engine.__version__
 
@@ -60,6 +60,7 @@ __all__ = [
     "RecordedFrames",
     "Recording",
     "RecordingError",
+    "RemoteStats",
     "ServerStats",
     "SourceStats",
     "StateError",

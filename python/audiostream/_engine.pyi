@@ -45,6 +45,7 @@ class Client:
         ttl: int,
         reconnect: float,
         network: str | None,
+        name: str | None,
         packet_log: str | None,
     ) -> Client:
         """Checks the arguments (`ConfigError`); opens nothing."""
@@ -107,6 +108,7 @@ class Server:
         record: str | None,
         record_name: str | None,
         network: str | None,
+        name: str | None,
         packet_log: str | None,
     ) -> Server:
         """Checks the arguments (`ConfigError`), reads the description; opens nothing."""

@@ -44,6 +44,23 @@ class DeviceDict(TypedDict):
     is_default_output: bool
 
 
+class RemoteStatsDict(TypedDict):
+    """What the other end says of our stream."""
+
+    round_trip_ms: float | None
+    fraction_lost: float
+    packets_lost: int
+    jitter_ms: float
+    reports: int
+    age_ms: float
+    discard_rate: float | None
+    burst_density: float | None
+    burst_ms: float | None
+    gap_density: float | None
+    gap_ms: float | None
+    delay_ms: float | None
+
+
 class ClientStatsDict(TypedDict):
     """A client's figures, and what else is known of the moment."""
 
@@ -58,6 +75,7 @@ class ClientStatsDict(TypedDict):
     next_sequence: int
     level_db: float
     ssrc: int
+    remote: RemoteStatsDict | None
 
 
 class _Received(TypedDict):
@@ -77,6 +95,7 @@ class _Received(TypedDict):
     frames_concealed: int
     underruns: int
     jitter_ms: float
+    jitter_mean_ms: float
     delay_ms: float
     delay_target_ms: float
     concealments: int
@@ -95,6 +114,9 @@ class SourceStatsDict(_Received):
     codec: str
     ssrc: int
     address: str
+    round_trip_ms: float | None
+    cname: str | None
+    name: str | None
 
 
 class ServerStatsDict(_Received):

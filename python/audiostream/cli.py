@@ -79,12 +79,13 @@ examples:
 CLIENT_KEYWORDS = (
     *("protocol", "host", "port", "size", "rate", "channels", "input", "wire", "codec", "bitrate"),
     *("fec", "ptime", "host_api", "latency"),
-    *("local_port", "dscp", "ttl", "reconnect", "record", "recordings", "duration", "network", "packet_log"),
+    *("local_port", "dscp", "ttl", "reconnect", "record", "recordings", "duration", "network", "name"),
+    "packet_log",
 )
 SERVER_KEYWORDS = (
     *("protocol", "port", "size", "rate", "channels", "bind", "sdp", "wire", "output", "host_api", "latency", "delay"),
     *("min_delay", "max_delay", "record", "recordings", "max_sources", "keep_listening", "duration", "network"),
-    "packet_log",
+    *("name", "packet_log"),
 )
 
 
@@ -349,6 +350,7 @@ def _add_network(group: Options, port: int = 12345) -> None:
         help="a bad network in the path, UDP only: loss=5,burst=3,delay=40,jitter=15,seed=1 (percent, packets, ms), or "
         "wifi, cellular, satellite, congested, lan",
     )
+    group.add_argument("--name", help="what you are called, for the other end to see")
 
 
 def _add_sound(group: Options, *, told: bool = True) -> None:

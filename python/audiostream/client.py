@@ -77,6 +77,7 @@ class AudioClient(Stream):
         recordings: str | os.PathLike[str] = "Recording",
         duration: float | None = None,
         network: str | None = None,
+        name: str | None = None,
         packet_log: str | os.PathLike[str] | None = None,
     ) -> None:
         """Opens source and socket.
@@ -114,6 +115,7 @@ class AudioClient(Stream):
             network: A bad network to send through, UDP only: `'loss=5,burst=3,delay=40,jitter=15,seed=1'` (percent,
                 packets, ms), or a preset, `'wifi'`, `'cellular'`, `'satellite'`, `'congested'`, `'lan'`, which settings
                 may follow. The same seed loses the same packets.
+            name: What you are called, for the other end to see (SDES NAME of RFC 3550 §6.5.2).
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 
@@ -146,6 +148,7 @@ class AudioClient(Stream):
             ttl=ttl,
             reconnect=reconnect,
             network=network,
+            name=name,
             packet_log=None if packet_log is None else str(packet_log),
         )
         super().__init__(engine, size=size, rate=rate, channels=channels, recordings=recordings, duration=duration)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from .stats import RemoteStats
+
 End = AudioClient | AdvancedAudioServer
 
 REFRESHES_PER_SECOND = 8
@@ -96,6 +98,8 @@ def meter(level_db: float) -> Text:
 def _figures(end: End) -> Table:
     figures = end.stats.to_dict()
     figures.pop("sources", None)
+    remote: dict[str, float | None] = figures.pop("remote", None) or {}
+    figures.update({f"remote_{key}": value for key, value in remote.items()})
     name = "client" if isinstance(end, AudioClient) else "server"
     table = Table(title=f"Statistics of the {name}", show_header=False, title_justify="left")
     table.add_column(style="cyan")
@@ -124,7 +128,15 @@ def _client_rows(rows: Table, client: AudioClient) -> str:
     rows.add_row(
         "dropped", f"{stats.frames_dropped:,} frames, {stats.overruns} overruns, {stats.reconnects} reconnects"
     )
+    if stats.remote is not None:
+        rows.add_row("heard there", _remote(stats.remote))
     return f"client → {client.protocol}://{client.host}:{client.port}"
+
+
+def _remote(remote: RemoteStats) -> Text:
+    trip = "" if remote.round_trip_ms is None else f", round trip {remote.round_trip_ms:.1f} ms"
+    lost = Text(f"{100 * remote.fraction_lost:.1f} % lost", style="red" if remote.fraction_lost else "")
+    return lost.append(f", jitter {remote.jitter_ms:.2f} ms{trip}", style="default")
 
 
 def _server_rows(rows: Table, server: AdvancedAudioServer) -> str:

@@ -75,6 +75,7 @@ class AdvancedAudioServer(Stream):
         keep_listening: bool = False,
         duration: float | None = None,
         network: str | None = None,
+        name: str | None = None,
         packet_log: str | os.PathLike[str] | None = None,
     ) -> None:
         """Binds the port and opens the output.
@@ -109,6 +110,7 @@ class AdvancedAudioServer(Stream):
                 original.
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
             network: A bad network to receive through, UDP only, as `AudioClient` has it.
+            name: What you are called, for the other end to see (SDES NAME of RFC 3550 §6.5.2).
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 
@@ -136,6 +138,7 @@ class AdvancedAudioServer(Stream):
             min_delay=min_delay,
             max_delay=max_delay,
             network=network,
+            name=name,
             max_sources=max_sources,
             keep_listening=keep_listening,
             record=str(recordings) if record else None,

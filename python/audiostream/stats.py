@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ClientStats", "ServerStats", "SourceStats"]
+__all__ = ["ClientStats", "RemoteStats", "ServerStats", "SourceStats"]
 
 _T = TypeVar("_T", bound="_Snapshot")
 
@@ -38,6 +38,41 @@ class _Snapshot:
 
 
 @dataclass(frozen=True)
+class RemoteStats(_Snapshot):
+    """What the other end says of our stream, in RTCP (RFC 3550 §6.4, RFC 3611 §4.7).
+
+    Attributes:
+        round_trip_ms: From here to there and back; None until it is known.
+        fraction_lost: The part of the packets lost between its last two reports, 0.0 to 1.0.
+        packets_lost: Packets lost since the beginning, as RFC 3550 counts them: doubles make up for losses, so that it
+            may be negative.
+        jitter_ms: Interarrival jitter there.
+        reports: Reports that have come.
+        age_ms: How long ago the last one came.
+        discard_rate: The part of the packets that came too late to be played, since the beginning. This and what
+            follows is None where the other end does not tell it.
+        burst_density: The part lost or late, of the packets in bursts: runs without 16 good packets in a row.
+        burst_ms: The mean length of a burst; 0.0 where there was none.
+        gap_density: The part lost or late, of the packets between bursts.
+        gap_ms: The mean length of the time between bursts.
+        delay_ms: The other end's own delay: how long a packet waits there to be heard.
+    """
+
+    round_trip_ms: float | None = None
+    fraction_lost: float = 0.0
+    packets_lost: int = 0
+    jitter_ms: float = 0.0
+    reports: int = 0
+    age_ms: float = 0.0
+    discard_rate: float | None = None
+    burst_density: float | None = None
+    burst_ms: float | None = None
+    gap_density: float | None = None
+    gap_ms: float | None = None
+    delay_ms: float | None = None
+
+
+@dataclass(frozen=True)
 class ClientStats(_Snapshot):
     """What a client has sent.
 
@@ -50,6 +85,8 @@ class ClientStats(_Snapshot):
         frames_dropped: Frames captured and never sent: the queue was full, the oldest went first.
         overruns: How often the queue was full.
         reconnects: TCP connections made after the first.
+        remote: What the other end says of the stream; None while it has said nothing, and on the classic wire, which
+            knows no reports.
     """
 
     protocol: str
@@ -60,6 +97,7 @@ class ClientStats(_Snapshot):
     frames_dropped: int = 0
     overruns: int = 0
     reconnects: int = 0
+    remote: RemoteStats | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +121,7 @@ class _Received(_Snapshot):
     frames_concealed: int = 0
     underruns: int = 0
     jitter_ms: float = 0.0
+    jitter_mean_ms: float = 0.0
     delay_ms: float = 0.0
     delay_target_ms: float = 0.0
     concealments: int = 0
@@ -119,6 +158,7 @@ class SourceStats(_Received):
         frames_concealed: Frames put in for sound that was missing while the source was playing, by us or by its codec.
         underruns: How often a playing source had nothing to play.
         jitter_ms: Interarrival jitter (RFC 3550 §6.4.1).
+        jitter_mean_ms: The mean of that over all packets, as Wireshark shows it.
         delay_ms: The present delay in the playout buffer.
         delay_target_ms: The delay that playout aims at.
         concealments: How often sound was missing: gaps, however long.
@@ -129,11 +169,17 @@ class SourceStats(_Received):
         codec: What it sends, as SDP names it: `'L16/44100/1'`, `'opus/48000/2'`.
         ssrc: The synchronisation source (RFC 3550 §3); 0 on the classic wire.
         address: Where it sends from, `host:port`.
+        round_trip_ms: From here to there and back; None where the sender does not let it be known (RFC 3611 §4.5).
+        cname: What the sender calls itself for good (RFC 3550 §6.5.1); None where it has not said.
+        name: What the sender's user is called (`name=`); None where it has not said.
     """
 
     codec: str = ""
     ssrc: int = 0
     address: str = ""
+    round_trip_ms: float | None = None
+    cname: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +200,8 @@ class ServerStats(_Received):
 
 def client_stats(figures: Mapping[str, Any]) -> ClientStats:
     """The public snapshot of a native client's `stats()`."""
-    return _snapshot(ClientStats, figures)
+    remote = figures.get("remote")
+    return _snapshot(ClientStats, {**figures, "remote": None if remote is None else _snapshot(RemoteStats, remote)})
 
 
 def server_stats(figures: Mapping[str, Any]) -> ServerStats:

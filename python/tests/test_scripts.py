@@ -37,6 +37,7 @@ RECEIVED = {
     "frames_concealed": int,
     "underruns": int,
     "jitter_ms": float,
+    "jitter_mean_ms": float,
     "delay_ms": float,
     "delay_target_ms": float,
     "concealments": int,

@@ -5,15 +5,16 @@ import json
 
 import pytest
 
-from audiostream.stats import ClientStats, ServerStats, SourceStats, client_stats, server_stats
+from audiostream.stats import ClientStats, RemoteStats, ServerStats, SourceStats, client_stats, server_stats
 
 RECEIVED = {
     *("packets_expected", "packets_received", "packets_lost", "packets_repaired", "packets_late", "packets_duplicated"),
     *("packets_reordered", "packets_malformed", "packets_dropped_local", "bytes_received", "frames_received"),
-    *("frames_played", "frames_concealed", "underruns", "jitter_ms", "delay_ms", "delay_target_ms", "wire", "protocol"),
+    *("frames_played", "frames_concealed", "underruns", "jitter_ms", "jitter_mean_ms", "delay_ms", "delay_target_ms"),
+    *("wire", "protocol"),
     *("concealments", "frames_accelerated", "frames_expanded", "resets", "drift_ppm"),
 }
-SENT = {"packets_sent", "bytes_sent", "frames_captured", "frames_dropped", "overruns", "reconnects"}
+SENT = {"packets_sent", "bytes_sent", "frames_captured", "frames_dropped", "overruns", "reconnects", "remote"}
 
 
 def names(kind):
@@ -22,7 +23,7 @@ def names(kind):
 
 def test_the_fields_are_the_json_keys():
     assert names(ClientStats) == SENT | {"wire", "protocol"}
-    assert names(SourceStats) == RECEIVED | {"codec", "ssrc", "address"}
+    assert names(SourceStats) == RECEIVED | {"codec", "ssrc", "address", "round_trip_ms", "cname", "name"}
     assert names(ServerStats) == RECEIVED | {"sources", "tier"}
 
 
@@ -41,6 +42,14 @@ def test_json_gives_back_the_dictionary():
     assert json.loads(stats.to_json()) == stats.to_dict()
     assert stats.to_dict()["sources"] == [source.to_dict()]
     assert "\n" not in stats.to_json(indent=None)
+
+
+def test_what_the_other_end_says_is_a_snapshot_in_the_snapshot():
+    figures = {"round_trip_ms": 12.5, "fraction_lost": 0.25, "packets_lost": -1, "reports": 3, "voice": "passed over"}
+    stats = client_stats({"protocol": "udp", "wire": "rtp", "remote": figures})
+    assert stats.remote == RemoteStats(round_trip_ms=12.5, fraction_lost=0.25, packets_lost=-1, reports=3)
+    assert json.loads(stats.to_json())["remote"]["round_trip_ms"] == 12.5
+    assert client_stats({"protocol": "udp", "wire": "classic", "remote": None}).remote is None
 
 
 def test_a_snapshot_cannot_be_changed():

@@ -17,6 +17,7 @@ use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
 use crate::engine::session::client::{self, Identity};
 use crate::engine::sim::config::LinkConfig;
+use crate::engine::stats::RemoteStats;
 
 /// Captures sound, sends it, records it. `audiostream.AudioClient` is what users see.
 #[pyclass(frozen, module = "audiostream._engine")]
@@ -36,7 +37,7 @@ impl Close for client::Client {
 impl Client {
     #[new]
     #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, wire, codec, bitrate, fec, ptime, host_api, latency, local_port,
-                        dscp, ttl, reconnect, network, packet_log))]
+                        dscp, ttl, reconnect, network, name, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::needless_pass_by_value,
@@ -63,6 +64,7 @@ impl Client {
         ttl: u8,
         reconnect: f64,
         network: Option<String>,
+        name: Option<String>,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
@@ -94,6 +96,7 @@ impl Client {
                 fec,
                 ptime,
                 network,
+                name,
             })
         };
         let config = config().map_err(|error| to_python(py, &error))?;
@@ -166,6 +169,7 @@ impl Client {
         dict.set_item("ssrc", ssrc)?;
         dict.set_item("protocol", self.protocol.name())?;
         dict.set_item("wire", self.wire.name())?;
+        dict.set_item("remote", stats.remote.map(|remote| remote_dict(py, &remote)).transpose()?)?;
         Ok(dict)
     }
 
@@ -199,6 +203,24 @@ impl Client {
     fn close(&self, py: Python<'_>, drain: bool) -> PyResult<()> {
         self.held.call(py, move |client| client.close(drain))
     }
+}
+
+fn remote_dict<'py>(py: Python<'py>, remote: &RemoteStats) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("round_trip_ms", remote.round_trip_ms)?;
+    dict.set_item("fraction_lost", remote.fraction_lost)?;
+    dict.set_item("packets_lost", remote.packets_lost)?;
+    dict.set_item("jitter_ms", remote.jitter_ms)?;
+    dict.set_item("reports", remote.reports)?;
+    dict.set_item("age_ms", remote.age_ms)?;
+    let voice = remote.voice;
+    dict.set_item("discard_rate", voice.map(|voice| voice.discard_rate))?;
+    dict.set_item("burst_density", voice.map(|voice| voice.burst_density))?;
+    dict.set_item("burst_ms", voice.map(|voice| voice.burst_ms))?;
+    dict.set_item("gap_density", voice.map(|voice| voice.gap_density))?;
+    dict.set_item("gap_ms", voice.map(|voice| voice.gap_ms))?;
+    dict.set_item("delay_ms", voice.map(|voice| voice.delay_ms))?;
+    Ok(dict)
 }
 
 /// The duration that the argument `name` gives in milliseconds, fractions kept.

@@ -40,7 +40,7 @@ impl Close for server::Server {
 impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, keep_listening, record, record_name, network, packet_log))]
+                        max_delay, max_sources, keep_listening, record, record_name, network, name, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
@@ -68,6 +68,7 @@ impl Server {
         record: Option<PathBuf>,
         record_name: Option<String>,
         network: Option<String>,
+        name: Option<String>,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
@@ -99,6 +100,7 @@ impl Server {
                 max_sources,
                 keep_listening,
                 network: network.as_deref().map(LinkConfig::parse).transpose()?,
+                name,
             })
         };
         let config = py.detach(config).map_err(|error| to_python(py, &error))?;
@@ -187,6 +189,9 @@ impl Server {
             dict.set_item("codec", source.coding.to_string())?;
             dict.set_item("ssrc", source.ssrc)?;
             dict.set_item("address", source.address.to_string())?;
+            dict.set_item("round_trip_ms", source.round_trip_ms)?;
+            dict.set_item("cname", source.cname.as_deref())?;
+            dict.set_item("name", source.name.as_deref())?;
             sources.push(dict);
         }
         dict.set_item("sources", sources)?;
@@ -268,6 +273,7 @@ impl Server {
         dict.set_item("resets", playback.resets)?;
         dict.set_item("drift_ppm", playback.drift_ppm)?;
         dict.set_item("jitter_ms", reception.jitter_frames * 1e3 / f64::from(rate))?;
+        dict.set_item("jitter_mean_ms", reception.jitter_mean_frames * 1e3 / f64::from(rate))?;
         dict.set_item("delay_ms", playback.delay_ms)?;
         dict.set_item("delay_target_ms", playback.delay_target_ms)?;
         dict.set_item("protocol", self.protocol.name())

@@ -304,6 +304,8 @@ pub struct ClientConfig {
     pub ptime: Option<Duration>,
     /// A bad network to send through.
     pub network: Option<LinkConfig>,
+    /// What the user is called, for the other end to see (RFC 3550 §6.5.2).
+    pub name: Option<String>,
 }
 
 impl Default for ClientConfig {
@@ -319,6 +321,7 @@ impl Default for ClientConfig {
             fec: true,
             ptime: None,
             network: None,
+            name: None,
         }
     }
 }
@@ -387,6 +390,7 @@ impl ClientConfig {
         if self.path.dscp > 63 {
             return Err(Error::config(format!("dscp must be 0 to 63, not {}", self.path.dscp)));
         }
+        check_name(self.name.as_deref())?;
         if self.path.host.is_empty() {
             return Err(Error::config("host must be a name or an address, not ''"));
         }
@@ -423,6 +427,8 @@ pub struct ServerConfig {
     pub keep_listening: bool,
     /// A bad network to receive through.
     pub network: Option<LinkConfig>,
+    /// What the user is called, for the other end to see (RFC 3550 §6.5.2).
+    pub name: Option<String>,
 }
 
 impl Default for ServerConfig {
@@ -442,6 +448,7 @@ impl Default for ServerConfig {
             max_sources: 32,
             keep_listening: false,
             network: None,
+            name: None,
         }
     }
 }
@@ -468,6 +475,7 @@ impl ServerConfig {
                 "min_delay must not be above max_delay, nor that above {most} ms"
             )));
         }
+        check_name(self.name.as_deref())?;
         if !(1..=1024).contains(&self.max_sources) {
             return Err(Error::config(format!("max_sources must be 1 to 1024, not {}", self.max_sources)));
         }
@@ -489,6 +497,16 @@ const BITRATES: std::ops::RangeInclusive<u32> = 6_000..=510_000;
 
 /// The lengths of an Opus packet of ours.
 const OPUS_PTIMES_US: [u64; 6] = [2_500, 5_000, 10_000, 20_000, 40_000, 60_000];
+
+/// A name must fit into a report.
+fn check_name(name: Option<&str>) -> Result<()> {
+    match name {
+        Some(name) if name.is_empty() || name.len() > 255 => {
+            Err(Error::config("name must be 1 to 255 bytes of UTF-8"))
+        }
+        _ => Ok(()),
+    }
+}
 
 const NO_NETWORK_OVER_TCP: &str =
     "network impairs datagrams: with protocol='tcp' put the bad network under the system's TCP, or use 'udp'";

@@ -25,6 +25,8 @@ pub struct Reception {
     pub reordered: u64,
     /// Interarrival jitter in frames (RFC 3550 §6.4.1, appendix A.8).
     pub jitter_frames: f64,
+    /// The mean of that jitter over all packets, in frames, as Wireshark has it.
+    pub jitter_mean_frames: f64,
     /// Bytes of packets received, their wire headers included (RTP or classic; not UDP, TCP or IP).
     pub bytes: u64,
     /// Frames in received packets, doubles left out.
@@ -72,6 +74,7 @@ impl Reception {
         self.duplicated += other.duplicated;
         self.reordered += other.reordered;
         self.jitter_frames = self.jitter_frames.max(other.jitter_frames);
+        self.jitter_mean_frames = self.jitter_mean_frames.max(other.jitter_mean_frames);
         self.bytes += other.bytes;
         self.frames += other.frames;
         self.restarts += other.restarts;
@@ -117,6 +120,12 @@ pub struct SourceStats {
     pub playback: Playback,
     /// Packets dropped by us between network and playout or recorder.
     pub dropped_local: u64,
+    /// From here to there and back, ms; `None` where the sender does not let it be known (RFC 3611 §4.5).
+    pub round_trip_ms: Option<f64>,
+    /// What the sender calls itself for good (RFC 3550 §6.5.1).
+    pub cname: Option<String>,
+    /// What the sender's user is called (RFC 3550 §6.5.2).
+    pub name: Option<String>,
 }
 
 /// A server's figures.
@@ -132,6 +141,42 @@ pub struct ServerStats {
     pub dropped_local: u64,
     /// The sources that are there now, oldest first.
     pub sources: Vec<SourceStats>,
+}
+
+/// What the other end says of our stream (RFC 3550 §6.4, RFC 3611 §4.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RemoteStats {
+    /// From here to there and back, ms; `None` until it is known.
+    pub round_trip_ms: Option<f64>,
+    /// Lost of what was expected between its last two reports, 0 to 1.
+    pub fraction_lost: f64,
+    /// Lost since the beginning: expected less received, copies counted as received, so that it may be negative.
+    pub packets_lost: i64,
+    /// Interarrival jitter there, ms.
+    pub jitter_ms: f64,
+    /// Reports that have come.
+    pub reports: u64,
+    /// How long ago the last one came, ms.
+    pub age_ms: f64,
+    /// What it says of voice, where it does.
+    pub voice: Option<RemoteVoice>,
+}
+
+/// How losses are spread at the other end, and its delay (RFC 3611 §4.7): shares from 0 to 1, since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RemoteVoice {
+    /// Packets that came too late to be played.
+    pub discard_rate: f64,
+    /// Lost or late, of the packets in bursts.
+    pub burst_density: f64,
+    /// Lost or late, of the packets in gaps.
+    pub gap_density: f64,
+    /// The mean burst, ms.
+    pub burst_ms: f64,
+    /// The mean gap, ms.
+    pub gap_ms: f64,
+    /// From arrival to being heard, ms.
+    pub delay_ms: f64,
 }
 
 /// A client's figures.
@@ -153,4 +198,6 @@ pub struct ClientStats {
     pub next_sequence: u16,
     /// The loudest sample lately, dBFS; negative infinity for silence.
     pub level_db: f64,
+    /// What the other end says of our stream; `None` where it has said nothing.
+    pub remote: Option<RemoteStats>,
 }

@@ -2,18 +2,21 @@
 
 What happens to the n-th packet is drawn from the seed alone, so a run can be repeated. Holding back is by packets,
 not by time. The hop keeps what it delivered, in order; what a receiver must have counted follows from that.
+RTCP passes unharmed in both directions, late if asked, and is kept apart.
 """
 
 from __future__ import annotations
 
 import random
+import select
 import socket
 import threading
-from collections import Counter
+import time
+from collections import Counter, deque
 from dataclasses import dataclass
 from types import TracebackType
 
-from .packets import sequence_of
+from .packets import is_rtcp, sequence_of
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,27 @@ class Expected:
 class Hop:
     """Relays datagrams from its own `port` to `target`, badly."""
 
-    def __init__(self, target: int, impairment: Impairment, *, seed: int, wire: str = "rtp") -> None:
+    def __init__(
+        self, target: int, impairment: Impairment, *, seed: int, wire: str = "rtp", control_delay: float = 0.0
+    ) -> None:
         self.delivered: list[bytes] = []
+        self.control: list[bytes] = []
+        """RTCP from the sender."""
+        self.answers: list[bytes] = []
+        """All that came back to the sender."""
         self.arrived = 0
         self._target = ("127.0.0.1", target)
         self._impairment = impairment
         self._random = random.Random(seed)
         self._wire = wire
+        self._control_delay = control_delay
+        # When, through which socket, to whom: RTCP that is on its way, seconds each way.
+        self._under_way: deque[tuple[float, socket.socket, tuple[str, int], bytes]] = deque()
+        self._sender: tuple[str, int] | None = None
         self._held: list[tuple[int, bytes]] = []
         self._inside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._inside.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self._inside.bind(("127.0.0.1", 0))
-        self._inside.settimeout(0.05)
         self._outside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._relay, name="hop", daemon=True)
@@ -122,17 +134,34 @@ class Hop:
         return Counter(self.sequences())
 
     def _relay(self) -> None:
+        # An answer can only be heard at a socket that has a port.
+        self._outside.bind(("127.0.0.1", 0))
         while True:
-            try:
-                packet = self._inside.recv(65_536)
-            except TimeoutError:
-                if self._closing.is_set():
-                    break
-                continue
-            self._take(packet)
+            wait = min(0.05, max(0.0, self._under_way[0][0] - time.monotonic())) if self._under_way else 0.05
+            ready, _, _ = select.select([self._inside, self._outside], [], [], wait)
+            while self._under_way and self._under_way[0][0] <= time.monotonic():
+                _, way, to, packet = self._under_way.popleft()
+                way.sendto(packet, to)
+            if self._outside in ready:
+                packet = self._outside.recv(65_536)
+                self.answers.append(packet)
+                if self._sender is not None:
+                    self._pass(self._inside, self._sender, packet)
+            if self._inside in ready:
+                packet, self._sender = self._inside.recvfrom(65_536)
+                if self._wire == "rtp" and is_rtcp(packet):
+                    self.control.append(packet)
+                    self._pass(self._outside, self._target, packet)
+                else:
+                    self._take(packet)
+            if not ready and not self._under_way and self._closing.is_set():
+                break
         for _, packet in sorted(self._held, key=lambda held: held[0]):
             self._deliver(packet)
         self._held.clear()
+
+    def _pass(self, way: socket.socket, to: tuple[str, int], packet: bytes) -> None:
+        self._under_way.append((time.monotonic() + self._control_delay, way, to, packet))
 
     def _take(self, packet: bytes) -> None:
         now = self.arrived

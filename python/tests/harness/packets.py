@@ -37,6 +37,44 @@ def rtp(
     return head + swapped(pcm)
 
 
+def is_rtcp(packet: bytes) -> bool:
+    """Whether a packet on a port of RTP is RTCP (RFC 5761 section 4)."""
+    return len(packet) >= 8 and packet[0] >> 6 == 2 and 192 <= packet[1] <= 223
+
+
+def rtcp(packet_type: int, body: bytes, *, count: int = 0) -> bytes:
+    """One RTCP packet (RFC 3550 section 6): its header, then whole words."""
+    return struct.pack(">BBH", 0x80 | count, packet_type, len(body) // 4) + body
+
+
+def sender_report(ssrc: int, *, ntp: int = 0, timestamp: int = 0, packets: int = 0, octets: int = 0) -> bytes:
+    """A sender report without blocks (section 6.4.1)."""
+    return rtcp(200, struct.pack(">IQIII", ssrc, ntp, timestamp, packets, octets))
+
+
+def receiver_report(reporter: int, ssrc: int, *, fraction: int = 0, lost: int = 0, jitter: int = 0) -> bytes:
+    """A receiver report with one block (section 6.4.2)."""
+    word = (fraction << 24) | (lost & 0xFFFFFF)
+    return rtcp(201, struct.pack(">IIIIIII", reporter, ssrc, word, 0, jitter, 0, 0), count=1)
+
+
+def goodbye(ssrc: int) -> bytes:
+    """One source leaves (section 6.6), after a report without blocks, as section 6.1 wants."""
+    return rtcp(201, struct.pack(">I", ssrc)) + rtcp(203, struct.pack(">I", ssrc), count=1)
+
+
+def rtcp_types(compound: bytes) -> list[int]:
+    """The packet types in a compound, whose lengths must add up."""
+    types: list[int] = []
+    while compound:
+        version, packet_type, words = struct.unpack_from(">BBH", compound)
+        assert version >> 6 == 2
+        types.append(packet_type)
+        assert len(compound) >= 4 + 4 * words
+        compound = compound[4 + 4 * words :]
+    return types
+
+
 def framed(packet: bytes) -> bytes:
     """RFC 4571: a 16-bit length, then the packet."""
     return struct.pack(">H", len(packet)) + packet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from pathlib import Path
 
@@ -22,6 +23,20 @@ def free_port() -> int:
                 return port
 
 
+def free_pair() -> int:
+    """An even port that is free together with the next one, as RTP and RTCP want them; each call another.
+
+    Below the ports that the system gives to whoever asks for any, so that it stays free.
+    """
+    while True:
+        port = random.randrange(10_000, 16_000) * 2
+        if port in _given:
+            continue
+        _given.add(port)
+        if not any(is_open(protocol, one) for protocol in ("udp", "tcp") for one in (port, port + 1)):
+            return port
+
+
 def is_open(protocol: str, port: int) -> bool:
     """Whether a socket of this machine is bound to (UDP) or listens on (TCP) `port`."""
     state = {"udp": "07", "tcp": "0A"}[protocol]
@@ -40,3 +55,6 @@ def is_open(protocol: str, port: int) -> bool:
 def wait_open(protocol: str, port: int, timeout: float = 20.0) -> None:
     """Waits until somebody is there."""
     until(lambda: is_open(protocol, port), f"a {protocol} socket on port {port}", timeout)
+
+
+_given: set[int] = set()

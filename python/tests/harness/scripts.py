@@ -1,25 +1,23 @@
-"""The example scripts as a user starts them: processes of their own, with their output kept."""
+"""The example scripts as a user starts them, and what they leave behind."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from .wait import until
+from .programs import Program
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "examples"
 
 
-class Script:
-    """A running script; leaving its `with` block ends it, whatever it does."""
+class Script(Program):
+    """An example script, running."""
 
     def __init__(
         self,
@@ -33,67 +31,10 @@ class Script:
         command = [sys.executable, "-W", "error"]
         command += [name] if name.startswith("-") else [str(EXAMPLES / f"{name}.py")]
         command += [str(argument) for argument in arguments]
-        self.folder = folder
-        self.name = name
-        label = f"{name.strip('-')}-{os.urandom(3).hex()}"
-        self._out, self._err = folder / f"{label}.out", folder / f"{label}.err"
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(
-                command, cwd=folder, env={**os.environ, **(env or {})}, stdin=stdin, stdout=out, stderr=err
-            )
-
-    @property
-    def output(self) -> str:
-        """Its standard output so far."""
-        return self._out.read_text(errors="replace")
-
-    @property
-    def errors(self) -> str:
-        """Its standard error so far."""
-        return self._err.read_text(errors="replace")
-
-    def wait(self, timeout: float = 60.0) -> int:
-        """Its exit status, when it has ended."""
-        try:
-            return self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} still runs after {timeout:g} s\n{self._said()}") from None
-
-    def succeeds(self, timeout: float = 60.0) -> Script:
-        """Waits for its end, which must be a good one."""
-        status = self.wait(timeout)
-        assert status == 0, f"{self.name} ended with {status}\n{self._said()}"
-        return self
-
-    def says(self, words: str, timeout: float = 20.0) -> None:
-        """Waits until it has said `words` on either of its outputs."""
-
-        def said() -> bool:
-            if words in self.output + self.errors:
-                return True
-            assert self.process.poll() is None, f"{self.name} ended without {words!r}\n{self._said()}"
-            return words in self.output + self.errors
-
-        until(said, f"{self.name} to say {words!r}", timeout)
-
-    def signal(self, number: signal.Signals) -> None:
-        """Sends it a signal."""
-        self.process.send_signal(number)
-
-    def _said(self) -> str:
-        return f"--- output\n{self.output[-4000:]}\n--- errors\n{self.errors[-4000:]}"
+        super().__init__(command, folder=folder, name=name, env=env, stdin=stdin)
 
     def __enter__(self) -> Script:
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(10)
-        if self.process.stdin is not None:
-            self.process.stdin.close()
 
 
 def read_stats(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@
 //! Linux gives kernel receive times, drop counts and user timeouts; elsewhere the plain fallbacks stand in.
 
 mod address;
+mod ancillary;
 mod failure;
 pub mod resolve;
 mod stamps;

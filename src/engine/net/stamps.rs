@@ -119,29 +119,6 @@ const TOLERANCE_NS: i64 = 20_000;
 /// processors.
 const SLACK: u64 = 10_000;
 
-/// The stamp in a datagram's control bytes: nanoseconds since 1970.
-#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-pub fn in_control(control: &[u8]) -> Option<i64> {
-    use std::mem::offset_of;
-
-    // Receive times are the only thing that is asked for, so the first header is theirs (cmsg(3)).
-    let int = |at: usize| Some(i32::from_ne_bytes(control.get(at..at + 4)?.try_into().ok()?));
-    let long = |at: usize| Some(i64::from_ne_bytes(control.get(at..at + 8)?.try_into().ok()?));
-    let level = int(offset_of!(libc::cmsghdr, cmsg_level))?;
-    let kind = int(offset_of!(libc::cmsghdr, cmsg_type))?;
-    if (level, kind) != (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
-        return None;
-    }
-    let data = size_of::<libc::cmsghdr>();
-    long(data)?.checked_mul(1_000_000_000)?.checked_add(long(data + 8)?)
-}
-
-/// No stamps here.
-#[cfg(all(target_os = "linux", not(target_pointer_width = "64")))]
-pub fn in_control(_control: &[u8]) -> Option<i64> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

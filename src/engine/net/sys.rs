@@ -40,7 +40,7 @@ pub fn poll(entries: &mut [libc::pollfd], timeout: std::time::Duration) -> std::
 /// Asks for the kernel's receive time (`CLOCK_REALTIME`) with every datagram.
 #[cfg(target_os = "linux")]
 pub fn ask_for_receive_times(socket: &Socket) -> std::io::Result<()> {
-    set_option(socket, libc::SO_TIMESTAMPNS, 1)
+    set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
 }
 
 /// Receive times are not asked for here.
@@ -49,10 +49,26 @@ pub fn ask_for_receive_times(_socket: &Socket) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Asks with every datagram for the address of ours that it was sent to.
+#[cfg(target_os = "linux")]
+pub fn ask_for_local_addresses(socket: &Socket, is_v6: bool) -> std::io::Result<()> {
+    if is_v6 {
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)
+    } else {
+        set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
+    }
+}
+
+/// Our own addresses are not asked for here.
+#[cfg(not(target_os = "linux"))]
+pub fn ask_for_local_addresses(_socket: &Socket, _is_v6: bool) -> std::io::Result<()> {
+    Ok(())
+}
+
 /// Makes the receive buffer `bytes` large, over the system's limit: needs `CAP_NET_ADMIN`.
 #[cfg(target_os = "linux")]
 pub fn force_receive_buffer(socket: &Socket, bytes: usize) -> std::io::Result<()> {
-    set_option(socket, libc::SO_RCVBUFFORCE, i32::try_from(bytes).unwrap_or(i32::MAX))
+    set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, i32::try_from(bytes).unwrap_or(i32::MAX))
 }
 
 /// Nothing can be forced here.
@@ -105,13 +121,18 @@ pub fn unacknowledged(_socket: &Socket) -> Option<usize> {
 }
 
 #[cfg(target_os = "linux")]
-fn set_option(socket: &Socket, name: libc::c_int, value: libc::c_int) -> std::io::Result<()> {
+fn set_option(
+    socket: &Socket,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> std::io::Result<()> {
     use std::os::fd::AsRawFd;
     // SAFETY: the option's value is one int, which lives for the call.
     let rc = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            libc::SOL_SOCKET,
+            level,
             name,
             (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,

@@ -33,6 +33,8 @@ pub struct PlayerCounters {
     /// The shares of the delay histogram's buckets, ppm.
     histogram: Box<[AtomicU32]>,
     gain_bits: AtomicU32,
+    /// The extended sequence numbers of the last late packets.
+    late: Box<[AtomicU64]>,
 }
 
 impl PlayerCounters {
@@ -52,6 +54,22 @@ impl PlayerCounters {
             drift_ppm: self.drift_ppb.load(Relaxed) as f64 / 1e3,
             level_db: f64::NEG_INFINITY,
         }
+    }
+
+    /// A packet came after its time.
+    pub fn note_late(&self, sequence: u64) {
+        let place = self.late_packets.fetch_add(1, Relaxed) as usize % LATE_REMEMBERED;
+        self.late[place].store(sequence, Relaxed);
+    }
+
+    /// How many packets came after their time.
+    pub fn late(&self) -> u64 {
+        self.late_packets.load(Relaxed)
+    }
+
+    /// Whether the packet with this extended sequence number was among the last late ones.
+    pub fn was_late(&self, sequence: u64) -> bool {
+        self.late.iter().any(|late| late.load(Relaxed) == sequence)
     }
 
     /// Notes the delay histogram.
@@ -99,6 +117,27 @@ impl Default for PlayerCounters {
             drift_ppb: AtomicI64::new(0),
             histogram: (0..BUCKETS).map(|_| AtomicU32::new(0)).collect(),
             gain_bits: AtomicU32::new(0),
+            late: (0..LATE_REMEMBERED).map(|_| AtomicU64::new(u64::MAX)).collect(),
         }
+    }
+}
+
+/// More than a second has packets, but for the shortest ones.
+const LATE_REMEMBERED: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_late_packets_are_known_by_their_numbers() {
+        let counters = PlayerCounters::default();
+        assert!(!counters.was_late(0));
+        for sequence in 1..=LATE_REMEMBERED as u64 + 1 {
+            counters.note_late(sequence);
+        }
+        assert_eq!(counters.late(), LATE_REMEMBERED as u64 + 1);
+        assert!(counters.was_late(2) && counters.was_late(LATE_REMEMBERED as u64 + 1));
+        assert!(!counters.was_late(1));
     }
 }

@@ -113,6 +113,8 @@ struct Gap {
     borrowed: usize,
     /// Whether it is counted.
     counted: bool,
+    /// Frames by which it may still be made longer, because the sound behind it came late.
+    more: usize,
 }
 
 /// Where the delay is, µs.
@@ -217,8 +219,9 @@ impl Live {
             if another || self.state == State::Idle {
                 self.restart(inlet, &head);
             } else if !self.admit(inlet, pull, &head) {
-                let received = head.origin == Origin::Received;
-                inlet.counters.late_packets.fetch_add(u64::from(received), Relaxed);
+                if head.origin == Origin::Received {
+                    inlet.counters.note_late(head.sequence);
+                }
                 inlet.reader.pop(|_, _, _| {});
                 continue;
             }
@@ -277,7 +280,7 @@ impl Live {
         if put.written > 0 {
             self.late_run = 0;
         } else if put.behind > 0 {
-            inlet.counters.late_packets.fetch_add(1, Relaxed);
+            inlet.counters.note_late(head.sequence);
             self.late_run += u64::from(head.frames);
             if self.late_run > inlet.format.frames(LATE_FOR) as u64 && inlet.is_played_out() {
                 inlet.counters.resets.fetch_add(1, Relaxed);
@@ -303,7 +306,7 @@ impl Live {
             self.gap = Gap::default();
         } else {
             self.tape.forget_ready();
-            self.gap = Gap { length: self.gap.length.max(1), borrowed: 0, counted: true };
+            self.gap = Gap { length: self.gap.length.max(1), counted: true, ..Gap::default() };
         }
         self.late_run = 0;
         self.suspect = None;
@@ -402,6 +405,7 @@ impl Live {
         if late > 0 {
             inlet.counters.underruns.fetch_add(1, Relaxed);
             inlet.counters.frames_concealed.fetch_add(late as u64, Relaxed);
+            self.gap.more = inlet.format.frames(produce::TOP_UP);
             self.changed(inlet, late as i64);
         }
     }

@@ -137,7 +137,7 @@ impl Whole {
                 }
                 let put = timeline.insert_from(head.origin, head.position, first, second);
                 if put.written == 0 && put.behind > 0 && head.origin == Origin::Received {
-                    counters.late_packets.fetch_add(1, Relaxed);
+                    counters.note_late(head.sequence);
                 }
             });
         }

@@ -16,6 +16,7 @@ use rtrb::{Consumer, RingBuffer};
 use super::capturing::{Captured, Microphone};
 use super::describe::describe;
 use super::packet_log::PacketLog;
+use super::party::party;
 use super::place::destination;
 use super::sending::{PATIENCE, Progress, Sending, Supply, Transport};
 use super::server::lock;
@@ -28,7 +29,7 @@ use crate::engine::config::{ClientConfig, Path};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::record::Recorded;
 use crate::engine::record::tap::{RecorderState, TapRecorder};
-use crate::engine::stats::ClientStats;
+use crate::engine::stats::{ClientStats, RemoteStats};
 use crate::engine::stream::sender::{Outline, Sender};
 use crate::engine::time::Clock;
 
@@ -136,7 +137,8 @@ impl Client {
         }
         let ends = self.addresses().ok_or_else(|| Error::new(ErrorKind::State, "the socket is not open"))?;
         let packet = self.config.encoding().format.duration(self.new_sender()?.frames_per_packet() as u64);
-        Ok(describe(&self.config, self.identity, &self.identity.cname(), ends, packet)?.write())
+        Ok(describe(&self.config, self.identity, &party(self.identity.ssrc, None).cname, ends, packet)?
+            .write())
     }
 
     /// Streams from now on, opening what is not open yet; again is nothing.
@@ -173,6 +175,10 @@ impl Client {
             reconnects: progress.reconnects.load(Relaxed),
             next_sequence: progress.next_sequence.load(Relaxed) as u16,
             level_db: captured.level_db(),
+            remote: lock(&progress.remote).map(|(remote, came)| RemoteStats {
+                age_ms: self.clock.now().since(came).as_secs_f64() * 1e3,
+                ..remote
+            }),
         }
     }
 
@@ -331,11 +337,6 @@ impl Identity {
             sequence: (bits >> 32) as u16,
             timestamp: (bits >> 16) as u32 ^ (bits >> 40) as u32,
         }
-    }
-
-    /// The canonical name (RFC 3550 §6.5.1): random, for this one session (RFC 7022 §4.2).
-    pub fn cname(&self) -> String {
-        format!("{:08x}{:08x}@audiostream", self.timestamp, self.ssrc)
     }
 }
 

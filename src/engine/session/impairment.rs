@@ -27,6 +27,14 @@ impl<T: Copy> Impairment<T> {
         }
     }
 
+    /// A control packet enters the network at `now`: of the same kind, but drawn apart, so that it does not change which packets of
+    /// sound are lost.
+    pub fn enter_control(&mut self, now: Micros, tag: T, packet: &[u8]) {
+        for at in self.link.send(now, Direction::Down, packet.len()).as_slice() {
+            self.outbox.push(*at, tag, packet);
+        }
+    }
+
     /// The next packet that has arrived by `now`, and when it did.
     pub fn leave(&mut self, now: Micros) -> Option<(Micros, T, &[u8])> {
         self.outbox.pop(now)

@@ -3,12 +3,15 @@
 mod capturing;
 pub mod client;
 mod describe;
+mod feedback;
 mod impairment;
 mod notices;
 mod outlet;
 pub mod packet_log;
+mod party;
 pub mod place;
 mod receiving;
+mod reporting;
 mod sending;
 pub mod server;
 mod sources;

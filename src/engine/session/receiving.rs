@@ -9,16 +9,18 @@ use crossbeam_channel::Receiver as Notices;
 
 use super::impairment::Impairment;
 use super::notices::report;
+use super::reporting::{Letter, Way};
 use super::server::{Shared, lock};
 use super::sources::Sources;
 use crate::engine::audio::Notice;
 use crate::engine::config::{Protocol, ServerConfig, Wire};
 use crate::engine::error::Result;
 use crate::engine::net::tcp::{ConnectionId, TcpEvent, TcpReceiver};
-use crate::engine::net::udp::UdpReceiver;
+use crate::engine::net::udp::{Datagram, UdpReceiver};
 use crate::engine::net::waker::Waker;
 use crate::engine::time::{Clock, Micros};
-use crate::engine::wire::framing::{Deframer, Packet};
+use crate::engine::wire::framing::{Deframer, Packet, write_frame};
+use crate::engine::wire::rtcp::Compound;
 
 /// A bound socket, and the connections to it.
 pub struct Receiving {
@@ -27,7 +29,8 @@ pub struct Receiving {
     socket: Socket,
     connections: HashMap<ConnectionId, Connection>,
     had_connections: bool,
-    network: Option<Impairment<SocketAddr>>,
+    tried_beside: bool,
+    network: Option<Impairment<Way>>,
 }
 
 enum Socket {
@@ -54,6 +57,7 @@ impl Receiving {
             socket,
             connections: HashMap::new(),
             had_connections: false,
+            tried_beside: false,
             network: config.network.map(Impairment::new),
         })
     }
@@ -76,19 +80,31 @@ impl Receiving {
 
     /// The thread: receives until told to stop, then gives itself back.
     pub fn run(mut self, shared: &Shared, notices: Option<&Notices<Notice>>) -> Self {
+        lock(&shared.sources).reporting.begin(self.clock, self.local_addr().ip().is_multicast());
+        let mut patience = WAIT;
         while !shared.stopping.load(Relaxed) {
-            if let Err(error) = self.receive(shared, WAIT) {
+            if let Err(error) = self.receive(shared, patience) {
                 log::error!(target: TARGET, "receiving failed: {error}");
                 shared.fail(error);
                 break;
             }
             let mut sources = lock(&shared.sources);
-            sources.sweep(self.clock.now());
+            let now = self.clock.now();
+            sources.sweep(now);
+            let letters = sources.letters(now);
+            patience = sources.reporting.patience(now, WAIT);
+            let beside = std::mem::take(&mut sources.reporting.wants_beside);
             drop(sources);
+            self.send(&letters);
+            if beside {
+                self.listen_beside();
+            }
             for notice in notices.into_iter().flat_map(Notices::try_iter) {
                 report(TARGET, &notice);
             }
         }
+        let letters = lock(&shared.sources).farewell(self.clock.now());
+        self.send(&letters);
         self
     }
 
@@ -106,28 +122,63 @@ impl Receiving {
         }
     }
 
+    /// What cannot go now is out of date when it can.
+    fn send(&mut self, letters: &[Letter]) {
+        for Letter { way, bytes } in letters {
+            match &mut self.socket {
+                Socket::Udp(udp) => {
+                    udp.send(bytes, way.address, way.local, way.beside);
+                }
+                Socket::Tcp(tcp) => {
+                    let mut frame = Vec::with_capacity(bytes.len() + 2);
+                    write_frame(bytes, &mut frame);
+                    let id =
+                        self.connections.iter().find(|(_, connection)| connection.address == way.address);
+                    if let Some((id, _)) = id {
+                        tcp.send(*id, &frame);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Senders that do not know RFC 5761 send their reports to the next port.
+    fn listen_beside(&mut self) {
+        if let Socket::Udp(udp) = &mut self.socket {
+            let port = udp.local_addr().port();
+            if !std::mem::replace(&mut self.tried_beside, true) && udp.listen_beside() {
+                log::debug!(target: TARGET, "listening for reports on port {} too", port + 1);
+            }
+        }
+    }
+
     fn receive(&mut self, shared: &Shared, timeout: Duration) -> Result<usize> {
         let mut guard = None;
-        let Self { config, clock, socket, connections, had_connections, network } = self;
+        let Self { config, clock, socket, connections, had_connections, network, .. } = self;
         let count = match socket {
             Socket::Udp(udp) => {
                 let timeout = network.as_ref().map_or(timeout, |network| network.wait(clock.now(), timeout));
                 let count = udp.receive(timeout, &mut |datagram| {
+                    let Datagram { address, local, beside, .. } = datagram;
+                    let way = Way { address, local, beside };
                     if let Some(network) = network {
-                        network.enter(datagram.arrival, datagram.address, datagram.bytes);
+                        // Drawn apart, so that reports do not change which packets of sound are lost.
+                        if Compound::parse(datagram.bytes).is_ok() {
+                            network.enter_control(datagram.arrival, way, datagram.bytes);
+                        } else {
+                            network.enter(datagram.arrival, way, datagram.bytes);
+                        }
                         return;
                     }
                     let sources = guard.get_or_insert_with(|| lock(&shared.sources));
                     if datagram.truncated {
                         sources.not_believed(datagram.address, datagram.arrival, datagram.bytes);
                     } else {
-                        sources.datagram(datagram.address, datagram.arrival, datagram.bytes);
+                        sources.datagram(way, datagram.arrival, datagram.bytes);
                     }
                 })?;
-                while let Some((arrival, address, bytes)) =
-                    network.as_mut().and_then(|n| n.leave(clock.now()))
-                {
-                    guard.get_or_insert_with(|| lock(&shared.sources)).datagram(address, arrival, bytes);
+                while let Some((arrival, way, bytes)) = network.as_mut().and_then(|n| n.leave(clock.now())) {
+                    guard.get_or_insert_with(|| lock(&shared.sources)).datagram(way, arrival, bytes);
                 }
                 shared.kernel_drops.store(udp.kernel_drops(), Relaxed);
                 count

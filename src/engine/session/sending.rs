@@ -6,14 +6,15 @@
 //! The sequence numbers go on without a gap: the network lost nothing. On RTP the timestamps tell of the gap.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver as Notices;
 use rtrb::Consumer;
 
 use super::capturing::Captured;
+use super::feedback::Feedback;
 use super::impairment::Impairment;
 use super::notices::report;
 use super::packet_log::{PacketLine, PacketLog};
@@ -25,6 +26,7 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::tcp::{SendOutcome, TcpSender};
 use crate::engine::net::udp::{Sent, UdpSender};
 use crate::engine::rate::Converter;
+use crate::engine::stats::RemoteStats;
 use crate::engine::stream::sender::Sender;
 use crate::engine::time::{Clock, Micros};
 use crate::engine::wire::{framing, rtp};
@@ -45,6 +47,7 @@ pub struct Sending {
     block: Vec<i16>,
     packets: Packets,
     network: Option<Impairment<()>>,
+    feedback: Option<Feedback>,
     warned: Micros,
 }
 
@@ -67,6 +70,8 @@ pub struct Progress {
     pub stopping: AtomicBool,
     /// Told to end without sending what waits.
     pub aborting: AtomicBool,
+    /// The other end's last report, and when it came.
+    pub remote: Mutex<Option<(RemoteStats, Micros)>>,
 }
 
 /// What it takes from, and gives to.
@@ -136,6 +141,7 @@ impl Sending {
         let Supply { ring, transport, log } = supply;
         let network = config.network.map(Impairment::new);
         let framed = config.wire == Wire::Rtp && config.path.protocol == Protocol::Tcp;
+        let feedback = Feedback::new(&config, sender.ssrc(), clock, Arc::clone(&shared));
         let samples = config.audio.block.frames(config.audio.format) * config.audio.format.channels();
         let converter = Converter::new(config.audio.format, config.encoding().format)?;
         Ok(Self {
@@ -152,6 +158,7 @@ impl Sending {
             block: vec![0; samples],
             packets: Packets { framed, ..Packets::default() },
             network,
+            feedback,
             warned: Micros::ZERO,
         })
     }
@@ -179,10 +186,14 @@ impl Sending {
             let over = stopping || self.captured.ended.load(Relaxed);
             let allowed = stopping || stepper.may_send();
             if self.shared.aborting.load(Relaxed) {
+                self.say_goodbye();
                 return Ok(());
             }
             self.trim();
             self.deliver()?;
+            if let Some(feedback) = &mut self.feedback {
+                feedback.turn(&mut self.transport, self.network.as_mut());
+            }
             if allowed && self.ring.slots() >= self.block.len() {
                 let mut block = std::mem::take(&mut self.block);
                 let _ = self.ring.pop_entire_slice(&mut block);
@@ -216,6 +227,7 @@ impl Sending {
             std::thread::park_timeout(network.wait(self.clock.now(), POLL));
             self.deliver()?;
         }
+        self.say_goodbye();
         match &mut self.transport {
             Transport::Udp(_) => Ok(()),
             Transport::Tcp(tcp) => tcp.flush(FLUSH_TIMEOUT),
@@ -226,6 +238,12 @@ impl Sending {
     fn pack(&mut self, captured: &[i16]) {
         let Self { converter, sender, packets, .. } = self;
         converter.push(captured, &mut |sound| sender.push(sound, &mut |packet| packets.add(packet)));
+    }
+
+    fn say_goodbye(&mut self) {
+        if let Some(feedback) = &mut self.feedback {
+            feedback.goodbye(&mut self.transport);
+        }
     }
 
     /// Drops the oldest sound that waits, where too much does.
@@ -324,6 +342,10 @@ impl Sending {
         if verdict != "dropped" {
             self.shared.packets.fetch_add(1, Relaxed);
             self.shared.bytes.fetch_add(packet.len() as u64, Relaxed);
+            if let Some(feedback) = &mut self.feedback {
+                let length = self.config.encoding().format.duration(self.sender.frames_per_packet() as u64);
+                feedback.sent(packet, length);
+            }
         }
         if self.log.is_none() && !log::log_enabled!(target: TARGET, log::Level::Debug) {
             return;
@@ -384,6 +406,9 @@ impl Sending {
             {
                 log::info!(target: TARGET, "connected to {} again", transport.peer());
                 self.transport = transport;
+                if let Some(feedback) = &mut self.feedback {
+                    feedback.reconnected();
+                }
                 self.shared.reconnects.fetch_add(1, Relaxed);
                 return Ok(());
             }

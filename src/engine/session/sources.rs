@@ -3,12 +3,15 @@
 //! Lives behind a mutex of the server: the network thread holds it for a batch of packets, a snapshot for moments.
 //! Bounded: so many sources play at once, so many strangers are on probation, so many departed are remembered.
 
+mod control;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::outlet::{Outlet, Outlets, Recorder};
 use super::packet_log::{PacketLine, PacketLog};
+use super::reporting::{Correspondence, Reporting, Way};
 use crate::engine::coding::Encoding;
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::error::Result;
@@ -20,6 +23,7 @@ use crate::engine::record::reception::Labels;
 use crate::engine::stats::{Playback, Reception, ServerStats, SourceStats};
 use crate::engine::stream::queue::PacketWriter;
 use crate::engine::stream::receiver::{Receiver, Verdict};
+use crate::engine::stream::reports::Listener;
 use crate::engine::time::Micros;
 use crate::engine::wire::{classic, rtp};
 
@@ -36,6 +40,8 @@ pub struct Sources {
     /// It was said that something cannot be decoded here.
     told: bool,
     out: Outlets,
+    /// What is said to the sources, and heard of them.
+    pub reporting: Reporting,
 }
 
 /// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
@@ -55,6 +61,8 @@ struct Entry {
     /// Connections end; senders of datagrams just fall silent.
     connected: bool,
     dropped: u64,
+    /// Over RTP.
+    reports: Option<Box<Correspondence>>,
 }
 
 #[derive(Default)]
@@ -67,6 +75,7 @@ impl Sources {
     /// No sources yet.
     pub fn new(config: ServerConfig) -> Self {
         Self {
+            reporting: Reporting::new(config.name.clone()),
             config,
             entries: HashMap::new(),
             next_number: 1,
@@ -101,18 +110,22 @@ impl Sources {
     }
 
     /// A datagram has come.
-    pub fn datagram(&mut self, address: SocketAddr, arrival: Micros, bytes: &[u8]) {
+    pub fn datagram(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
+        let address = way.address;
+        if way.beside {
+            return self.control(way, arrival, bytes);
+        }
         let rtp = self.as_rtp(address, bytes);
         let classic = self.as_classic(address, bytes);
         match (rtp, classic) {
             (Some(rtp), Some(classic)) if !self.is_believed(&rtp) && self.is_believed(&classic) => {
-                self.packet(classic, arrival, bytes, false);
+                self.packet(classic, way, arrival, bytes, false);
             }
             (Some(rtp), Some(classic)) => {
-                self.packet(rtp, arrival, bytes, false);
+                self.packet(rtp, way, arrival, bytes, false);
                 if !self.is_believed(&rtp) {
                     // It may be either: the first to be believed wins, and the other is forgotten.
-                    self.packet(classic, arrival, bytes, false);
+                    self.packet(classic, way, arrival, bytes, false);
                     if self.is_believed(&classic) {
                         self.entries.remove(&rtp);
                     }
@@ -120,8 +133,8 @@ impl Sources {
                     self.entries.remove(&classic);
                 }
             }
-            (Some(name), None) | (None, Some(name)) => self.packet(name, arrival, bytes, false),
-            (None, None) if rtp::is_rtcp(bytes) => {}
+            (Some(name), None) | (None, Some(name)) => self.packet(name, way, arrival, bytes, false),
+            (None, None) if rtp::is_rtcp(bytes) => self.control(way, arrival, bytes),
             (None, None) => self.not_believed(address, arrival, bytes),
         }
     }
@@ -133,8 +146,8 @@ impl Sources {
             Wire::Classic => self.as_classic(address, bytes),
         };
         match name {
-            Some(name) => self.packet(name, arrival, bytes, true),
-            None if wire == Wire::Rtp && rtp::is_rtcp(bytes) => {}
+            Some(name) => self.packet(name, address.into(), arrival, bytes, true),
+            None if wire == Wire::Rtp && rtp::is_rtcp(bytes) => self.control(address.into(), arrival, bytes),
             None => self.not_believed(address, arrival, bytes),
         }
     }
@@ -191,6 +204,11 @@ impl Sources {
         }
         self.out.set_recorder(None);
         self.out.log = None;
+    }
+
+    /// How many sources are being played.
+    pub fn playing(&self) -> usize {
+        self.entries.values().filter(|entry| entry.outlet.is_playing()).count()
     }
 
     /// The sequence number of the last believed packet.
@@ -253,11 +271,22 @@ impl Sources {
         self.entries.get(name).is_some_and(|entry| entry.receiver.is_believed())
     }
 
-    fn packet(&mut self, name: Name, arrival: Micros, bytes: &[u8], connected: bool) {
+    fn packet(&mut self, name: Name, way: Way, arrival: Micros, bytes: &[u8], connected: bool) {
         if !self.entries.contains_key(&name) {
             self.make_room();
             match self.new_entry(name, bytes, connected) {
-                Ok(entry) => _ = self.entries.insert(name, entry),
+                Ok(mut entry) => {
+                    entry.reports = (name.wire == Wire::Rtp).then(|| {
+                        Box::new(Correspondence::new(
+                            name.ssrc,
+                            entry.encoding.format,
+                            way,
+                            connected,
+                            arrival,
+                        ))
+                    });
+                    self.entries.insert(name, entry);
+                }
                 Err(why) => {
                     if !std::mem::replace(&mut self.told, true) {
                         log::error!(target: TARGET, "what {name} sends cannot be played: {why}");
@@ -268,13 +297,14 @@ impl Sources {
             }
         }
         let playing = match self.entries.get(&name).map(|entry| &entry.outlet) {
-            Some(Outlet::None | Outlet::Past(_)) => {
-                self.entries.values().filter(|e| e.outlet.is_playing()).count()
-            }
+            Some(Outlet::None | Outlet::Past(_)) => self.playing(),
             _ => 0,
         };
         let Some(entry) = self.entries.get_mut(&name) else { return };
         entry.last_arrival = arrival;
+        if let Some(reports) = &mut entry.reports {
+            reports.came(way);
+        }
         let Entry { number, encoding, receiver, outlet, dropped, .. } = entry;
         let (config, out) = (&self.config, &mut self.out);
         let before = receiver.reception().received;
@@ -294,6 +324,9 @@ impl Sources {
         let counted = !matches!(outlet, Outlet::Refused);
         match verdict {
             Ok(verdict) => {
+                if verdict == Verdict::Believed {
+                    self.reporting.hurry(arrival);
+                }
                 if receiver.is_believed() && counted {
                     self.packets += receiver.reception().received - before;
                     self.last_sequence = Some(sequence);
@@ -327,6 +360,7 @@ impl Sources {
             last_arrival: Micros::ZERO,
             connected,
             dropped: 0,
+            reports: None,
         })
     }
 
@@ -385,7 +419,9 @@ impl Entry {
     /// Its figures with the jitter in frames of `format`, so that it can be held against others'.
     fn reception_at(&self, format: Format) -> Reception {
         let mut reception = self.receiver.reception();
-        reception.jitter_frames *= f64::from(format.rate()) / f64::from(self.encoding.format.rate());
+        let ratio = f64::from(format.rate()) / f64::from(self.encoding.format.rate());
+        reception.jitter_frames *= ratio;
+        reception.jitter_mean_frames *= ratio;
         reception
     }
 
@@ -395,6 +431,7 @@ impl Entry {
     }
 
     fn stats(&self, name: &Name) -> SourceStats {
+        let listener = self.reports.as_deref().map(Correspondence::listener);
         SourceStats {
             ssrc: name.ssrc,
             address: name.address,
@@ -404,6 +441,9 @@ impl Entry {
             reception: self.receiver.reception(),
             playback: self.outlet.counters().map(PlayerCounters::snapshot).unwrap_or_default(),
             dropped_local: self.dropped,
+            round_trip_ms: listener.and_then(Listener::round_trip).map(|trip| trip.as_secs_f64() * 1e3),
+            cname: listener.and_then(Listener::cname).map(Into::into),
+            name: listener.and_then(Listener::name).map(Into::into),
         }
     }
 }

@@ -5,5 +5,6 @@ mod media_clock;
 mod probation;
 pub mod queue;
 pub mod receiver;
+pub mod reports;
 pub mod sender;
 pub mod sequence;

@@ -167,6 +167,16 @@ impl Receiver {
         Reception { bytes: self.bytes, frames: self.frames, ..self.tracker.reception() }
     }
 
+    /// The lowest and the highest extended sequence number seen since the last restart; `None` before the first.
+    pub fn span(&self) -> Option<(u64, u64)> {
+        self.tracker.span()
+    }
+
+    /// Whether this extended sequence number is known to have been received.
+    pub fn was_received(&self, sequence: u64) -> bool {
+        self.tracker.was_received(sequence)
+    }
+
     /// The sequence number of the packet counted last, as on the wire.
     pub fn last_sequence(&self) -> u16 {
         self.last_sequence

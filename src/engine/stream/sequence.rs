@@ -10,7 +10,9 @@
 //! - *reordered*: received, not a copy, below the highest number seen.
 //! - *jitter*: A.8's estimate over every packet in order of arrival, copies and swapped ones included, as Wireshark has it;
 //!   like Wireshark, and unlike A.8's letter, a packet is compared with the newest sound seen before it, not with a packet that was itself
-//!   late. (Wireshark divides by the rate in whole kHz: at 44.1 kHz it shows 0.02 ms too much for packets of 10 ms.)
+//!   late. (Wireshark divides by the rate in whole kHz, so that at 44.1 kHz it takes 10 ms of sound for 10.02.)
+//! - *mean jitter*: the mean of that estimate over the packets after the first; one that was late counts as the mean before it, as
+//!   in Wireshark. Wireshark leaves packets with the marker bit out besides.
 //!
 //! Which packets are believed is not decided here: a tracker counts what it is given.
 
@@ -168,6 +170,16 @@ impl SequenceTracker {
         self.span.map(|(_, highest)| highest)
     }
 
+    /// The lowest and the highest extended sequence number seen since the last restart.
+    pub fn span(&self) -> Option<(u64, u64)> {
+        self.span
+    }
+
+    /// Whether it is known that this number was received; nothing is known of those below the last [`WINDOW`].
+    pub fn was_received(&self, sequence: u64) -> bool {
+        matches!(self.place(sequence), Place::Copy(behind) if behind < WINDOW as u64)
+    }
+
     /// The counts; bytes and frames are not known here.
     pub fn reception(&self) -> Reception {
         let expected = self.expected_before + self.expected();
@@ -179,6 +191,7 @@ impl SequenceTracker {
             duplicated: self.duplicated,
             reordered: self.reordered,
             jitter_frames: self.jitter.frames,
+            jitter_mean_frames: self.jitter.mean,
             restarts: self.restarts,
             ..Reception::default()
         }
@@ -210,6 +223,9 @@ impl SequenceTracker {
 #[derive(Default)]
 struct Jitter {
     frames: f64,
+    /// The mean of `frames` over `differences`.
+    mean: f64,
+    differences: u64,
     /// The newest sound seen: its timestamp and arrival.
     last: Option<(u32, Micros)>,
 }
@@ -223,7 +239,9 @@ impl Jitter {
         let step = timestamp.wrapping_sub(before) as i32;
         let passed = arrival.signed_since(came) as f64 * f64::from(rate) / 1e6;
         self.frames += ((passed - f64::from(step)).abs() - self.frames) / 16.0;
+        self.differences += 1;
         if step >= 0 {
+            self.mean += (self.frames - self.mean) / self.differences as f64;
             self.last = Some((timestamp, arrival));
         }
     }
@@ -246,7 +264,8 @@ pub const MAX_DROPOUT: u64 = 3000;
 /// How far a packet may be behind without further evidence (RFC 3550 A.1: two seconds at 50 packets a second).
 pub const MAX_MISORDER: u64 = 100;
 
-const FIRST_CYCLE: u64 = 1 << 16;
+/// What extended sequence numbers have more than the wire's at first.
+pub const FIRST_CYCLE: u64 = 1 << 16;
 
 #[cfg(test)]
 mod tests {
@@ -342,15 +361,17 @@ mod tests {
     fn an_even_stream_has_no_jitter_and_an_uneven_one_what_the_rfc_says() {
         assert!(tracker_of(&[1, 2, 3, 4, 5]).reception().jitter_frames < 1e-9);
         let mut tracker = SequenceTracker::new(RATE);
-        let mut expected = 0.0;
+        let (mut expected, mut sum) = (0.0, 0.0);
         for i in 0..100u64 {
             // Every other packet is 1 ms late, so that every difference is 44.1 frames.
             tracker.count(FIRST_CYCLE + i, i as u32 * 441, Micros(i * 10_000 + i % 2 * 1000));
             if i > 0 {
                 expected += (44.1 - expected) / 16.0;
+                sum += expected;
             }
         }
         assert!((tracker.reception().jitter_frames - expected).abs() < 1e-9);
+        assert!((tracker.reception().jitter_mean_frames - sum / 99.0).abs() < 1e-9);
     }
 
     #[test]
@@ -362,6 +383,8 @@ mod tests {
         // The late one is 10 ms off the newest; the next is compared with the newest again, and in time.
         let expected = 441.0 / 16.0 * (15.0 / 16.0);
         assert!((tracker.reception().jitter_frames - expected).abs() < 1e-9);
+        // Three differences: none, the late one's, which stands for the mean so far, and the last.
+        assert!((tracker.reception().jitter_mean_frames - expected / 3.0).abs() < 1e-9);
     }
 
     proptest! {

@@ -33,6 +33,10 @@ pub struct TcpSender {
     rest: Vec<u8>,
     /// How much of `rest` has gone.
     gone: usize,
+    /// What the peer has said and nobody has taken, where it is listened to.
+    heard: Option<Vec<u8>>,
+    /// It said too much: with a hole in them its words mean nothing.
+    deaf: bool,
     alarm: Alarm,
     watch: Watch,
 }
@@ -43,7 +47,17 @@ impl TcpSender {
     pub fn connect(path: &Path, timeout: Duration, cancelled: &AtomicBool) -> Result<Self> {
         let Connected { socket, peer, local } = connected(path, timeout, cancelled)?;
         let alarm = Alarm::new().map_err(|e| failure::plain("cannot set the TCP socket up", &e))?;
-        Ok(Self { socket, peer, local, rest: Vec::new(), gone: 0, alarm, watch: Watch::default() })
+        Ok(Self {
+            socket,
+            peer,
+            local,
+            rest: Vec::new(),
+            gone: 0,
+            heard: None,
+            deaf: false,
+            alarm,
+            watch: Watch::default(),
+        })
     }
 
     /// Hands one frame over, waiting at most `timeout`, or until the waker, for room. What is left of an earlier
@@ -83,7 +97,7 @@ impl TcpSender {
             _ => {}
         }
         loop {
-            let ended = self.hear()? == Heard::End;
+            let ended = self.attend()? == Heard::End;
             match sys::unacknowledged(&self.socket) {
                 Some(0) => return Ok(()),
                 // Where the kernel does not tell, a peer that ends has read to our end.
@@ -95,6 +109,19 @@ impl TcpSender {
             if deadline.is_over() || self.wait(interest, deadline.left().min(ACKNOWLEDGED_WITHIN))? {
                 return Err(self.unfinished(timeout));
             }
+        }
+    }
+
+    /// Hands over what the peer has said since the last call, and keeps what it says from now on: until 16 KiB of it were
+    /// not asked for, after which it is not listened to any more. Never blocks. A lost connection is told by sending.
+    pub fn hear(&mut self, handle: &mut dyn FnMut(&[u8])) {
+        if self.deaf {
+            return;
+        }
+        let heard = self.heard.get_or_insert_default();
+        if !heard.is_empty() {
+            handle(heard);
+            heard.clear();
         }
     }
 
@@ -152,7 +179,7 @@ impl TcpSender {
 
     /// Notices a connection that the peer has closed.
     fn listen(&mut self) -> Result<()> {
-        match self.hear()? {
+        match self.attend()? {
             Heard::Nothing => Ok(()),
             Heard::End => Err(failure::transport(format!("{} has closed the connection", self.peer))),
         }
@@ -163,14 +190,22 @@ impl TcpSender {
         failure::transport(format!("{} did not take the end of the sound within {ms} ms", self.peer))
     }
 
-    /// Reads what the peer says, and forgets it.
-    fn hear(&mut self) -> Result<Heard> {
+    /// Reads what the peer says, and forgets it where nobody listens.
+    fn attend(&mut self) -> Result<Heard> {
         let mut words = [0; 4096];
         // A talkative peer must not hold the sound up.
         for _ in 0..4 {
             match (&self.socket).read(&mut words) {
                 Ok(0) => return Ok(Heard::End),
-                Ok(_) => {}
+                Ok(count) => {
+                    if let Some(heard) = &mut self.heard {
+                        heard.extend_from_slice(&words[..count]);
+                        if heard.len() > MOST_HEARD {
+                            self.heard = None;
+                            self.deaf = true;
+                        }
+                    }
+                }
                 Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => break,
                 Err(e) => return Err(failure::lost(self.peer, &e)),
             }
@@ -186,6 +221,9 @@ enum Heard {
     /// The peer has closed its side.
     End,
 }
+
+/// What may wait to be asked for.
+const MOST_HEARD: usize = 16 * 1024;
 
 /// How often the end of a stream looks for acknowledgement.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(10);
@@ -338,6 +376,26 @@ mod tests {
             assert!(error.message().contains("has closed the connection"), "{error}");
             assert_eq!(error.errno().is_some(), reset);
         }
+    }
+
+    #[test]
+    fn what_the_peer_says_is_handed_over_and_too_much_is_not() {
+        use std::io::Write;
+        let (mut sender, mut peer) = pair();
+        sender.hear(&mut |_| unreachable!("nothing was said"));
+        peer.write_all(b"report").unwrap();
+        let mut words = Vec::new();
+        while words.is_empty() {
+            sender.send(&[], Duration::ZERO).unwrap();
+            sender.hear(&mut |bytes| words.extend_from_slice(bytes));
+        }
+        assert_eq!(words, b"report");
+        peer.write_all(&vec![0; MOST_HEARD + 1]).unwrap();
+        while !sender.deaf {
+            sender.send(&[], Duration::ZERO).unwrap();
+        }
+        sender.hear(&mut |_| unreachable!("too much was said"));
+        assert!(sender.heard.is_none());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Datagrams: one socket that hears everybody, one that speaks to one peer.
 
+mod ear;
 mod receiver;
 mod sender;
 
-pub use receiver::{Datagram, UdpReceiver};
+pub use ear::Datagram;
+pub use receiver::UdpReceiver;
 pub use sender::{Sent, UdpSender};

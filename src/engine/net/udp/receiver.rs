@@ -1,47 +1,33 @@
 //! The receiving end of UDP: datagrams with the kernel's receive time, and the count of those that it dropped.
 
 use std::cell::Cell;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use socket2::{MaybeUninitSlice, Socket, Type};
+use socket2::{MsgHdr, Socket, Type};
 
+use super::ear::{Datagram, Ear};
 use crate::engine::config::Protocol;
 use crate::engine::error::Result;
-use crate::engine::net::stamps::Stamps;
-use crate::engine::net::sys::{self, Buffer, LOOPBACK_INTERFACE};
+use crate::engine::net::sys::{self, LOOPBACK_INTERFACE, NO_SIGNAL};
 use crate::engine::net::wait::{Deadline, Interest, Watch};
 use crate::engine::net::waker::{Alarm, Waker};
-use crate::engine::net::{address, failure};
-use crate::engine::time::{Clock, Micros};
+use crate::engine::net::{address, ancillary, failure};
+use crate::engine::time::Clock;
 
-/// One datagram as it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Datagram<'a> {
-    /// Who sent it; IPv4 is shown as IPv4 on a socket for both.
-    pub address: SocketAddr,
-    /// When the kernel received it; when it was read, where the kernel does not say, as in the first milliseconds
-    /// after the first such socket on a machine was made.
-    pub arrival: Micros,
-    /// What it carries.
-    pub bytes: &'a [u8],
-    /// Whether its end was cut off for want of room; never for what UDP over IP can carry.
-    pub truncated: bool,
-}
-
-/// A socket that receives from anybody.
+/// A socket that receives from anybody, and answers from where it was spoken to.
 #[derive(Debug)]
 pub struct UdpReceiver {
     socket: Socket,
     local: SocketAddr,
+    everywhere: bool,
     clock: Clock,
-    stamps: Stamps,
+    ear: Ear,
+    /// The port above, where that is listened to.
+    beside: Option<(Socket, Ear)>,
     alarm: Alarm,
     watch: Watch,
-    buffer: Buffer,
-    #[cfg(target_os = "linux")]
-    control: Buffer,
     /// The kernel's drop count, extended.
     dropped: Cell<u64>,
 }
@@ -54,34 +40,88 @@ impl UdpReceiver {
         let (socket, local) = address::bound(Protocol::Udp, bind, port, everywhere, bind_one)?;
         let failed = |e| failure::plain("cannot set the UDP socket up", &e);
         grow_receive_buffer(&socket);
-        if let Err(e) = sys::ask_for_receive_times(&socket) {
-            log::debug!("no receive times from the kernel, ours stand in: {e}");
-        }
+        prepare(&socket, local);
         Ok(Self {
             socket,
             local,
+            everywhere: bind.is_none(),
             clock,
-            stamps: Stamps::new(clock),
+            ear: Ear::new(clock, LONGEST),
+            beside: None,
             alarm: Alarm::new().map_err(failed)?,
             watch: Watch::default(),
-            buffer: Buffer::new(LONGEST),
-            #[cfg(target_os = "linux")]
-            control: Buffer::new(CONTROL),
             dropped: Cell::new(0),
         })
     }
 
-    /// Waits for a datagram, the waker or `timeout`, then hands over what is there, at most 64; how many there were.
+    /// Listens to the next port too, where senders that do not know RFC 5761 send their RTCP. Whether it could be had.
+    pub fn listen_beside(&mut self) -> bool {
+        if self.beside.is_none()
+            && let Some(port) = self.local.port().checked_add(1)
+        {
+            let mut at = self.local;
+            at.set_port(port);
+            let socket = if self.everywhere {
+                address::bind_everywhere(port, Type::DGRAM, |_| Ok(()))
+            } else {
+                bind_one(&at)
+            };
+            self.beside = socket.ok().map(|socket| {
+                prepare(&socket, at);
+                (socket, Ear::new(self.clock, LONGEST))
+            });
+        }
+        self.beside.is_some()
+    }
+
+    /// Sends one datagram, from our address `from` where that is given, and from the next port where it is to be `beside`.
+    /// Never blocks; whether it has gone out.
+    pub fn send(&self, datagram: &[u8], to: SocketAddr, from: Option<IpAddr>, beside: bool) -> bool {
+        let socket = match &self.beside {
+            Some((socket, _)) if beside => socket,
+            _ => &self.socket,
+        };
+        let is_v6 = self.local.is_ipv6();
+        let to = match to {
+            SocketAddr::V4(v4) if is_v6 => SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())),
+            to => to,
+        }
+        .into();
+        let bytes = [IoSlice::new(datagram)];
+        let message = MsgHdr::new().with_addr(&to).with_buffers(&bytes);
+        if let Some(from) = from.filter(|_| self.everywhere) {
+            let control = ancillary::from(from, is_v6);
+            if socket.sendmsg(&message.with_control(&control), NO_SIGNAL).is_ok() {
+                return true;
+            }
+        }
+        // The address may be gone meanwhile: then as the routing table has it.
+        let message = MsgHdr::new().with_addr(&to).with_buffers(&bytes);
+        socket.sendmsg(&message, NO_SIGNAL).is_ok()
+    }
+
+    /// Waits for a datagram, the waker or `timeout`, then hands over what is there, at most 64 of a port; how many there were.
     pub fn receive(&mut self, timeout: Duration, handle: &mut dyn FnMut(Datagram<'_>)) -> Result<usize> {
         let deadline = Deadline::after(timeout);
         loop {
             self.watch.clear();
             self.watch.add(&self.socket, Interest::Read);
+            if let Some((beside, _)) = &self.beside {
+                self.watch.add(beside, Interest::Read);
+            }
             let woken = self
                 .watch
                 .wait(&self.alarm, deadline.left())
                 .map_err(|e| failure::plain("waiting for datagrams failed", &e))?;
-            let count = if self.watch.readable(0) { self.take(handle)? } else { 0 };
+            let mut count = 0;
+            if self.watch.readable(0) {
+                count += outlived(self.ear.hear(&self.socket, BATCH, false, handle))?;
+            }
+            if let Some((socket, ear)) = &mut self.beside
+                && self.watch.readable(1)
+            {
+                count += outlived(ear.hear(socket, BATCH, true, handle))?;
+            }
             if count > 0 || woken || deadline.is_over() {
                 return Ok(count);
             }
@@ -106,55 +146,20 @@ impl UdpReceiver {
     pub fn waker(&self) -> Waker {
         self.alarm.waker()
     }
+}
 
-    fn take(&mut self, handle: &mut dyn FnMut(Datagram<'_>)) -> Result<usize> {
-        self.stamps.check();
-        for count in 0..BATCH {
-            let before = self.clock.now();
-            match self.read() {
-                Ok((address, bytes, stamp, truncated)) => {
-                    let now = self.clock.now();
-                    let arrival = stamp.map_or(now, |wall| self.stamps.arrival(wall, now));
-                    let bytes = self.buffer.filled(bytes);
-                    // Only IP can come; anything else is nobody's.
-                    if let Some(address) = address {
-                        handle(Datagram { address, arrival, bytes, truncated });
-                    }
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    self.stamps.none_waits(before);
-                    return Ok(count);
-                }
-                Err(e) if is_passing(&e) => return Ok(count),
-                Err(e) => return Err(failure::plain("receiving datagrams failed", &e)),
-            }
-        }
-        Ok(BATCH)
+/// The count, unless the socket is of no more use.
+fn outlived((count, error): (usize, Option<io::Error>)) -> Result<usize> {
+    match error {
+        Some(e) if !is_passing(&e) => Err(failure::plain("receiving datagrams failed", &e)),
+        _ => Ok(count),
     }
+}
 
-    /// Sender, length, wall-clock stamp, truncation.
-    #[cfg(target_os = "linux")]
-    fn read(&mut self) -> io::Result<(Option<SocketAddr>, usize, Option<i64>, bool)> {
-        // Long enough for either family.
-        let mut from = socket2::SockAddr::from(SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0)));
-        let mut slices = [MaybeUninitSlice::new(self.buffer.spare())];
-        let mut message = socket2::MsgHdrMut::new()
-            .with_addr(&mut from)
-            .with_buffers(&mut slices)
-            .with_control(self.control.spare());
-        let bytes = self.socket.recvmsg(&mut message, 0)?;
-        let truncated = message.flags().is_truncated();
-        let control = message.control_len();
-        let stamp = crate::engine::net::stamps::in_control(self.control.filled(control));
-        Ok((address::shown(&from), bytes, stamp, truncated))
-    }
-
-    /// Sender, length, wall-clock stamp (none here), truncation.
-    #[cfg(not(target_os = "linux"))]
-    fn read(&mut self) -> io::Result<(Option<SocketAddr>, usize, Option<i64>, bool)> {
-        let mut slices = [MaybeUninitSlice::new(self.buffer.spare())];
-        let (bytes, flags, from) = self.socket.recv_from_vectored(&mut slices)?;
-        Ok((address::shown(&from), bytes, None, flags.is_truncated()))
+fn prepare(socket: &Socket, local: SocketAddr) {
+    Ear::prepare(socket);
+    if let Err(e) = sys::ask_for_local_addresses(socket, local.is_ipv6()) {
+        log::debug!("answers leave from the first address of this machine: {e}");
     }
 }
 
@@ -220,10 +225,6 @@ const BATCH: usize = 64;
 /// More than the longest datagram that UDP over IP can carry.
 const LONGEST: usize = 65_536;
 
-/// Room for the control message that is asked for, and then some.
-#[cfg(target_os = "linux")]
-const CONTROL: usize = 128;
-
 /// The receive buffer to ask for.
 const WANTED_BUFFER: usize = 8 * 1024 * 1024;
 
@@ -233,6 +234,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::engine::time::Micros;
 
     const LONG: Duration = Duration::from_secs(20);
 
@@ -322,7 +324,7 @@ mod tests {
     #[test]
     fn a_truncated_datagram_is_marked() {
         let mut receiver = receiver();
-        receiver.buffer = Buffer::new(100);
+        receiver.ear = Ear::new(receiver.clock, 100);
         let client = client(&receiver);
         client.send(&[7; 101]).unwrap();
         client.send(&[8; 100]).unwrap();
@@ -394,6 +396,52 @@ mod tests {
         let short = Deadline::after(Duration::from_millis(20));
         assert_eq!(receiver.receive(Duration::from_millis(30), &mut |_| ()).unwrap(), 0);
         assert!(short.is_over());
+    }
+
+    #[test]
+    fn it_answers_from_the_address_that_was_spoken_to() {
+        let mut receiver = UdpReceiver::bind(None, 0, Clock::new()).unwrap();
+        let port = receiver.local_addr().port();
+        // All of 127.0.0.0/8 is this machine, and 127.0.0.1 what the routing table would choose.
+        for (own, spoken) in [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "127.0.0.7"), ("::1", "::1")] {
+            let client = UdpSocket::bind((own, 0)).unwrap();
+            client.set_read_timeout(Some(LONG)).unwrap();
+            client.connect((spoken, port)).unwrap();
+            client.send(b"?").unwrap();
+            let mut heard = None;
+            receiver.receive(LONG, &mut |d| heard = Some((d.address, d.local, d.beside))).unwrap();
+            let (address, local, beside) = heard.unwrap();
+            assert!(!beside);
+            #[cfg(target_os = "linux")]
+            assert_eq!(local, Some(spoken.parse().unwrap()));
+            assert!(receiver.send(b"!", address, local, false));
+            // A connected socket hears nobody but whom it spoke to.
+            assert_eq!(client.recv(&mut [0; 8]).unwrap(), 1);
+        }
+    }
+
+    #[test]
+    fn the_port_beside_is_heard_where_it_is_free() {
+        let mut both = (0..100).find_map(|_| {
+            let mut receiver = receiver();
+            receiver.listen_beside().then_some(receiver)
+        });
+        let receiver = both.as_mut().unwrap();
+        let port = receiver.local_addr().port();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(LONG)).unwrap();
+        client.send_to(b"beside", ("127.0.0.1", port + 1)).unwrap();
+        let mut heard = Vec::new();
+        receiver.receive(LONG, &mut |d| heard.push((d.bytes.to_vec(), d.beside, d.address))).unwrap();
+        assert_eq!(heard, [(b"beside".to_vec(), true, client.local_addr().unwrap())]);
+        assert!(receiver.send(b"!", client.local_addr().unwrap(), None, true));
+        assert_eq!(client.recv_from(&mut [0; 8]).unwrap().1.port(), port + 1);
+        // A port that is taken is no error.
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let below = taken.local_addr().unwrap().port() - 1;
+        if let Ok(mut receiver) = UdpReceiver::bind(Some("127.0.0.1"), below, Clock::new()) {
+            assert!(!receiver.listen_beside());
+        }
     }
 
     #[test]

@@ -6,11 +6,13 @@ use std::sync::atomic::AtomicBool;
 
 use socket2::{Socket, Type};
 
+use super::ear::Ear;
 use crate::engine::config::{Path, Protocol};
 use crate::engine::error::{Error, Result};
 use crate::engine::net::resolve::resolve;
 use crate::engine::net::sys::{LOOPBACK_INTERFACE, NO_SIGNAL};
 use crate::engine::net::{address, failure};
+use crate::engine::time::{Clock, Micros};
 
 /// What became of a datagram, as far as this machine can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,11 @@ pub struct UdpSender {
     candidates: Vec<SocketAddr>,
     /// The place of the present peer among the candidates.
     current: usize,
+    ear: Option<Ear>,
+    /// The port above ours, towards the one above the peer's.
+    beside: Option<Socket>,
+    /// A refusal was told when we listened.
+    refused: bool,
 }
 
 impl UdpSender {
@@ -47,7 +54,17 @@ impl UdpSender {
         let mut last = None;
         for (current, candidate) in candidates.iter().enumerate() {
             match connected(path, candidate) {
-                Ok(socket) => return Ok(Self { socket, path: path.clone(), candidates, current }),
+                Ok(socket) => {
+                    return Ok(Self {
+                        socket,
+                        path: path.clone(),
+                        candidates,
+                        current,
+                        ear: None,
+                        beside: None,
+                        refused: false,
+                    });
+                }
                 Err(e) => last = Some(e),
             }
         }
@@ -56,10 +73,12 @@ impl UdpSender {
 
     /// Sends one datagram. Never blocks. An error means that this socket is of no more use, or that the datagram is too long for UDP.
     pub fn send(&mut self, datagram: &[u8]) -> Result<Sent> {
-        match self.socket.send_with_flags(datagram, NO_SIGNAL) {
-            Ok(_) => return Ok(Sent::Sent),
-            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
-            Err(e) => return self.judge(&e, datagram.len()),
+        if !std::mem::take(&mut self.refused) {
+            match self.socket.send_with_flags(datagram, NO_SIGNAL) {
+                Ok(_) => return Ok(Sent::Sent),
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(e) => return self.judge(&e, datagram.len()),
+            }
         }
         // The error told of an earlier datagram and is cleared; this one has not been sent yet.
         self.try_next_address();
@@ -67,6 +86,45 @@ impl UdpSender {
             Err(e) if e.kind() != io::ErrorKind::ConnectionRefused => self.judge(&e, datagram.len()),
             _ => Ok(Sent::Refused),
         }
+    }
+
+    /// Hands over what the peer has said since, a few datagrams at most, with the time of its coming by `clock`. Never
+    /// blocks, and hears nobody else.
+    pub fn hear(&mut self, clock: Clock, handle: &mut dyn FnMut(Micros, &[u8])) {
+        let ear = self.ear.get_or_insert_with(|| {
+            Ear::prepare(&self.socket);
+            Ear::new(clock, LONGEST_HEARD)
+        });
+        let handle = &mut |datagram: super::Datagram<'_>| {
+            if !datagram.truncated {
+                handle(datagram.arrival, datagram.bytes);
+            }
+        };
+        let (_, error) = ear.hear(&self.socket, HEARD_AT_ONCE, false, handle);
+        // Whoever asks first is told: keep it for the next packet.
+        self.refused |= error.is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+        if let Some(beside) = &self.beside {
+            ear.hear(beside, HEARD_AT_ONCE, true, handle);
+        }
+    }
+
+    /// Hears what comes from the port above the peer's to the port above ours, too: there receivers that do not know RFC
+    /// 5761 send their reports. Whether that port could be had.
+    pub fn listen_beside(&mut self) -> bool {
+        if self.beside.is_none()
+            && let Ok(mut local) = self.local_addr()
+            && let (Some(own), Some(port)) = (local.port().checked_add(1), self.peer().port().checked_add(1))
+        {
+            let mut peer = self.peer();
+            peer.set_port(port);
+            local.set_port(own);
+            let socket = address::bind(&local, Type::DGRAM, |_| Ok(()));
+            self.beside = socket.and_then(|socket| socket.connect(&peer.into()).map(|()| socket)).ok();
+            if let Some(socket) = &self.beside {
+                Ear::prepare(socket);
+            }
+        }
+        self.beside.is_some()
     }
 
     /// Whom it sends to.
@@ -96,7 +154,11 @@ impl UdpSender {
             let next = (self.current + step) % self.candidates.len();
             // With a fixed local port the old socket may be in the way; then the peer stays.
             if let Ok(socket) = connected(&self.path, &self.candidates[next]) {
+                if self.ear.is_some() {
+                    Ear::prepare(&socket);
+                }
                 self.socket = socket;
+                self.beside = None;
                 self.current = next;
                 return;
             }
@@ -175,6 +237,11 @@ fn is_no_buffer(error: &io::Error) -> bool {
     error.raw_os_error() == Some(10_055)
 }
 
+/// Reports are shorter; what is not is none of ours.
+const LONGEST_HEARD: usize = 4096;
+/// What a talkative peer may say between two packets.
+const HEARD_AT_ONCE: usize = 8;
+
 #[cfg(unix)]
 const fn too_long() -> i32 {
     libc::EMSGSIZE
@@ -241,6 +308,60 @@ mod tests {
         assert_eq!(sender.send(b"3").unwrap(), Sent::Sent);
         let bytes: Vec<_> = heard(&mut receiver).into_iter().map(|h| h.1).collect();
         assert_eq!(bytes, [b"2", b"3"]);
+    }
+
+    #[test]
+    fn the_peer_is_heard_with_the_time_of_its_coming_and_nobody_else_is() {
+        let clock = Clock::new();
+        let mut receiver = UdpReceiver::bind(None, 0, clock).unwrap();
+        let mut sender = UdpSender::connect(&path("127.0.0.1", receiver.local_addr().port())).unwrap();
+        sender.hear(clock, &mut |_, _| unreachable!("nothing was said"));
+        sender.send(b"sound").unwrap();
+        let mut from = None;
+        receiver.receive(LONG, &mut |d| from = Some((d.address, d.local))).unwrap();
+        let (address, local) = from.unwrap();
+        let stranger = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        stranger.send_to(b"stranger", address).unwrap();
+        let before = clock.now();
+        assert!(receiver.send(b"report", address, local, false));
+        let mut words = Vec::new();
+        while words.is_empty() {
+            sender.hear(clock, &mut |arrival, bytes| words.push((arrival, bytes.to_vec())));
+        }
+        assert_eq!(words.len(), 1);
+        assert_eq!(words[0].1, b"report");
+        let near = Duration::from_millis(1);
+        assert!(before - near <= words[0].0 && words[0].0 <= clock.now());
+    }
+
+    #[test]
+    fn a_refusal_that_was_heard_first_is_told_when_sending() {
+        let clock = Clock::new();
+        let mut sender = UdpSender::connect(&path("127.0.0.1", closed_port("127.0.0.1"))).unwrap();
+        assert_eq!(sender.send(b"0").unwrap(), Sent::Sent);
+        for _ in 0..3 {
+            sender.hear(clock, &mut |_, _| unreachable!());
+            assert_eq!(sender.send(b"1").unwrap(), Sent::Refused);
+        }
+    }
+
+    #[test]
+    fn reports_to_the_port_above_are_heard() {
+        let clock = Clock::new();
+        let found = (0..100).find_map(|_| {
+            let mut receiver = receiver("127.0.0.1", 0);
+            let mut sender = UdpSender::connect(&path("127.0.0.1", receiver.local_addr().port())).unwrap();
+            (receiver.listen_beside() && sender.listen_beside()).then_some((receiver, sender))
+        });
+        let (receiver, mut sender) = found.unwrap();
+        let mut above = sender.local_addr().unwrap();
+        above.set_port(above.port() + 1);
+        assert!(receiver.send(b"report", above, None, true));
+        let mut words = Vec::new();
+        while words.is_empty() {
+            sender.hear(clock, &mut |_, bytes| words.push(bytes.to_vec()));
+        }
+        assert_eq!(words, [b"report"]);
     }
 
     #[test]

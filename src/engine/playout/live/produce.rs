@@ -20,7 +20,9 @@ impl Live {
         let run = inlet.timeline.run(inlet.position, missing.clamp(1, STRIDE));
         if run.present {
             if self.gap.length > 0 {
-                self.lead_in(inlet, pull);
+                if !self.top_up(inlet, pull, missing) {
+                    self.lead_in(inlet, pull);
+                }
             } else if self.rest > 0 || !self.stretch(inlet) {
                 self.hear(inlet, run.frames);
             }
@@ -106,6 +108,21 @@ impl Live {
         inlet.step(hole);
         // It leads into what follows by itself.
         self.gap = Gap::default();
+    }
+
+    /// Sound came late, and the delay is short even now: what is put in is made a little longer, rather than that the next
+    /// burst come late, too. Whether it did.
+    fn top_up(&mut self, inlet: &Inlet, pull: &mut Pull<'_>, missing: usize) -> bool {
+        let short = super::frames_of(inlet.format, MARGIN - self.level.error);
+        let frames = short.min(self.gap.more).min(missing).min(STRIDE);
+        if frames == 0 || self.level.fixed {
+            return false;
+        }
+        self.extrapolate(pull, frames);
+        self.gap.more -= frames;
+        inlet.counters.frames_concealed.fetch_add(frames as u64, Relaxed);
+        self.changed(inlet, frames as i64);
+        true
     }
 
     fn extrapolate(&mut self, pull: &mut Pull<'_>, frames: usize) {
@@ -224,6 +241,10 @@ const TOO_LONG: f64 = 10_000.0;
 const FAR_TOO_LONG: f64 = 60_000.0;
 const TOO_SHORT: f64 = 4_000.0;
 const FAR_TOO_SHORT: f64 = -30_000.0;
+/// By how much the delay may be brought up to what is needed when sound has come late.
+pub(super) const TOP_UP: Duration = Duration::from_millis(10);
+/// And how far above, µs.
+const MARGIN: f64 = 1_000.0;
 /// How many times as far off a fixed delay may be.
 const ROUGHLY: f64 = 6.0;
 /// Sound without pauses, in which nothing is alike, is shortened anyway each time that so much was heard.

@@ -184,6 +184,47 @@ fn uneven_bursts_play_without_a_gap() {
 }
 
 #[test]
+fn bursts_sent_by_a_coarse_clock_play_without_a_gap_from_the_second_second_on() {
+    // ffmpeg looks at the clock every 10 ms and a little, and sends the bursts that are due.
+    const LOOK: u64 = 10_080;
+    let sounds: [fn(u64) -> i16; 2] = [voice, noise];
+    for (sound, sizes) in sounds.into_iter().flat_map(|s| {
+        let sizes: [&[u32]; 2] = [&[441, 441, 441, 441, 284], &[730, 730, 588]];
+        sizes.map(|sizes| (s, sizes))
+    }) {
+        let mut rig = Rig::new(&scenario(441, Duration::ZERO), 441, Bounds::default());
+        let (mut position, mut sequence, mut bursts) = (1u64 << 32, 0, 0);
+        let mut young = Playback::default();
+        for call in calls(card(441), 60 * S) {
+            loop {
+                let due = Format::DEFAULT.duration(bursts * 2_048).as_micros() as u64;
+                let arrival = START + Duration::from_micros(due.div_ceil(LOOK) * LOOK + bursts * 7_919 % 150);
+                if arrival > call.at {
+                    break;
+                }
+                bursts += 1;
+                for &frames in sizes {
+                    let samples: Vec<i16> = (position..position + u64::from(frames)).map(sound).collect();
+                    let head =
+                        Head { sequence, position: Position(position), arrival, frames, ..Head::default() };
+                    assert!(rig.writer.push(head, &samples));
+                    position += u64::from(frames);
+                    sequence += 1;
+                }
+            }
+            let figures = rig.pull(call).figures;
+            if call.at.since(START) < S {
+                young = figures;
+            }
+        }
+        let f = rig.figures();
+        println!("{young:?}\n{f:?}");
+        assert_eq!((f.frames_concealed, f.underruns), (young.frames_concealed, young.underruns));
+        assert!(f.delay_ms < 65.0, "{f:?}");
+    }
+}
+
+#[test]
 fn seeded_traces_leave_no_delay_behind() {
     let traces = if cfg!(debug_assertions) { 60 } else { 3_000 };
     let mut concealed = 0;

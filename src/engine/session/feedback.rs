@@ -1,0 +1,233 @@
+//! A client's reports: what it says of its stream, and what it hears of it (RFC 3550 §6).
+//!
+//! Works on the sending thread, between two packets: nothing here waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::impairment::Impairment;
+use super::party::{Dice, party, wall_clock};
+use super::sending::{Progress, Transport};
+use super::server::lock;
+use crate::engine::coding::PayloadTypes;
+use crate::engine::config::{BlockSize, ClientConfig, Wire};
+use crate::engine::format::Format;
+use crate::engine::stats::RemoteStats;
+use crate::engine::stream::reports::{Said, Speaker, WallClock};
+use crate::engine::time::{Clock, Micros};
+use crate::engine::wire::framing::{Deframer, write_frame};
+use crate::engine::wire::rtcp::Compound;
+use crate::engine::wire::rtp;
+
+/// A client's side of its reports.
+pub struct Feedback {
+    speaker: Speaker,
+    clock: Clock,
+    wall: WallClock,
+    dice: Dice,
+    /// Takes the other end's frames out of a connection.
+    deframer: Deframer,
+    shared: Arc<Progress>,
+    out: Vec<u8>,
+    began: Option<Micros>,
+    listener: Presence,
+    tried_beside: bool,
+}
+
+/// Whether the other end hears us, as far as we know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// Nothing is known yet.
+    Unknown,
+    /// It reports.
+    There,
+    /// It does not, and the log says so.
+    Missed,
+}
+
+impl Feedback {
+    /// For the stream `ssrc`; `None` on the classic wire, which knows no reports.
+    pub fn new(config: &ClientConfig, ssrc: u32, clock: Clock, shared: Arc<Progress>) -> Option<Self> {
+        if config.wire == Wire::Classic {
+            return None;
+        }
+        let format = config.encoding().format;
+        let bits = config.codec.sample_bytes().map_or(f64::from(config.bitrate), |bytes| {
+            f64::from(format.rate()) * (format.channels() * bytes) as f64 * 8.0
+        });
+        Some(Self {
+            speaker: Speaker::new(party(ssrc, config.name.clone()), format.rate(), bits, clock.now()),
+            clock,
+            wall: wall_clock(clock),
+            dice: Dice::new(),
+            deframer: new_deframer(),
+            shared,
+            out: Vec::new(),
+            began: None,
+            listener: Presence::Unknown,
+            tried_beside: false,
+        })
+    }
+
+    /// A packet that lasts `length` was sent.
+    pub fn sent(&mut self, packet: &[u8], length: Duration) {
+        if let Ok((header, payload)) = rtp::parse(packet) {
+            let now = self.clock.now();
+            self.began.get_or_insert(now);
+            self.speaker.sent(header.timestamp, payload.len(), packet.len(), length, now);
+        }
+    }
+
+    /// Between two packets: hears what has come, says what is due.
+    pub fn turn(&mut self, transport: &mut Transport, network: Option<&mut Impairment<()>>) {
+        self.hear(transport);
+        let now = self.clock.now();
+        if self.speaker.next() <= now {
+            let Self { speaker, wall, dice, out, .. } = self;
+            out.clear();
+            if speaker.report(now, wall, &mut || dice.chance(), out) {
+                self.say(transport, network);
+            }
+        }
+        self.miss(transport, now);
+    }
+
+    /// The end of the stream.
+    pub fn goodbye(&mut self, transport: &mut Transport) {
+        self.hear(transport);
+        self.out.clear();
+        if self.speaker.goodbye(self.clock.now(), &self.wall, &mut self.out) {
+            self.say(transport, None);
+        }
+    }
+
+    /// The connection is a new one.
+    pub fn reconnected(&mut self) {
+        self.deframer = new_deframer();
+    }
+
+    fn hear(&mut self, transport: &mut Transport) {
+        let Self { speaker, clock, wall, deframer, .. } = self;
+        let (mut reports, mut goodbye) = (false, None);
+        let mut take = |arrival, bytes: &[u8]| {
+            if let Ok(compound) = Compound::parse(bytes) {
+                match speaker.hear(compound, arrival, wall) {
+                    Said::Nothing => {}
+                    Said::Report => reports = true,
+                    Said::Goodbye(reason) => goodbye = Some(reason),
+                }
+            }
+        };
+        match transport {
+            Transport::Udp(udp) => udp.hear(*clock, &mut take),
+            Transport::Tcp(tcp) => {
+                let now = clock.now();
+                tcp.hear(&mut |bytes| {
+                    for piece in bytes.chunks(PIECE) {
+                        deframer.push(piece);
+                        while let Some(frame) = deframer.next() {
+                            if let Ok(packet) = frame {
+                                take(now, packet.bytes());
+                            }
+                        }
+                    }
+                });
+            }
+        }
+        if reports {
+            self.publish(transport);
+        }
+        if let Some(reason) = goodbye {
+            let why = if reason.is_empty() { reason } else { format!(" ({reason})") };
+            log::info!(target: TARGET, "{} has said goodbye{why}: nobody listens there any more", transport.peer());
+            self.listener = Presence::Missed;
+        }
+    }
+
+    fn publish(&mut self, transport: &Transport) {
+        let remote = self.speaker.remote();
+        *lock(&self.shared.remote) = remote;
+        let Some((remote, _)) = remote else { return };
+        let told = Told(remote);
+        log::debug!(target: TARGET, "report from {}: {told}", transport.peer());
+        if self.listener == Presence::Missed {
+            log::info!(target: TARGET, "{} reports that it hears us: {told}", transport.peer());
+        }
+        self.listener = Presence::There;
+    }
+
+    fn say(&mut self, transport: &mut Transport, network: Option<&mut Impairment<()>>) {
+        // What cannot go now is out of date when it can.
+        match (transport, network) {
+            (Transport::Udp(_), Some(network)) => network.enter_control(self.clock.now(), (), &self.out),
+            (Transport::Udp(udp), None) => {
+                let _ = udp.send(&self.out);
+            }
+            (Transport::Tcp(tcp), _) => {
+                let mut frame = Vec::with_capacity(self.out.len() + 2);
+                write_frame(&self.out, &mut frame);
+                // A lost connection is told to the next packet.
+                let _ = tcp.send(&frame, Duration::ZERO);
+            }
+        }
+    }
+
+    /// Wonders whether anybody is there.
+    fn miss(&mut self, transport: &mut Transport, now: Micros) {
+        let Some(began) = self.began.filter(|_| self.listener == Presence::Unknown) else { return };
+        // A group's members do not answer.
+        if transport.peer().ip().is_multicast() {
+            return;
+        }
+        let passed = now.since(began);
+        if passed > BESIDE_AFTER
+            && !self.tried_beside
+            && let Transport::Udp(udp) = transport
+        {
+            self.tried_beside = true;
+            udp.listen_beside();
+        }
+        if passed > MISSED_AFTER {
+            self.listener = Presence::Missed;
+            log::warn!(
+                target: TARGET,
+                "{} has sent no report for {} s: perhaps nobody listens there, or it speaks no RTCP",
+                transport.peer(),
+                MISSED_AFTER.as_secs()
+            );
+        }
+    }
+}
+
+/// A report as the log has it.
+struct Told(RemoteStats);
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let remote = &self.0;
+        write!(
+            f,
+            "lost {:.1} % lately, {} in all, jitter {:.2} ms",
+            remote.fraction_lost * 100.0,
+            remote.packets_lost,
+            remote.jitter_ms
+        )?;
+        match remote.round_trip_ms {
+            Some(trip) => write!(f, ", round trip {trip:.1} ms"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn new_deframer() -> Deframer {
+    // What frames carry does not matter to it.
+    Deframer::new(Some(Wire::Rtp), PayloadTypes::empty(), Format::default(), BlockSize::default())
+}
+
+const TARGET: &str = "audiostream.client";
+/// A receiver that has sent no report to our port by then is expected to send them to the one above.
+const BESIDE_AFTER: Duration = Duration::from_secs(2);
+/// So long without a report is worth a warning.
+const MISSED_AFTER: Duration = Duration::from_secs(5);
+/// Bytes that the deframer takes at once.
+const PIECE: usize = 4096;

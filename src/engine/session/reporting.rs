@@ -1,0 +1,312 @@
+//! Reports between a server and the sources that it hears (RFC 3550 §6): what it hears of them, and what it answers.
+//!
+//! Guaranteed: nothing is said to anyone who has not sent believed sound over RTP, nor more bytes than came from there. What is
+//! said of a source counts only from its own address: the port that it sends from, or the one above.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::outlet::Outlet;
+use super::party::{Dice, party, wall_clock};
+use crate::engine::config::ServerConfig;
+use crate::engine::format::Format;
+use crate::engine::playout::counters::PlayerCounters;
+use crate::engine::stats::Reception;
+use crate::engine::stream::receiver::Receiver;
+use crate::engine::stream::reports::{Fate, Hearing, Listener, Party, WallClock};
+use crate::engine::time::{Clock, Micros};
+use crate::engine::wire::rtcp::{Compound, Packet};
+
+/// The way that a datagram took, and an answer takes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The other end.
+    pub address: SocketAddr,
+    /// Our address, where it is known.
+    pub local: Option<IpAddr>,
+    /// Our port is the one above the one that sound comes to.
+    pub beside: bool,
+}
+
+impl From<SocketAddr> for Way {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, local: None, beside: false }
+    }
+}
+
+/// Something to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Where to.
+    pub way: Way,
+    /// The compound.
+    pub bytes: Vec<u8>,
+}
+
+/// The server's side of all its reports.
+pub struct Reporting {
+    own: Party,
+    wall: WallClock,
+    dice: Dice,
+    /// Nobody is answered in a group.
+    answers: bool,
+    next: Micros,
+    /// A source of datagrams sends no reports to the port of its sound.
+    pub wants_beside: bool,
+}
+
+/// One source's reports.
+pub struct Correspondence {
+    listener: Listener,
+    /// Where answers go; `None` before anything was believed.
+    way: Way,
+    connected: bool,
+    first_heard: Micros,
+    /// Reports come to the port of the sound.
+    is_muxed: bool,
+    /// When it said goodbye.
+    left: Option<Micros>,
+    /// When fates were settled last, and up to which sequence number they may be next time.
+    settled: Micros,
+    settle_to: Option<u64>,
+    late: u64,
+}
+
+/// A source's parts that its reports are made of.
+pub struct Subject<'a> {
+    /// Its sound.
+    pub format: Format,
+    /// What has come.
+    pub receiver: &'a Receiver,
+    /// What becomes of it.
+    pub outlet: &'a mut Outlet,
+    /// When its last packet came.
+    pub last_arrival: Micros,
+}
+
+impl Reporting {
+    /// Nothing said yet.
+    pub fn new(name: Option<String>) -> Self {
+        let mut dice = Dice::new();
+        let own = party(dice.bits() as u32, name);
+        let wall = wall_clock(Clock::new());
+        Self { own, wall, dice, answers: true, next: Micros::ZERO, wants_beside: false }
+    }
+
+    /// Takes the session's clock, and whether the server was bound to a group, whose members nobody answers.
+    pub fn begin(&mut self, clock: Clock, is_group: bool) {
+        self.wall = wall_clock(clock);
+        self.answers = !is_group;
+    }
+
+    /// How long until there is something to do, `most` at most.
+    pub fn patience(&self, now: Micros, most: Duration) -> Duration {
+        self.next.since(now).min(most)
+    }
+
+    /// Whether there may be something to do.
+    pub fn is_due(&self, now: Micros) -> bool {
+        now >= self.next
+    }
+
+    /// There is something to do.
+    pub fn hurry(&mut self, now: Micros) {
+        self.next = self.next.min(now);
+    }
+
+    /// Nothing is to do before anybody's turn: see [`turn`](Self::turn).
+    pub fn rest(&mut self, now: Micros) {
+        self.next = now + LONGEST_REST;
+    }
+
+    /// One source's turn: its fates are settled, a goodbye is carried out, a report is written where one is due.
+    pub fn turn(
+        &mut self,
+        reports: &mut Correspondence,
+        subject: Subject<'_>,
+        config: &ServerConfig,
+        now: Micros,
+    ) -> Option<Letter> {
+        let Subject { format, receiver, outlet, last_arrival } = subject;
+        reports.settle(receiver, outlet.counters(), now);
+        if reports.is_over(last_arrival, now) {
+            outlet.retire();
+        }
+        if !reports.connected && !reports.is_muxed && now.since(reports.first_heard) > BESIDE_AFTER {
+            self.wants_beside = true;
+        }
+        let mut letter = None;
+        let answers = self.answers && reports.is_read();
+        if answers && now >= reports.listener.next() {
+            let hearing = hearing(format, receiver.reception(), receiver.span(), outlet, config);
+            let mut bytes = Vec::new();
+            let Self { own, wall, dice, .. } = self;
+            let chance = &mut || dice.chance();
+            if reports.listener.report(own, &hearing, now, wall.at(now), chance, &mut bytes) {
+                letter = Some(Letter { way: reports.way, bytes });
+            }
+        }
+        let mut next = now + LONGEST_REST;
+        if answers {
+            next = next.min(reports.listener.next());
+        }
+        if let Some(left) = reports.left {
+            next = next.min(left.max(last_arrival) + GRACE);
+        }
+        // Many sources are served together.
+        self.next = self.next.min(next.max(now + SHORTEST_REST));
+        letter
+    }
+
+    /// The goodbye to one source, where we have reported to it.
+    pub fn goodbye(&self, reports: &mut Correspondence, reception: &Reception) -> Option<Letter> {
+        let mut bytes = Vec::new();
+        let said = self.answers && reports.listener.goodbye(&self.own, reception, &mut bytes);
+        said.then(|| Letter { way: reports.way, bytes })
+    }
+}
+
+impl Correspondence {
+    /// With a source `ssrc` that was heard first at `now`, at `address`.
+    pub fn new(ssrc: u32, format: Format, way: Way, connected: bool, now: Micros) -> Self {
+        let bits = format.rate() as f64 * format.frame_bytes() as f64 * 8.0;
+        Self {
+            listener: Listener::new(ssrc, bits, now),
+            way,
+            connected,
+            first_heard: now,
+            is_muxed: false,
+            left: None,
+            settled: now,
+            settle_to: None,
+            late: 0,
+        }
+    }
+
+    /// Takes a compound that came from the source's own address or the port above it; true where it says goodbye.
+    pub fn hear(
+        &mut self,
+        reporting: &mut Reporting,
+        compound: Compound<'_>,
+        way: Way,
+        arrival: Micros,
+    ) -> bool {
+        self.way = way;
+        self.is_muxed |= !way.beside;
+        let ntp = reporting.wall.at(arrival);
+        let goodbye = self.listener.hear(compound, reporting.own.ssrc, arrival, ntp);
+        if goodbye.is_some() {
+            self.left = Some(arrival);
+            reporting.hurry(arrival);
+        }
+        goodbye.is_some()
+    }
+
+    /// Whether answers are read. Who does not read them from a connection, and closes it, resets it: what it had sent last would
+    /// be lost on our side. (`GStreamer`'s `tcpclientsink` never reads.) So on a connection the other end has to begin.
+    fn is_read(&self) -> bool {
+        !self.connected || self.is_muxed
+    }
+
+    /// Answers go where the last packet came from: it may be another address of ours.
+    pub fn came(&mut self, way: Way) {
+        if self.way.address == way.address {
+            self.way.local = way.local;
+        }
+    }
+
+    /// What is known of the source by its reports.
+    pub fn listener(&self) -> &Listener {
+        &self.listener
+    }
+
+    /// Whether a goodbye is to be carried out: nothing has come after it. A forged one so does nothing while packets come.
+    fn is_over(&mut self, last_arrival: Micros, now: Micros) -> bool {
+        let Some(left) = self.left else { return false };
+        if last_arrival > left + GRACE {
+            self.left = None;
+            return false;
+        }
+        let is_over = now.since(left.max(last_arrival)) >= GRACE;
+        if is_over {
+            self.left = None;
+        }
+        is_over
+    }
+
+    /// Twice a second: what had come half a second ago and is not there by now is lost.
+    fn settle(&mut self, receiver: &Receiver, counters: Option<&PlayerCounters>, now: Micros) {
+        if now.since(self.settled) < SETTLE_EVERY {
+            return;
+        }
+        self.settled = now;
+        let Some((lowest, highest)) = receiver.span() else { return };
+        let Some(end) = self.settle_to.replace(highest + 1) else { return };
+        let late = counters.filter(|counters| counters.late() != self.late);
+        self.late = counters.map_or(self.late, PlayerCounters::late);
+        self.listener.settle(lowest, end, |sequence| {
+            if !receiver.was_received(sequence) {
+                Fate::Lost
+            } else if late.is_some_and(|counters| counters.was_late(sequence)) {
+                Fate::Late
+            } else {
+                Fate::Good
+            }
+        });
+    }
+}
+
+/// The identifiers that a compound speaks for: its own, and those that leave. A few at most: nobody has more.
+pub fn speakers(compound: Compound<'_>) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut add = |ssrc| {
+        if found.len() < MOST_SPEAKERS && !found.contains(&ssrc) {
+            found.push(ssrc);
+        }
+    };
+    for packet in compound.packets() {
+        match packet {
+            Packet::SenderReport { ssrc, .. }
+            | Packet::ReceiverReport { ssrc, .. }
+            | Packet::Extended { ssrc, .. } => add(ssrc),
+            Packet::Description(chunks) => chunks.iter().for_each(|chunk| add(chunk.ssrc)),
+            Packet::Goodbye(goodbye) => goodbye.sources().for_each(&mut add),
+            Packet::Application { .. } | Packet::Other(_) => {}
+        }
+    }
+    found
+}
+
+fn hearing(
+    format: Format,
+    reception: Reception,
+    span: Option<(u64, u64)>,
+    outlet: &Outlet,
+    config: &ServerConfig,
+) -> Hearing {
+    let distinct = (reception.received - reception.duplicated).max(1);
+    let playback = outlet.counters().map(PlayerCounters::snapshot).unwrap_or_default();
+    let ms = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
+    Hearing {
+        reception,
+        highest: span.map_or(0, |(_, highest)| highest),
+        packet: format.duration(reception.frames / distinct),
+        delay: ms(playback.delay_ms),
+        target: ms(playback.delay_target_ms),
+        limit: config.max_delay(),
+        is_adaptive: config.delay.is_none(),
+    }
+}
+
+/// How long after a goodbye nothing may come for it to count: packets that it has overtaken are let in.
+const GRACE: Duration = Duration::from_millis(100);
+/// How often fates are settled.
+const SETTLE_EVERY: Duration = Duration::from_millis(500);
+/// A source that has sent no reports to its port by then is expected to send them to the one above.
+const BESIDE_AFTER: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_millis(250);
+const SHORTEST_REST: Duration = Duration::from_millis(20);
+const MOST_SPEAKERS: usize = 32;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! What sources report, and what is said to them.
+
+use super::{Entry, IDLE_AFTER, Name, Sources, TARGET};
+use crate::engine::config::Wire;
+use crate::engine::session::reporting::{Letter, Subject, Way, speakers};
+use crate::engine::time::Micros;
+use crate::engine::wire::rtcp::Compound;
+
+impl Sources {
+    /// Reports have come. They are for the sources at the same address, or at the port below (RFC 3550 §11).
+    pub(super) fn control(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
+        let Ok(compound) = Compound::parse(bytes) else {
+            return self.not_believed(way.address, arrival, bytes);
+        };
+        let mut below = way.address;
+        below.set_port(below.port().saturating_sub(1));
+        for ssrc in speakers(compound) {
+            for address in [way.address, below] {
+                let name = Name { address, wire: Wire::Rtp, ssrc };
+                if let Some(reports) = self.entries.get_mut(&name).and_then(|entry| entry.reports.as_mut())
+                    && reports.hear(&mut self.reporting, compound, way, arrival)
+                {
+                    log::info!(target: TARGET, "{name} has said goodbye");
+                }
+            }
+        }
+    }
+
+    /// What is to be said to the sources now.
+    pub fn letters(&mut self, now: Micros) -> Vec<Letter> {
+        if !self.reporting.is_due(now) {
+            return Vec::new();
+        }
+        self.reporting.rest(now);
+        let mut letters = Vec::new();
+        for entry in self.entries.values_mut().filter(|entry| entry.counts()) {
+            let Entry { encoding, receiver, outlet, last_arrival, reports: Some(reports), .. } = entry else {
+                continue;
+            };
+            let subject = Subject { format: encoding.format, receiver, outlet, last_arrival: *last_arrival };
+            letters.extend(self.reporting.turn(reports, subject, &self.config, now));
+        }
+        letters
+    }
+
+    /// The goodbyes to all sources that are there and were reported to.
+    pub fn farewell(&mut self, now: Micros) -> Vec<Letter> {
+        let present = self.entries.values_mut().filter(|entry| now.since(entry.last_arrival) < IDLE_AFTER);
+        present
+            .filter_map(|entry| {
+                let reception = entry.receiver.reception();
+                self.reporting.goodbye(entry.reports.as_mut()?, &reception)
+            })
+            .collect()
+    }
+}

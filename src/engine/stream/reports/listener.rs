@@ -1,0 +1,258 @@
+//! The receiver's side of one source: what it says of itself, and what we report of it.
+
+use std::time::Duration;
+
+use super::ntp::short;
+use super::{Bursts, Chance, Fate, GMIN, HEADERS, LEAST_BITS, LEAST_MEASURED, Ntp, Party, Schedule};
+use crate::engine::stats::Reception;
+use crate::engine::stream::sequence::FIRST_CYCLE;
+use crate::engine::time::Micros;
+use crate::engine::wire::rtcp::{
+    CNAME, Chunks, Compound, ExtendedBlock, NAME, Packet, ReportBlock, VoipMetrics, write_extended,
+    write_goodbye, write_receiver_report,
+};
+
+/// Hears one source's reports, and reports of it.
+///
+/// Guaranteed: it never says more bytes than came from the source, so that nobody can be flooded in another's name; and it
+/// says nothing of a source that has fallen silent.
+#[derive(Debug)]
+pub struct Listener {
+    source: u32,
+    schedule: Schedule,
+    /// At the last report.
+    before: Option<Before>,
+    /// The last sender report: the middle of its NTP time, and when it came.
+    sender_report: Option<(u32, Micros)>,
+    bursts: Bursts,
+    /// The first sequence number whose fate is not counted.
+    unsettled: Option<u64>,
+    round_trip: Option<Duration>,
+    cname: Option<String>,
+    name: Option<String>,
+    /// Bytes of our reports.
+    said: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    at: Micros,
+    expected: u64,
+    received: u64,
+    bytes: u64,
+}
+
+/// What is known of a source when it is reported of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hearing {
+    /// The counts.
+    pub reception: Reception,
+    /// The highest extended sequence number.
+    pub highest: u64,
+    /// The length of its packets, as far as it can be told.
+    pub packet: Duration,
+    /// The delay in the playout buffer.
+    pub delay: Duration,
+    /// What that aims at.
+    pub target: Duration,
+    /// What it may become.
+    pub limit: Duration,
+    /// It follows the network.
+    pub is_adaptive: bool,
+}
+
+impl Listener {
+    /// For a source that was heard first at `now`, and sends about so many bits a second.
+    pub fn new(source: u32, bits: f64, now: Micros) -> Self {
+        Self {
+            source,
+            schedule: Schedule::new(now, bits, false),
+            before: None,
+            sender_report: None,
+            bursts: Bursts::default(),
+            unsettled: None,
+            round_trip: None,
+            cname: None,
+            name: None,
+            said: 0,
+        }
+    }
+
+    /// Takes what came from the source's address at `arrival`, which was `ntp`; `own` is our identifier. Whether the source
+    /// says goodbye, and why.
+    pub fn hear(&mut self, compound: Compound<'_>, own: u32, arrival: Micros, ntp: Ntp) -> Option<String> {
+        self.schedule.heard(compound.len());
+        let mut goodbye = None;
+        for packet in compound.packets() {
+            match packet {
+                Packet::SenderReport { ssrc, info, .. } if ssrc == self.source => {
+                    self.sender_report = Some((Ntp(info.ntp).middle(), arrival));
+                }
+                Packet::Description(chunks) => self.describe(chunks),
+                Packet::Extended { ssrc, blocks } if ssrc == self.source => {
+                    for block in blocks.iter() {
+                        if let ExtendedBlock::Dlrr(echoes) = block
+                            && let Some(echo) = echoes.iter().find(|echo| echo.ssrc == own)
+                        {
+                            self.round_trip = ntp.round_trip(echo.last_rr, echo.delay).or(self.round_trip);
+                        }
+                    }
+                }
+                Packet::Goodbye(leaving) if leaving.sources().any(|ssrc| ssrc == self.source) => {
+                    goodbye = Some(leaving.reason());
+                }
+                _ => {}
+            }
+        }
+        goodbye
+    }
+
+    /// The fates of all sequence numbers from `lowest` to below `end` are settled, those that were before left out: what is
+    /// late for longer is lost.
+    pub fn settle(&mut self, lowest: u64, end: u64, fate: impl Fn(u64) -> Fate) {
+        // A restart has begun anew, above or below; what was left unsettled for too long is not known any more.
+        let first = self.unsettled.filter(|first| *first <= end).unwrap_or(lowest);
+        let first = first.max(lowest).max(end.saturating_sub(MOST_UNSETTLED));
+        (first..end).for_each(|sequence| self.bursts.push(fate(sequence)));
+        self.unsettled = Some(end);
+    }
+
+    /// When to ask for the next report.
+    pub fn next(&self) -> Micros {
+        self.schedule.next()
+    }
+
+    /// Appends a report, where one is due: receiver report, who we are, and voice metrics.
+    pub fn report(
+        &mut self,
+        own: &Party,
+        hearing: &Hearing,
+        now: Micros,
+        ntp: Ntp,
+        chance: Chance<'_>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let bytes = hearing.reception.bytes + hearing.reception.received * HEADERS;
+        if let Some(before) = self.before {
+            let passed = now.since(before.at).as_secs_f64();
+            if passed > LEAST_MEASURED {
+                let bits = bytes.saturating_sub(before.bytes) as f64 * 8.0 / passed;
+                self.schedule.set_bandwidth(bits.max(LEAST_BITS));
+            }
+        }
+        if !self.schedule.expire(now, chance) {
+            return false;
+        }
+        let is_silent = self.before.is_some_and(|before| before.received == hearing.reception.received);
+        let start = out.len();
+        if !is_silent {
+            write_receiver_report(own.ssrc, &[self.block(&hearing.reception, hearing.highest, now)], out);
+            own.describe(out);
+            write_extended(own.ssrc, Some(ntp.0), None, Some(&self.metrics(hearing)), out);
+        }
+        let length = out.len() - start;
+        if is_silent || !self.may_say(length, &hearing.reception) {
+            out.truncate(start);
+            self.schedule.put_off(now, chance);
+            return false;
+        }
+        let Reception { expected, received, .. } = hearing.reception;
+        self.before = Some(Before { at: now, expected, received, bytes });
+        self.said += length as u64;
+        self.schedule.sent(length, now, chance);
+        true
+    }
+
+    /// Appends our goodbye to this source, where we have ever reported to it.
+    pub fn goodbye(&mut self, own: &Party, reception: &Reception, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        write_receiver_report(own.ssrc, &[], out);
+        own.describe(out);
+        write_goodbye(&[own.ssrc], "", out);
+        let may = self.before.take().is_some() && self.may_say(out.len() - start, reception);
+        if !may {
+            out.truncate(start);
+        }
+        may
+    }
+
+    /// The way there and back, as its echoes tell.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+
+    /// Its canonical name.
+    pub fn cname(&self) -> Option<&str> {
+        self.cname.as_deref()
+    }
+
+    /// Its user's name.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn describe(&mut self, chunks: Chunks<'_>) {
+        for item in
+            chunks.iter().filter(|chunk| chunk.ssrc == self.source).flat_map(|chunk| chunk.items.iter())
+        {
+            match item.kind {
+                CNAME => self.cname = Some(item.text()),
+                NAME => self.name = Some(item.text()).filter(|name| !name.is_empty()),
+                _ => {}
+            }
+        }
+    }
+
+    fn may_say(&self, bytes: usize, reception: &Reception) -> bool {
+        self.said + bytes as u64 <= reception.bytes
+    }
+
+    /// A.3's figures, over the time since the last report.
+    pub(super) fn block(&self, reception: &Reception, highest: u64, now: Micros) -> ReportBlock {
+        let before = self.before.map_or((0, 0), |before| (before.expected, before.received));
+        let expected = reception.expected.saturating_sub(before.0);
+        let lost = expected.saturating_sub(reception.received.saturating_sub(before.1));
+        let in_all = reception.expected as i64 - reception.received as i64;
+        ReportBlock {
+            ssrc: self.source,
+            fraction_lost: (lost * 256).checked_div(expected).unwrap_or(0).min(255) as u8,
+            lost: in_all.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32,
+            highest: highest.wrapping_sub(FIRST_CYCLE) as u32,
+            jitter: reception.jitter_frames as u32,
+            last_sr: self.sender_report.map_or(0, |(middle, _)| middle),
+            delay: self.sender_report.map_or(0, |(_, came)| short(now.since(came))),
+        }
+    }
+
+    fn metrics(&self, hearing: &Hearing) -> VoipMetrics {
+        let figures = self.bursts.figures();
+        let share = |part: f64| (part * 256.0) as u8;
+        let ms = |duration: Duration| u16::try_from(duration.as_millis()).unwrap_or(u16::MAX);
+        let lasting = |packets: f64| ms(hearing.packet.mul_f64(packets));
+        VoipMetrics {
+            ssrc: self.source,
+            loss_rate: share(figures.loss),
+            discard_rate: share(figures.late),
+            burst_density: share(figures.burst_density),
+            gap_density: share(figures.gap_density),
+            burst_ms: lasting(figures.burst_packets),
+            gap_ms: lasting(figures.gap_packets),
+            round_trip_ms: self.round_trip.map_or(0, ms),
+            end_system_ms: ms(hearing.delay),
+            gmin: GMIN as u8,
+            receiver_config: ENHANCED_CONCEALMENT | if hearing.is_adaptive { ADAPTIVE } else { FIXED },
+            buffer_nominal_ms: ms(hearing.target),
+            buffer_most_ms: ms(hearing.delay.max(hearing.target)),
+            buffer_limit_ms: ms(hearing.limit),
+            ..VoipMetrics::default()
+        }
+    }
+}
+
+/// Sequence numbers that may wait to be settled.
+const MOST_UNSETTLED: u64 = 8192;
+/// RFC 3611 §4.7.6: what is put in for lost sound.
+const ENHANCED_CONCEALMENT: u8 = 0b10 << 6;
+/// The jitter buffer, there.
+const ADAPTIVE: u8 = 0b11 << 4;
+const FIXED: u8 = 0b10 << 4;
