@@ -34,7 +34,7 @@ impl Dice {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// 64 bits (Steele, Lea, Flood: SplitMix).
+    /// 64 bits (Steele, Lea, Flood: `SplitMix`).
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -162,7 +162,7 @@ impl Reporting {
     pub fn goodbye(&self, reports: &mut Correspondence, reception: &Reception) -> Option<Letter> {
         let mut bytes = Vec::new();
         let said = self.answers && reports.listener.goodbye(&self.own, reception, &mut bytes);
-        said.then(|| Letter { way: reports.way, bytes })
+        said.then_some(Letter { way: reports.way, bytes })
     }
 }
 

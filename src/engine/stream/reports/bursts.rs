@@ -131,7 +131,9 @@ mod tests {
 
     fn figures(fates: &[Fate]) -> Figures {
         let mut bursts = Bursts::default();
-        fates.iter().for_each(|fate| bursts.push(*fate));
+        for fate in fates {
+            bursts.push(*fate);
+        }
         bursts.figures()
     }
 

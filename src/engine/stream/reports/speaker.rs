@@ -75,7 +75,8 @@ impl Speaker {
         for packet in compound.packets() {
             match packet {
                 Packet::SenderReport { blocks, .. } | Packet::ReceiverReport { blocks, .. } => {
-                    if self.take_blocks(blocks, arrival, wall.at(arrival)) {
+                    let is_ours = self.take_blocks(blocks, arrival, wall.at(arrival));
+                    if is_ours {
                         said = Said::Report;
                     }
                 }
@@ -114,7 +115,7 @@ impl Speaker {
             return false;
         }
         let start = out.len();
-        self.say(now, wall, out);
+        self.say(now, *wall, out);
         self.before = Some((now, self.bytes));
         self.schedule.sent(out.len() - start, now, chance);
         true
@@ -125,7 +126,7 @@ impl Speaker {
         if self.anchor.is_none() {
             return false;
         }
-        self.say(now, wall, out);
+        self.say(now, *wall, out);
         write_goodbye(&[self.own.ssrc], "", out);
         true
     }
@@ -135,7 +136,7 @@ impl Speaker {
         self.remote
     }
 
-    fn say(&self, now: Micros, wall: &WallClock, out: &mut Vec<u8>) {
+    fn say(&self, now: Micros, wall: WallClock, out: &mut Vec<u8>) {
         let info = SenderInfo {
             ntp: wall.at(now).0,
             timestamp: self.timestamp(now),

@@ -10,7 +10,9 @@ pub fn write_sender_report(ssrc: u32, info: &SenderInfo, blocks: &[ReportBlock],
     packet(SENDER_REPORT, blocks.len(), out, |out| {
         out.extend_from_slice(&ssrc.to_be_bytes());
         info.write(out);
-        blocks.iter().for_each(|block| block.write(out));
+        for block in blocks {
+            block.write(out);
+        }
     });
 }
 
@@ -19,7 +21,9 @@ pub fn write_receiver_report(ssrc: u32, blocks: &[ReportBlock], out: &mut Vec<u8
     let blocks = &blocks[..blocks.len().min(MOST)];
     packet(RECEIVER_REPORT, blocks.len(), out, |out| {
         out.extend_from_slice(&ssrc.to_be_bytes());
-        blocks.iter().for_each(|block| block.write(out));
+        for block in blocks {
+            block.write(out);
+        }
     });
 }
 
@@ -40,7 +44,9 @@ pub fn write_description(ssrc: u32, items: &[(u8, &str)], out: &mut Vec<u8>) {
 pub fn write_goodbye(sources: &[u32], reason: &str, out: &mut Vec<u8>) {
     let sources = &sources[..sources.len().min(MOST)];
     packet(GOODBYE, sources.len(), out, |out| {
-        sources.iter().for_each(|ssrc| out.extend_from_slice(&ssrc.to_be_bytes()));
+        for ssrc in sources {
+            out.extend_from_slice(&ssrc.to_be_bytes());
+        }
         let reason = cut(reason);
         if !reason.is_empty() {
             out.push(reason.len() as u8);

@@ -58,7 +58,7 @@ fn frames_to_a_peer_are_whole_however_slowly_it_reads() {
     assert!(!receiver.send(ConnectionId(99), b"nobody"));
     let (mut expected, mut refused) = (Vec::new(), 0);
     while refused < 3 {
-        let frame = [expected.len() as u8; 60_000];
+        let frame = vec![expected.len() as u8; 60_000];
         if receiver.send(id, &frame) {
             expected.extend_from_slice(&frame);
         } else {
