@@ -9,6 +9,8 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from types import UnionType
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ RECEIVED = {
     "packets_expected": int,
     "packets_received": int,
     "packets_lost": int,
+    "packets_repaired": int,
     "packets_late": int,
     "packets_duplicated": int,
     "packets_reordered": int,
@@ -49,7 +52,8 @@ RECEIVED = {
     "protocol": str,
 }
 SERVER_KEYS = {**RECEIVED, "sources": list, "tier": int}
-SOURCE_KEYS = {**RECEIVED, "ssrc": int, "address": str}
+REPORTED = {"round_trip_ms": float | None, "cname": str | None, "name": str | None}
+SOURCE_KEYS = {**RECEIVED, **REPORTED, "codec": str, "ssrc": int, "address": str}
 CLIENT_KEYS = {
     "packets_sent": int,
     "bytes_sent": int,
@@ -57,6 +61,7 @@ CLIENT_KEYS = {
     "frames_dropped": int,
     "overruns": int,
     "reconnects": int,
+    "remote": dict | None,
     "wire": str,
     "protocol": str,
 }
@@ -342,10 +347,10 @@ def test_the_scripts_are_short() -> None:
         assert len((EXAMPLES / f"{name}.py").read_text().splitlines()) < 100
 
 
-def shape(stats: dict[str, object], keys: dict[str, type]) -> None:
-    """Exactly these keys, each of its own type."""
+def shape(stats: dict[str, object], keys: dict[str, type | UnionType]) -> None:
+    """Exactly these keys, each of its own type or types."""
     assert stats.keys() == keys.keys()
-    wrong = {key: value for key, value in stats.items() if type(value) is not keys[key]}
+    wrong = {key: value for key, value in stats.items() if type(value) not in (get_args(keys[key]) or (keys[key],))}
     assert not wrong
 
 
