@@ -3,6 +3,7 @@
 pub mod classic;
 pub mod framing;
 mod recognise;
+pub mod red;
 pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
