@@ -154,10 +154,10 @@ fn each_source_has_a_gain_and_a_mute_of_its_own() {
         let (a, b) = (&hum_alone[range.clone()], &whistle_alone[range]);
         // The gain slides over one block.
         let wrong = (0..PACKET).filter(|&i| match n {
+            100 | 200 => false,
             0..100 => heard[i] != a[i] + b[i],
             101..200 => heard[i] != b[i],
-            201.. => heard[i] != b[i] * 0.5,
-            _ => false,
+            _ => heard[i] != b[i] * 0.5,
         });
         assert_eq!(wrong.count(), 0, "block {n}");
     }
@@ -222,10 +222,10 @@ fn a_hostile_source_does_not_change_another_ones_part() {
             let heard = room.pull();
             let other = cell.pull();
             let own = &alone[n as usize * PACKET..][..PACKET];
-            // The gain that was set before the first block slides there.
-            let wrong =
-                (0..PACKET).filter(|&i| heard[i] != own[i] + if muted { 0.0 } else { other[i] }).count();
-            assert_eq!(wrong, 0, "block {n}, muted {muted}");
+            let of_other = |i: usize| if muted { 0.0 } else { other[i] };
+            let wrong = (0..PACKET).filter(|&i| heard[i] != own[i] + of_other(i)).count();
+            // A gain slides to where it is set over the first block.
+            assert!(wrong == 0 || (muted && n == 0), "block {n}, muted {muted}: {wrong} frames are others");
         }
         let f = fiend.counters.snapshot();
         assert!(f.resets > 0 && f.late_packets > 0, "{f:?}");
