@@ -55,7 +55,7 @@ pub fn trouble(seed: u64, rate: u32, packet_frames: u32) -> Scenario {
 
 /// How long it lasts.
 pub const TROUBLE: Duration = Duration::from_secs(2);
-/// How long nothing happens any more.
-pub const CALM: Duration = Duration::from_secs(8);
+/// How long nothing happens any more: several times as long as playout remembers.
+pub const CALM: Duration = Duration::from_secs(120);
 /// Other draws of this kind are made with small numbers.
 const FIRST: u64 = 1 << 32;

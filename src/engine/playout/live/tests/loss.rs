@@ -211,24 +211,21 @@ fn seeded_traces_leave_no_delay_behind() {
 fn after_any_trouble_the_delay_is_back_and_the_sound_whole() {
     // A million of them are in `benches/traces.rs`.
     let traces = if cfg!(debug_assertions) { 100 } else { 3_000 };
-    let length = TROUBLE + CALM;
-    let mut figures = Playback::default();
+    let amiss = |f: &Playback| f.frames_concealed + f.underruns + f.resets + f.late_packets;
     for seed in 0..traces {
         let mut rig = Rig::new(&trouble(seed, RATE, 882), 882, Bounds::default());
         rig.sound = voice;
         rig.renderer.set_tier(Tier::Pitch);
-        let mut calm = None;
-        for call in calls(card(882), length - 100 * MS) {
-            figures = rig.pull(call).figures;
-            if call.at.since(START) > length - 2 * S {
-                calm.get_or_insert(figures);
+        let mut calm: Option<(Micros, Playback)> = None;
+        let back = calls(card(882), TROUBLE + CALM).find(|call| {
+            let f = rig.pull(*call).figures;
+            let (since, before) = *calm.get_or_insert((call.at, f));
+            // A block, a packet of look-ahead, and a little.
+            if call.at.since(START) < TROUBLE || f.delay_ms > 70.0 || amiss(&f) > amiss(&before) {
+                calm = None;
             }
-        }
-        let before = calm.unwrap();
-        let off = figures.delay_ms - figures.delay_target_ms;
-        assert!(off < 20.0, "seed {seed}: {figures:?}");
-        let amiss = |f: &Playback| (f.frames_concealed, f.underruns, f.resets, f.late_packets);
-        assert_eq!(amiss(&figures), amiss(&before), "seed {seed}: in the last two seconds nothing is amiss");
-        assert!(figures.frames_played - before.frames_played > u64::from(RATE) * 17 / 10, "seed {seed}");
+            call.at.since(since) > S && f.frames_played - before.frames_played > u64::from(RATE) * 9 / 10
+        });
+        assert!(back.is_some(), "seed {seed}: {:?}", rig.figures());
     }
 }
