@@ -1,6 +1,7 @@
 //! What concealing costs: all tiers, lengths of packet, mono and stereo, one packet lost and several, against a quarter of
 //! the packet's time, which no call may take for long (`session/timed.rs` goes to a cheaper tier). Prints tables.
 
+use std::fmt::Write;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -53,7 +54,8 @@ fn row(format: Format, packet: Duration, hole: Hole) {
     line = format!("{line:36}");
     for tier in Tier::ALL {
         let us = measure(format, frames, hole, tier);
-        line += &format!("{us:>8.0}{}", if us > quarter { '*' } else { ' ' });
+        let mark = if us > quarter { '*' } else { ' ' };
+        let _ = write!(line, "{us:>8.0}{mark}");
     }
     println!("{line}{quarter:>10.0}");
 }
@@ -89,7 +91,7 @@ fn voice(format: Format, frames: usize) -> Vec<f32> {
     let mut next = |n: usize| {
         noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let hiss = (noise >> 8) as f32 / 16_777_216.0 - 0.5;
-        let x = if n % period == 0 { 0.2 } else { 0.0 } + hiss * 0.002;
+        let x = if n.is_multiple_of(period) { 0.2 } else { 0.0 } + hiss * 0.002;
         let a = x + 1.95 * y[0] - 0.96 * y[1];
         let b = a * 0.05 + 1.7 * y[2] - 0.9 * y[3];
         y = [a, y[0], b, y[2]];

@@ -70,9 +70,9 @@ fn play(seed: u64, sound: &[i16]) -> End {
     assert!(roster.add(player), "there is room for one");
     let mut arrivals = trouble(seed, RATE, BLOCK as u32).run().peekable();
     // A receiver hands on the first copy only.
-    let mut seen = std::collections::HashSet::with_capacity(1024);
+    let mut heard_of = std::collections::HashSet::with_capacity(1024);
     let mut out = [0.0f32; BLOCK];
-    let mut since_when: Option<(Duration, Playback)> = None;
+    let mut calm: Option<(Duration, Playback)> = None;
     let mut back = None;
     for pull in SoundCard::new(START + Duration::from_micros(1 + seed % 20 * 1_000), RATE, BLOCK, 0) {
         let since = pull.at.since(START);
@@ -80,7 +80,7 @@ fn play(seed: u64, sound: &[i16]) -> End {
             break;
         }
         while let Some(a) = arrivals.next_if(|a| a.at <= pull.at) {
-            if seen.insert((a.epoch, a.sequence)) {
+            if heard_of.insert((a.epoch, a.sequence)) {
                 let head = Head {
                     source: 0,
                     epoch: a.epoch,
@@ -95,10 +95,10 @@ fn play(seed: u64, sound: &[i16]) -> End {
         }
         renderer.render(pull.at, &mut out, Starved::Advance);
         let figures = counters.snapshot();
-        let (from, before) = since_when.get_or_insert((since, figures));
+        let (from, before) = calm.get_or_insert((since, figures));
         let amiss = |f: &Playback| f.frames_concealed + f.resets + f.late_packets + f.underruns;
         if since < TROUBLE || figures.delay_ms > BACK || amiss(&figures) > amiss(before) {
-            since_when = None;
+            calm = None;
         } else if since > *from + SECOND && figures.frames_played - before.frames_played > SOUND {
             back = Some(from.saturating_sub(TROUBLE));
             break;

@@ -108,7 +108,7 @@ fn tones_go_on_through_losses_at_every_rate_and_length_of_packet() {
                     let start = sound.iter().position(|x| *x != 0.0).unwrap();
                     let sound = &sound[start..];
                     let own = 0.3662 * std::f64::consts::TAU * hz / f64::from(rate);
-                    assert!(f64::from(steepest(sound)) < own * 1.5 + 1e-3, "{label}: {} jumps", which);
+                    assert!(f64::from(steepest(sound)) < own * 1.5 + 1e-3, "{label}: {which} jumps");
                     // Nowhere is it silent for a period, but within the longest holes.
                     let longest = *micros.iter().max().unwrap();
                     let windows = sound.chunks_exact(format.frames(10 * MS));
