@@ -40,7 +40,7 @@ fn at_least(ms: u32) -> Bounds {
 }
 
 #[test]
-fn other_bounds_are_reached_within_ten_seconds_without_a_jump_or_a_loss() {
+fn other_bounds_are_reached_within_three_seconds_without_a_jump_or_a_loss() {
     // What a card that pulls 10 ms needs on this path.
     let free = 11.0;
     for (from, to, aim) in [
@@ -55,6 +55,6 @@ fn other_bounds_are_reached_within_ten_seconds_without_a_jump_or_a_loss() {
         (at_least(80), Bounds { most: 40 * MS, ..Bounds::default() }, free),
     ] {
         let took = change(voice, from, to, aim);
-        assert!(took < 10 * S, "{from:?} to {to:?} took {took:?}");
+        assert!(took < 3 * S, "{from:?} to {to:?} took {took:?}");
     }
 }
