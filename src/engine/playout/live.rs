@@ -39,6 +39,8 @@ pub struct Live {
     tape: Tape,
     gap: Gap,
     level: Level,
+    /// Whether the delay is on its way to bounds that were just set.
+    settling: bool,
     /// How far the delay has been from the one aimed at all the time lately, and from the one needed, µs.
     off: Trend,
     lacking: Trend,
@@ -122,7 +124,7 @@ struct Level {
     spare: f64,
     /// The delay aimed at, frames.
     wanted: usize,
-    /// Whether that is fixed.
+    /// Whether that is fixed, and was reached.
     fixed: bool,
 }
 
@@ -142,6 +144,7 @@ impl Live {
             tape: Tape::new(format, ahead),
             gap: Gap::default(),
             level: Level::default(),
+            settling: false,
             off: Trend::new(format.frames(STEADY)),
             lacking: Trend::new(format.frames(STEADY)),
             rest: 0,
@@ -189,6 +192,10 @@ impl Live {
         if bounds != self.bounds {
             self.bounds = bounds;
             self.delay.set_mode(bounds.mode());
+            self.settling = true;
+            // They were off by another measure.
+            self.off.forget();
+            self.lacking.forget();
         }
     }
 
@@ -353,7 +360,8 @@ impl Live {
         };
         let error = present as f64 - micros(wanted);
         let spare = present as f64 - micros(needed);
-        let fixed = self.bounds.fixed.is_some();
+        self.settling &= error.abs() > SETTLED;
+        let fixed = self.bounds.fixed.is_some() && !self.settling;
         self.level = Level { error, spare, wanted: format.frames(wanted), fixed };
         if let State::Waiting(Wait { done, .. }) = self.state {
             let longest = wanted.saturating_sub(format.duration(done as u64));
@@ -429,6 +437,8 @@ const EPOCH_WAITS: Duration = Duration::from_secs(1);
 const EARLIEST: i64 = 300_000;
 /// … or later by more than this, or else its position means something else.
 const LATEST: i64 = 2_000_000;
+/// A delay that was set is reached when it is off by no more than this, µs.
+const SETTLED: f64 = 3_000.0;
 /// Pulls between two notes of the delay histogram.
 const NOTE_EVERY: u32 = 64;
 /// Two packets of one stream that follow each other are closer than this.
@@ -439,6 +449,7 @@ const AGREE: Duration = Duration::from_millis(500);
     clippy::similar_names,
     clippy::type_complexity,
     clippy::unchecked_time_subtraction,
-    reason = "times of a test are known to be longer than what is taken off them"
+    clippy::float_cmp,
+    reason = "times of a test are known to be longer than what is taken off them; what passes unchanged is the same to the bit"
 )]
 mod tests;

@@ -2,7 +2,6 @@
 
 pub mod buffer;
 mod burg;
-pub mod cholesky;
 pub mod conceal;
 pub mod counters;
 pub mod delay;
@@ -16,11 +15,13 @@ mod interpolate;
 mod kernel;
 pub mod live;
 pub mod mixer;
+pub mod peak;
 pub mod player;
 pub mod pulse;
 pub mod render;
 mod repetition;
 pub mod resample;
+mod schur;
 pub mod stretch;
 mod tape;
 mod toeplitz;

@@ -18,7 +18,10 @@ pub struct Pulse {
     pulls: Transit,
     /// Frames pulled so far.
     pulled: Position,
-    /// The largest of the last pulls, frames.
+    /// The last call, and how many frames it has asked for: some callers ask in pieces, all at one moment.
+    called: Micros,
+    call: usize,
+    /// The largest of the last calls, frames.
     block: usize,
     largest: usize,
     seen: u32,
@@ -40,6 +43,8 @@ impl Pulse {
             format,
             pulls: Transit::new(format.rate()),
             pulled: Position(FIRST),
+            called: Micros::ZERO,
+            call: 0,
             block,
             largest: 0,
             seen: 0,
@@ -48,7 +53,7 @@ impl Pulse {
 
     /// `frames` frames are pulled at `now`.
     pub fn pull(&mut self, now: Micros, frames: usize) -> Beat {
-        self.note(frames);
+        self.note(now, frames);
         let first = self.pulled;
         self.pulled = first.plus(frames);
         // The last frame is asked for the earliest before its turn, so pulls are known by their ends.
@@ -68,20 +73,24 @@ impl Pulse {
     }
 
     /// Devices pull a block at a time, but some pull two at the start: a figure that forgets.
-    fn note(&mut self, frames: usize) {
-        self.block = self.block.max(frames);
-        self.largest = self.largest.max(frames);
-        self.seen += 1;
-        if self.seen == MEMORY {
-            self.block = self.largest;
-            (self.largest, self.seen) = (0, 0);
+    fn note(&mut self, now: Micros, frames: usize) {
+        if now != self.called {
+            (self.called, self.call) = (now, 0);
+            self.seen += 1;
+            if self.seen > MEMORY {
+                self.block = self.largest;
+                (self.largest, self.seen) = (0, 0);
+            }
         }
+        self.call = self.call.saturating_add(frames);
+        self.block = self.block.max(self.call);
+        self.largest = self.largest.max(self.call);
     }
 }
 
 /// Far from zero, so that moments before the first frame can be named.
 const FIRST: u64 = 1 << 40;
-/// After so many pulls the usual block is judged anew.
+/// After so many calls the usual block is judged anew.
 const MEMORY: u32 = 64;
 /// A pull that is later than this, and two blocks, was not late: the device had stopped.
 const LATEST: Duration = Duration::from_millis(100);
@@ -127,6 +136,23 @@ mod tests {
             done += frames as u64;
         }
         assert!(worst <= 2, "{worst}");
+    }
+
+    #[test]
+    fn pieces_of_one_call_are_one_block() {
+        let (mut whole, mut pieces) = (pulse(), pulse());
+        for n in 0..200u64 {
+            let at = Micros(START + n * 10_000);
+            let beat = whole.pull(at, 441);
+            for (from, frames) in [(0, 59), (59, 59), (118, 300), (418, 23)] {
+                let piece = pieces.pull(at, frames);
+                if n > 0 {
+                    assert_eq!(piece.block, 441);
+                    let turn = beat.now + Format::DEFAULT.duration(from);
+                    assert!(piece.now.signed_since(turn).abs() <= 2, "{n}");
+                }
+            }
+        }
     }
 
     #[test]

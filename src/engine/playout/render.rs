@@ -14,6 +14,7 @@ use super::conceal::{Concealer, Tier};
 use super::inlet::STRIDE;
 use super::live::{Bounds, Pull};
 use super::mixer::Mixer;
+use super::peak::peak;
 use super::player::Player;
 use super::pulse::{Beat, Pulse};
 use crate::engine::error::Result;
@@ -254,7 +255,7 @@ impl Controls {
             }
         }
         let held = f32::from_bits(self.peak.load(Relaxed)) * PEAK_DECAY;
-        let peak = out.iter().fold(held, |peak, sample| peak.max(sample.abs()));
+        let peak = peak(out).max(held);
         self.peak.store(if peak < 1e-5 { 0 } else { peak.to_bits() }, Relaxed);
     }
 }

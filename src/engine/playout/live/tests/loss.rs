@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::sim::config::LinkConfig;
 use crate::engine::sim::presets;
+use crate::engine::sim::trace::{CALM, TROUBLE, trouble};
 
 #[test]
 fn late_loss_is_one_in_a_hundred_at_most_on_every_preset() {
@@ -204,4 +205,27 @@ fn seeded_traces_leave_no_delay_behind() {
         assert!(off < 20.0 && last.delay_target_ms < 50.0, "seed {seed}, {text}: {last:?}");
     }
     println!("{concealed} frames concealed");
+}
+
+#[test]
+fn after_any_trouble_the_delay_is_back_and_the_sound_whole() {
+    // A million of them are in `benches/traces.rs`.
+    let traces = if cfg!(debug_assertions) { 100 } else { 3_000 };
+    let amiss = |f: &Playback| f.frames_concealed + f.underruns + f.resets + f.late_packets;
+    for seed in 0..traces {
+        let mut rig = Rig::new(&trouble(seed, RATE, 882), 882, Bounds::default());
+        rig.sound = voice;
+        rig.renderer.set_tier(Tier::Pitch);
+        let mut calm: Option<(Micros, Playback)> = None;
+        let back = calls(card(882), TROUBLE + CALM).find(|call| {
+            let f = rig.pull(*call).figures;
+            let (since, before) = *calm.get_or_insert((call.at, f));
+            // A block, a packet of look-ahead, and a little.
+            if call.at.since(START) < TROUBLE || f.delay_ms > 70.0 || amiss(&f) > amiss(&before) {
+                calm = None;
+            }
+            call.at.since(since) > S && f.frames_played - before.frames_played > u64::from(RATE) * 9 / 10
+        });
+        assert!(back.is_some(), "seed {seed}: {:?}", rig.figures());
+    }
 }
