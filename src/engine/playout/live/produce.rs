@@ -145,11 +145,12 @@ impl Live {
         let longest = self.stretcher.longest();
         let there = inlet.timeline.run(inlet.position, (2 * longest).min(inlet.longest_copy())).frames;
         let shorter = micros > 0.0;
-        let mut at_most = super::frames_of(format, micros.abs());
+        let mut at_most = super::frames_of(format, (micros.abs() + SLACK).max(SHORTEST));
         if shorter {
-            // Only what is really there: the path may have become longer.
+            // Only what is really there: the path may have become longer. The next packet may be just about to come.
             let waiting = inlet.timeline.end().distance(inlet.position).max(0) as usize;
-            at_most = at_most.min(waiting.saturating_sub(self.level.wanted));
+            let next = if micros < TOO_LONG { inlet.packet_frames } else { 0 };
+            at_most = at_most.min((waiting + next).saturating_sub(self.level.wanted));
         }
         // The sound as it is, laid down behind the room for what becomes of it.
         let (space, samples) = ((there + longest) * format.channels(), there * format.channels());
@@ -198,10 +199,15 @@ impl Live {
         }
         let micros = self.off.steady();
         let (error, spare) = (micros / roughly, self.lacking.steady() / roughly);
+        // What the resampler mends by itself can wait a little.
+        let limit = if error * self.drift.creep_ppm() < 0.0 { A_LITTLE_MENDED } else { A_LITTLE };
+        let emptying = !self.reserve.is_zero() && error < 0.0 && spare < -A_LITTLE_SHORT;
         let urgency = match () {
+            () if emptying && searched > HASTE => Urgency::Now,
+            () if emptying => Urgency::WhereAlike,
             () if error > TOO_LONG && searched > PATIENCE => Urgency::Now,
             () if error.abs() > TOO_LONG || (spare < -TOO_SHORT && error < 0.0) => Urgency::WhereAlike,
-            () if !(-TOO_SHORT..=A_LITTLE_LONG).contains(&error) => Urgency::InPauses,
+            () if error.abs() > limit => Urgency::InPauses,
             () => return None,
         };
         Some(Change { micros, urgency })
@@ -213,7 +219,13 @@ pub(super) const LONGEST_FILL: Duration = Duration::from_millis(60);
 /// After so much concealment there is silence.
 pub(super) const SILENT_AFTER: Duration = Duration::from_millis(80);
 /// The delay's error from which sound is shortened or lengthened, µs.
-const A_LITTLE_LONG: f64 = 3_000.0;
+const A_LITTLE: f64 = 1_650.0;
+const A_LITTLE_MENDED: f64 = 1_900.0;
+/// The same while a slow sender empties the buffer: the delay needed is known to a millisecond.
+const A_LITTLE_SHORT: f64 = 750.0;
+/// So much more may be changed than the error is: the shortest period is longer than a small one.
+const SLACK: f64 = 900.0;
+const SHORTEST: f64 = 2_550.0;
 const TOO_LONG: f64 = 10_000.0;
 const FAR_TOO_LONG: f64 = 60_000.0;
 const TOO_SHORT: f64 = 4_000.0;
@@ -222,6 +234,8 @@ const FAR_TOO_SHORT: f64 = -30_000.0;
 const ROUGHLY: f64 = 6.0;
 /// Sound without pauses, in which nothing is alike, is shortened anyway each time that so much was heard.
 const PATIENCE: Duration = Duration::from_millis(800);
+/// A slow sender leaves less time.
+const HASTE: Duration = Duration::from_millis(300);
 /// From here on there is no time for calm, µs.
 const FAR_OFF: f64 = 30_000.0;
 /// Between two looks for a place to stretch at.
