@@ -29,6 +29,8 @@ pub struct Drift {
     applied: f64,
     last: Option<Micros>,
     target: f64,
+    /// How long packets are waited for, and a little, µs.
+    spread: f64,
 }
 
 /// Delay (µs) and drift (ppm, which is µs a second) with their covariance.
@@ -66,6 +68,7 @@ impl Drift {
             applied: 0.0,
             last: None,
             target: 0.0,
+            spread: SPREAD_US,
         }
     }
 
@@ -86,6 +89,11 @@ impl Drift {
             self.observe(now);
         }
         self.slew(passed.min(LONGEST_GAP))
+    }
+
+    /// How long the path's packets are waited for: the longer, the less is the delay known.
+    pub fn set_spread(&mut self, spread: Duration) {
+        self.spread = SPREAD_US + spread.as_micros().min(u128::from(u32::MAX)) as f64;
     }
 
     /// Playout changed the delay by itself by this much, in microseconds: positive where sound was expanded or waited for,
@@ -156,7 +164,7 @@ impl Drift {
     /// The variance of an observation that seems to be without noise, µs²: the fastest packets of a path on which many
     /// wait long are less alike, the more so the fewer have come; and early observations overlap.
     fn least_noise(&self) -> f64 {
-        let known = (self.target * self.target / NOISE_OF_TARGET_US).clamp(LEAST_NOISE_US, MOST_NOISE_US);
+        let known = (self.spread * self.spread / NOISE_OF_SPREAD_US).clamp(LEAST_NOISE_US, MOST_NOISE_US);
         let young = f64::from(EARLY / 2) / f64::from(self.filter.seen + 1);
         let overlap = if self.filter.seen < EARLY { OVERLAP } else { 1.0 };
         (known * young.max(1.0)).powi(2) * overlap
@@ -301,9 +309,10 @@ const FIRST_NOISE_US: f64 = 100.0;
 /// Observations before anything is believed.
 const FEWEST: u32 = 5;
 const LEAST_NOISE_US: f64 = 20.0;
-/// A delay aimed at of 20 ms means 50 µs of noise; twice the delay, four times the noise.
-const NOISE_OF_TARGET_US: f64 = 8e6;
-const MOST_NOISE_US: f64 = 2_000.0;
+/// Packets that are waited for for 10 ms mean 50 µs of noise, for 30 ms 200 µs.
+const NOISE_OF_SPREAD_US: f64 = 8e6;
+const SPREAD_US: f64 = 10_000.0;
+const MOST_NOISE_US: f64 = 10_000.0;
 const OVERLAP: f64 = 3.0;
 const NOISE_GAIN: f64 = 0.02;
 /// How far a crystal wanders: a tenth of a ppm in 25 s, µs²/s³.

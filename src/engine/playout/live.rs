@@ -368,6 +368,7 @@ impl Live {
         } else {
             self.off.note(error, pull.block);
             self.lacking.note(spare, pull.block);
+            self.drift.set_spread(self.delay.target());
             let ppm = self.drift.update(pull.now, present, wanted);
             self.resampler.set_ppm(ppm);
             self.foresee(format.duration(pull.block as u64));

@@ -124,6 +124,7 @@ fn path(
             // Where the target moves, the stretcher has done its part at once.
             let before = std::mem::replace(&mut target, e.target() + Duration::from_millis(10));
             d.adjusted(target.as_micros() as i64 - before.as_micros() as i64);
+            d.set_spread(e.target());
             let applied = d.update(pull.at, delay + target.as_micros() as i64, target);
             *played += 441.0 * (1.0 + applied * 1e-6);
             see(pull.at, &d);

@@ -201,12 +201,15 @@ impl Live {
         let (error, spare) = (micros / roughly, self.lacking.steady() / roughly);
         // What the resampler mends by itself can wait a little.
         let limit = if error * self.drift.creep_ppm() < 0.0 { A_LITTLE_MENDED } else { A_LITTLE };
+        // Where packets come in long bursts, few are fast: what is measured of the delay swings with their luck.
+        let swing = self.delay.target().as_micros() as f64 * SWING;
+        let (limit, too_long, too_short) = (limit.max(swing), TOO_LONG.max(swing), TOO_SHORT.max(swing));
         let emptying = !self.reserve.is_zero() && error < 0.0 && spare < -A_LITTLE_SHORT;
         let urgency = match () {
             () if emptying && searched > HASTE => Urgency::Now,
             () if emptying => Urgency::WhereAlike,
-            () if error > TOO_LONG && searched > PATIENCE => Urgency::Now,
-            () if error.abs() > TOO_LONG || (spare < -TOO_SHORT && error < 0.0) => Urgency::WhereAlike,
+            () if error > too_long && searched > PATIENCE => Urgency::Now,
+            () if error.abs() > too_long || (spare < -too_short && error < 0.0) => Urgency::WhereAlike,
             () if error.abs() > limit => Urgency::InPauses,
             () => return None,
         };
@@ -230,6 +233,8 @@ const TOO_LONG: f64 = 10_000.0;
 const FAR_TOO_LONG: f64 = 60_000.0;
 const TOO_SHORT: f64 = 4_000.0;
 const FAR_TOO_SHORT: f64 = -30_000.0;
+/// A sixteenth of the delay that the path needs is not worth stretching for.
+const SWING: f64 = 1.0 / 16.0;
 /// How many times as far off a fixed delay may be.
 const ROUGHLY: f64 = 6.0;
 /// Sound without pauses, in which nothing is alike, is shortened anyway each time that so much was heard.
