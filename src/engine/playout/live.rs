@@ -371,7 +371,7 @@ impl Live {
             self.drift.set_spread(self.delay.target());
             let ppm = self.drift.update(pull.now, present, wanted);
             self.resampler.set_ppm(ppm);
-            self.foresee(format.duration(pull.block as u64));
+            self.foresee(format, format.duration(pull.block as u64));
         }
         let silent =
             matches!(self.state, State::Waiting(_)) || self.gap.length > format.frames(produce::SILENT_AFTER);
@@ -389,10 +389,12 @@ impl Live {
         counters.drift_ppb.store((self.drift.ppm() * 1e3) as i64, Relaxed);
     }
 
-    /// What drift will do to the delay is known: sound is kept for it, and what was seen of the delay is carried on.
-    fn foresee(&mut self, passed: Duration) {
+    /// What drift will do to the delay is known: sound is kept for it, and for the filter, which takes frames before their
+    /// turn; and what was seen of the delay is carried on.
+    fn foresee(&mut self, format: Format, passed: Duration) {
         // Not at once, so that sound can be stretched for it before the delay is far from the one aimed at.
-        let reserve = Duration::from_micros(self.drift.reserve_us() as u64)
+        let ahead = format.duration(self.resampler.ahead() as u64);
+        let reserve = (Duration::from_micros(self.drift.reserve_us() as u64) + ahead)
             .min(self.reserve + passed.mul_f64(RESERVE_RISE));
         let more = reserve.as_micros() as f64 - self.reserve.as_micros() as f64;
         self.reserve = reserve;

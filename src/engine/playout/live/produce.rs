@@ -204,7 +204,7 @@ impl Live {
         // Where packets come in long bursts, few are fast: what is measured of the delay swings with their luck.
         let swing = self.delay.target().as_micros() as f64 * SWING;
         let (limit, too_long, too_short) = (limit.max(swing), TOO_LONG.max(swing), TOO_SHORT.max(swing));
-        let emptying = !self.reserve.is_zero() && error < 0.0 && spare < -A_LITTLE_SHORT;
+        let emptying = self.drift.reserve_us() > 0.0 && error < 0.0 && spare < -A_LITTLE_SHORT;
         let urgency = match () {
             () if emptying && searched > HASTE => Urgency::Now,
             () if emptying => Urgency::WhereAlike,
