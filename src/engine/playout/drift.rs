@@ -5,7 +5,7 @@
 //! or added. A PI loop follows from it: the drift is the integral part, the distance to the target the proportional one.
 //!
 //! Guaranteed: nothing is applied until the drift is certain and above [`CERTAIN_PPM`], or the delay has crept by more than a
-//! millisecond beyond its noise; the ratio moves by 8 ppm a second at most (a kilohertz keeps 90 dB in each 100 ms) and
+//! millisecond beyond its noise; the ratio moves by 10 ppm a second at most (a kilohertz keeps 90 dB in each 100 ms) and
 //! stays within ±400 ppm; no input, however wild, makes it anything but finite.
 
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub struct Drift {
     applied: f64,
     last: Option<Micros>,
     target: f64,
+    /// How long packets are waited for, and a little, µs.
+    spread: f64,
 }
 
 /// Delay (µs) and drift (ppm, which is µs a second) with their covariance.
@@ -41,6 +43,8 @@ struct Filter {
     covariance: f64,
     /// The variance of one observation, µs².
     noise: f64,
+    /// What it is at least.
+    least_noise: f64,
     /// How many observations there were.
     seen: u32,
     /// Observations in a row that were far off.
@@ -64,6 +68,7 @@ impl Drift {
             applied: 0.0,
             last: None,
             target: 0.0,
+            spread: SPREAD_US,
         }
     }
 
@@ -79,10 +84,16 @@ impl Drift {
         let since = *self.since.get_or_insert(now);
         self.sum += delay_us.clamp(-FAR, FAR) as f64;
         self.count += 1;
-        if now.since(since) >= OBSERVED_EACH {
+        let observed_each = if self.filter.seen < EARLY { OBSERVED_EARLY } else { OBSERVED_EACH };
+        if now.since(since) >= observed_each {
             self.observe(now);
         }
         self.slew(passed.min(LONGEST_GAP))
+    }
+
+    /// How long the path's packets are waited for: the longer, the less is the delay known.
+    pub fn set_spread(&mut self, spread: Duration) {
+        self.spread = SPREAD_US + spread.as_micros().min(u128::from(u32::MAX)) as f64;
     }
 
     /// Playout changed the delay by itself by this much, in microseconds: positive where sound was expanded or waited for,
@@ -116,6 +127,22 @@ impl Drift {
         self.applied
     }
 
+    /// What the delay is still going to fall by because the ratio moves slowly: sound that a slow sender's listener needs
+    /// ahead of time, µs. None where the sender is fast.
+    pub fn reserve_us(&self) -> f64 {
+        if !self.engaged {
+            return 0.0;
+        }
+        let drift = self.filter.drift.max(-MOST_PPM);
+        let lacking = (self.applied - drift - self.uncertainty_ppm()).max(0.0);
+        lacking * lacking / (2.0 * SLEW_PPM)
+    }
+
+    /// How fast the delay changes now, as far as it is known, ppm.
+    pub fn creep_ppm(&self) -> f64 {
+        if self.engaged { self.filter.drift - self.applied } else { 0.0 }
+    }
+
     /// Whether the drift is known to within a few ppm.
     pub fn is_known(&self) -> bool {
         self.filter.seen >= FEWEST && self.uncertainty_ppm() < KNOWN_PPM
@@ -126,11 +153,21 @@ impl Drift {
         let passed = self.updated.map_or(0.0, |then| now.since(then).as_secs_f64());
         (self.sum, self.count, self.since) = (0.0, 0, Some(now));
         self.updated = Some(now);
+        self.filter.least_noise = self.least_noise();
         let fresh = self.filter.step(passed, mean, self.applied);
         if fresh {
             self.anchor = mean;
         }
         self.decide();
+    }
+
+    /// The variance of an observation that seems to be without noise, µs²: the fastest packets of a path on which many
+    /// wait long are less alike, the more so the fewer have come; and early observations overlap.
+    fn least_noise(&self) -> f64 {
+        let known = (self.spread * self.spread / NOISE_OF_SPREAD_US).clamp(LEAST_NOISE_US, MOST_NOISE_US);
+        let young = f64::from(EARLY / 2) / f64::from(self.filter.seen + 1);
+        let overlap = if self.filter.seen < EARLY { OVERLAP } else { 1.0 };
+        (known * young.max(1.0)).powi(2) * overlap
     }
 
     fn decide(&mut self) {
@@ -179,6 +216,7 @@ impl Filter {
             var_drift: FIRST_DRIFT_PPM * FIRST_DRIFT_PPM,
             covariance: 0.0,
             noise: FIRST_NOISE_US * FIRST_NOISE_US,
+            least_noise: 0.0,
             seen: 0,
             strays: 0,
             one_way: 0,
@@ -191,7 +229,7 @@ impl Filter {
         if !self.started {
             self.started = true;
             self.delay = seen;
-            self.var_delay = self.noise;
+            self.var_delay = self.noise.max(self.least_noise);
             self.covariance = 0.0;
             return true;
         }
@@ -202,7 +240,8 @@ impl Filter {
         self.var_drift += DRIFT_WANDER * seconds;
 
         let surprise = seen - self.delay;
-        let expected = self.var_delay + self.noise;
+        let noise = self.noise.max(self.least_noise);
+        let expected = self.var_delay + noise;
         if surprise.abs() > STRAY_US && surprise * surprise > 36.0 * expected {
             self.strays += 1;
             if self.strays >= STRAYS {
@@ -214,7 +253,7 @@ impl Filter {
         }
         self.strays = 0;
         self.doubt(surprise, expected);
-        let expected = self.var_delay + self.noise;
+        let expected = self.var_delay + noise;
         let gain_delay = self.var_delay / expected;
         let gain_drift = self.covariance / expected;
         self.delay += gain_delay * surprise;
@@ -223,10 +262,9 @@ impl Filter {
         self.covariance *= 1.0 - gain_delay;
         self.var_delay *= 1.0 - gain_delay;
         // What the surprises have beyond the filter's own doubt is the observations' noise.
-        let noise = (surprise * surprise - (expected - self.noise)).max(0.0);
+        let seen_noise = (surprise * surprise - (expected - noise)).max(0.0);
         self.seen = self.seen.saturating_add(1);
-        self.noise += (noise - self.noise) * NOISE_GAIN.max(1.0 / (f64::from(self.seen) + 2.0));
-        self.noise = self.noise.max(LEAST_NOISE_US * LEAST_NOISE_US);
+        self.noise += (seen_noise - self.noise) * NOISE_GAIN.max(1.0 / (f64::from(self.seen) + 2.0));
         false
     }
 
@@ -259,18 +297,23 @@ const KNOWN_PPM: f64 = 20.0;
 const QUIET_PPM: f64 = 5.0;
 const CREPT_US: f64 = 1_000.0;
 const NEAR_US: f64 = 100.0;
-/// One millisecond of distance is worth 20 ppm: a time constant of 50 s.
-const PPM_PER_US: f64 = 0.02;
+/// One millisecond of distance is worth 40 ppm: a time constant of 25 s.
+const PPM_PER_US: f64 = 0.04;
 const MOST_PULL_PPM: f64 = 80.0;
 const MOST_PPM: f64 = 400.0;
-const SLEW_PPM: f64 = 8.0;
+const SLEW_PPM: f64 = 10.0;
 /// Sound cards are within this, ppm (one standard deviation).
 const FIRST_DRIFT_PPM: f64 = 150.0;
 const FARTHEST_PPM: f64 = 1_000.0;
-const FIRST_NOISE_US: f64 = 1_000.0;
-/// Observations, one a second, before anything is believed.
-const FEWEST: u32 = 8;
-const LEAST_NOISE_US: f64 = 100.0;
+const FIRST_NOISE_US: f64 = 100.0;
+/// Observations before anything is believed.
+const FEWEST: u32 = 5;
+const LEAST_NOISE_US: f64 = 20.0;
+/// Packets that are waited for for 10 ms mean 50 µs of noise, for 30 ms 200 µs.
+const NOISE_OF_SPREAD_US: f64 = 8e6;
+const SPREAD_US: f64 = 10_000.0;
+const MOST_NOISE_US: f64 = 10_000.0;
+const OVERLAP: f64 = 3.0;
 const NOISE_GAIN: f64 = 0.02;
 /// How far a crystal wanders: a tenth of a ppm in 25 s, µs²/s³.
 const DRIFT_WANDER: f64 = 0.0004;
@@ -281,6 +324,9 @@ const STRAYS: u32 = 3;
 const ONE_WAY: i32 = 10;
 const DOUBT_PPM: f64 = 50.0;
 const OBSERVED_EACH: Duration = Duration::from_secs(1);
+/// So many of the first observations take less, for a slow sender empties the buffer meanwhile.
+const EARLY: u32 = 12;
+const OBSERVED_EARLY: Duration = Duration::from_millis(400);
 /// After so many seconds without a pull the delay is not known any more.
 const LONGEST_GAP: f64 = 2.0;
 /// A minute, µs.

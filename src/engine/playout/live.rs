@@ -34,6 +34,8 @@ pub struct Live {
     delay: DelayEstimator,
     foresight: Foresight,
     drift: Drift,
+    /// What is kept for a drift that the resampler cannot follow at once.
+    reserve: Duration,
     resampler: Resampler,
     stretcher: Stretcher,
     tape: Tape,
@@ -139,6 +141,7 @@ impl Live {
             delay: DelayEstimator::new(format.rate(), bounds.mode()),
             foresight: Foresight::default(),
             drift: Drift::new(),
+            reserve: Duration::ZERO,
             resampler: Resampler::new(format.channels()),
             stretcher,
             tape: Tape::new(format, ahead),
@@ -335,7 +338,7 @@ impl Live {
         let block = inlet.format.duration(pull.block as u64);
         match self.bounds.fixed {
             Some(fixed) => fixed.max(block),
-            None => (self.delay.target() + block + self.foresight.look(inlet.format))
+            None => (self.delay.target() + block + self.foresight.look(inlet.format) + self.reserve)
                 .max(self.bounds.least)
                 .min(self.bounds.most.max(block)),
         }
@@ -356,7 +359,7 @@ impl Live {
         let micros = |d: Duration| d.as_micros() as f64;
         let needed = match self.bounds.fixed {
             Some(_) => wanted,
-            None => (self.delay.target() + format.duration(pull.block as u64)).min(wanted),
+            None => (self.delay.target() + format.duration(pull.block as u64) + self.reserve).min(wanted),
         };
         let error = present as f64 - micros(wanted);
         let spare = present as f64 - micros(needed);
@@ -373,8 +376,10 @@ impl Live {
         } else {
             self.off.note(error, pull.block);
             self.lacking.note(spare, pull.block);
+            self.drift.set_spread(self.delay.target());
             let ppm = self.drift.update(pull.now, present, wanted);
             self.resampler.set_ppm(ppm);
+            self.foresee(format, format.duration(pull.block as u64));
         }
         let silent =
             matches!(self.state, State::Waiting(_)) || self.gap.length > format.frames(produce::SILENT_AFTER);
@@ -390,6 +395,20 @@ impl Live {
         counters.target_us.store(wanted.as_micros() as u64, Relaxed);
         counters.delay_us.store(present.max(0) as u64, Relaxed);
         counters.drift_ppb.store((self.drift.ppm() * 1e3) as i64, Relaxed);
+    }
+
+    /// What drift will do to the delay is known: sound is kept for it, and for the filter, which takes frames before their
+    /// turn; and what was seen of the delay is carried on.
+    fn foresee(&mut self, format: Format, passed: Duration) {
+        // Not at once, so that sound can be stretched for it before the delay is far from the one aimed at.
+        let ahead = format.duration(self.resampler.ahead() as u64);
+        let reserve = (Duration::from_micros(self.drift.reserve_us() as u64) + ahead)
+            .min(self.reserve + passed.mul_f64(RESERVE_RISE));
+        let more = reserve.as_micros() as f64 - self.reserve.as_micros() as f64;
+        self.reserve = reserve;
+        let change = self.drift.creep_ppm() * passed.as_secs_f64() - more;
+        self.off.shift(change);
+        self.lacking.shift(change);
     }
 
     /// The sound that was borrowed for has come: everything is heard that much later.
@@ -429,6 +448,8 @@ impl Bounds {
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// The delay must have been wrong for so long, or twice, before sound is stretched in peace.
 const STEADY: Duration = Duration::from_millis(1200);
+/// How fast the reserve for a slow sender grows, s/s.
+const RESERVE_RISE: f64 = 0.003;
 /// When only late sound has come for so long, playout begins anew.
 const LATE_FOR: Duration = Duration::from_millis(50);
 /// After so long a new epoch does not wait for the end of the last one any more.

@@ -60,6 +60,11 @@ impl Resampler {
         self.frames - PAST
     }
 
+    /// How many frames are taken in before their turn: the filter's far half while it runs.
+    pub fn ahead(&self) -> usize {
+        if self.active { TAPS - PAST } else { 0 }
+    }
+
     /// How many frames [`process`](Self::process) takes to give `frames`.
     pub fn needed(&self, frames: usize) -> usize {
         let (step, _) = self.stride(frames);

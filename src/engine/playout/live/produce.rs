@@ -145,11 +145,12 @@ impl Live {
         let longest = self.stretcher.longest();
         let there = inlet.timeline.run(inlet.position, (2 * longest).min(inlet.longest_copy())).frames;
         let shorter = micros > 0.0;
-        let mut at_most = super::frames_of(format, micros.abs());
+        let mut at_most = super::frames_of(format, (micros.abs() + SLACK).max(SHORTEST));
         if shorter {
-            // Only what is really there: the path may have become longer.
+            // Only what is really there: the path may have become longer. The next packet may be just about to come.
             let waiting = inlet.timeline.end().distance(inlet.position).max(0) as usize;
-            at_most = at_most.min(waiting.saturating_sub(self.level.wanted));
+            let next = if micros < TOO_LONG { inlet.packet_frames } else { 0 };
+            at_most = at_most.min((waiting + next).saturating_sub(self.level.wanted));
         }
         // The sound as it is, laid down behind the room for what becomes of it.
         let (space, samples) = ((there + longest) * format.channels(), there * format.channels());
@@ -198,10 +199,18 @@ impl Live {
         }
         let micros = self.off.steady();
         let (error, spare) = (micros / roughly, self.lacking.steady() / roughly);
+        // What the resampler mends by itself can wait a little.
+        let limit = if error * self.drift.creep_ppm() < 0.0 { A_LITTLE_MENDED } else { A_LITTLE };
+        // Where packets come in long bursts, few are fast: what is measured of the delay swings with their luck.
+        let swing = self.delay.target().as_micros() as f64 * SWING;
+        let (limit, too_long, too_short) = (limit.max(swing), TOO_LONG.max(swing), TOO_SHORT.max(swing));
+        let emptying = self.drift.reserve_us() > 0.0 && error < 0.0 && spare < -A_LITTLE_SHORT;
         let urgency = match () {
-            () if error > TOO_LONG && searched > PATIENCE => Urgency::Now,
-            () if error.abs() > TOO_LONG || (spare < -TOO_SHORT && error < 0.0) => Urgency::WhereAlike,
-            () if !(-TOO_SHORT..=A_LITTLE_LONG).contains(&error) => Urgency::InPauses,
+            () if emptying && searched > HASTE => Urgency::Now,
+            () if emptying => Urgency::WhereAlike,
+            () if error > too_long && searched > PATIENCE => Urgency::Now,
+            () if error.abs() > too_long || (spare < -too_short && error < 0.0) => Urgency::WhereAlike,
+            () if error.abs() > limit => Urgency::InPauses,
             () => return None,
         };
         Some(Change { micros, urgency })
@@ -213,15 +222,25 @@ pub(super) const LONGEST_FILL: Duration = Duration::from_millis(60);
 /// After so much concealment there is silence.
 pub(super) const SILENT_AFTER: Duration = Duration::from_millis(80);
 /// The delay's error from which sound is shortened or lengthened, µs.
-const A_LITTLE_LONG: f64 = 3_000.0;
+const A_LITTLE: f64 = 1_650.0;
+const A_LITTLE_MENDED: f64 = 1_900.0;
+/// The same while a slow sender empties the buffer: the delay needed is known to a millisecond.
+const A_LITTLE_SHORT: f64 = 750.0;
+/// So much more may be changed than the error is: the shortest period is longer than a small one.
+const SLACK: f64 = 900.0;
+const SHORTEST: f64 = 2_550.0;
 const TOO_LONG: f64 = 10_000.0;
 const FAR_TOO_LONG: f64 = 60_000.0;
 const TOO_SHORT: f64 = 4_000.0;
 const FAR_TOO_SHORT: f64 = -30_000.0;
+/// A sixteenth of the delay that the path needs is not worth stretching for.
+const SWING: f64 = 1.0 / 16.0;
 /// How many times as far off a fixed delay may be.
 const ROUGHLY: f64 = 6.0;
 /// Sound without pauses, in which nothing is alike, is shortened anyway each time that so much was heard.
 const PATIENCE: Duration = Duration::from_millis(800);
+/// A slow sender leaves less time.
+const HASTE: Duration = Duration::from_millis(300);
 /// From here on there is no time for calm, µs.
 const FAR_OFF: f64 = 30_000.0;
 /// Between two looks for a place to stretch at.
