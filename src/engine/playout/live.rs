@@ -16,6 +16,7 @@ use super::conceal::{Concealer, Tier};
 use super::delay::{DelayEstimator, DelayMode};
 use super::drift::Drift;
 use super::foresight::Foresight;
+use super::grid::Grid;
 use super::inlet::{Inlet, STRIDE};
 use super::resample::Resampler;
 use super::stretch::Stretcher;
@@ -25,7 +26,10 @@ use crate::engine::format::Format;
 use crate::engine::stream::queue::{Head, Position};
 use crate::engine::time::Micros;
 
+mod aim;
 mod produce;
+
+use aim::Aim;
 
 /// The state of live playing of one source.
 pub struct Live {
@@ -33,7 +37,10 @@ pub struct Live {
     state: State,
     delay: DelayEstimator,
     foresight: Foresight,
+    grid: Grid,
     drift: Drift,
+    /// Whether the clocks are known to slide, so that packets begin anywhere within pulls.
+    sliding: bool,
     resampler: Resampler,
     stretcher: Stretcher,
     tape: Tape,
@@ -78,6 +85,10 @@ pub struct Pull<'a> {
     pub now: Micros,
     /// How many frames are usually pulled at once.
     pub block: usize,
+    /// What all pulls are multiples of lately, frames.
+    pub step: usize,
+    /// Frames that the device still asks for in this pull, those asked for here included.
+    pub left: usize,
     /// What the delay may be.
     pub bounds: Bounds,
     /// How dear concealment may be.
@@ -120,6 +131,8 @@ struct Level {
     error: f64,
     /// The delay less what the network and the device need.
     spare: f64,
+    /// By how much less than is needed there may be, before sound is made longer.
+    bearable: f64,
     /// The delay aimed at, frames.
     wanted: usize,
     /// Whether that is fixed.
@@ -136,7 +149,9 @@ impl Live {
             state: State::Idle,
             delay: DelayEstimator::new(format.rate(), bounds.mode()),
             foresight: Foresight::default(),
+            grid: Grid::default(),
             drift: Drift::new(),
+            sliding: false,
             resampler: Resampler::new(format.channels()),
             stretcher,
             tape: Tape::new(format, ahead),
@@ -251,6 +266,7 @@ impl Live {
     fn put(&mut self, inlet: &mut Inlet, head: &Head) {
         self.delay.arrived(head.position, head.frames, head.arrival);
         self.foresight.arrived(inlet.format, head.frames as usize);
+        self.grid.packet(inlet.format, head.position, head.frames as usize);
         let waiting = matches!(self.state, State::Waiting(_));
         let mut put = Inserted::default();
         let Inlet { reader, timeline, position, .. } = inlet;
@@ -281,6 +297,7 @@ impl Live {
             self.delay.restart();
         }
         inlet.begin(head);
+        self.grid = Grid::default();
         self.interrupt();
         self.state = State::Waiting(Wait::default());
     }
@@ -303,7 +320,7 @@ impl Live {
     /// Gives up what is older than the sound aimed at, so that the packet `head` fits.
     fn skip_to_newest(&mut self, inlet: &mut Inlet, pull: &Pull<'_>, head: &Head) {
         let end = head.position.plus(head.frames as usize);
-        let keep = inlet.format.frames(self.wanted(inlet, pull)).min(inlet.timeline.capacity() / 2);
+        let keep = inlet.format.frames(self.worst(inlet, pull)).min(inlet.timeline.capacity() / 2);
         let frames = end.distance(inlet.position).max(0) as usize;
         inlet.step(frames.saturating_sub(keep));
         if self.state == State::Playing {
@@ -323,17 +340,6 @@ impl Live {
         inlet.counters.target_us.store(0, Relaxed);
     }
 
-    /// The delay to aim at: what the network needs and what is pulled at once, and a packet more while many are lost.
-    fn wanted(&self, inlet: &Inlet, pull: &Pull<'_>) -> Duration {
-        let block = inlet.format.duration(pull.block as u64);
-        match self.bounds.fixed {
-            Some(fixed) => fixed.max(block),
-            None => (self.delay.target() + block + self.foresight.look(inlet.format))
-                .max(self.bounds.least)
-                .min(self.bounds.most.max(block)),
-        }
-    }
-
     /// Compares the delay with what it should be, and follows the sender's clock.
     fn steer(&mut self, inlet: &mut Inlet, pull: &Pull<'_>) {
         let format = inlet.format;
@@ -344,39 +350,46 @@ impl Live {
         }
         // What was borrowed stands for lost sound until it is known better.
         let next = inlet.position.plus(self.gap.borrowed);
-        let Some(present) = self.delay.delay_of(next, at) else { return };
-        let wanted = self.wanted(inlet, pull);
+        let Some(mut present) = self.delay.delay_of(next, at) else { return };
         let micros = |d: Duration| d.as_micros() as f64;
-        let needed = match self.bounds.fixed {
-            Some(_) => wanted,
-            None => (self.delay.target() + format.duration(pull.block as u64)).min(wanted),
-        };
+        let end = Position(
+            next.plus(pull.left).0.saturating_sub((self.tape.ready() + self.resampler.held()) as u64),
+        );
+        let Aim { wanted, needed, kept } = self.aim(inlet, pull, present, end);
         let error = present as f64 - micros(wanted);
         let spare = present as f64 - micros(needed);
         let fixed = self.bounds.fixed.is_some();
-        self.level = Level { error, spare, wanted: format.frames(wanted), fixed };
+        // On a steady path nothing but the margin lies between a little too short and nothing to play.
+        let bearable = (micros(self.delay.target()) / 2.0).min(MOST_BEARABLE);
+        self.level = Level { error, spare, bearable, wanted: format.frames(wanted), fixed };
         if let State::Waiting(Wait { done, .. }) = self.state {
-            let longest = wanted.saturating_sub(format.duration(done as u64));
+            // The first packet may have come after the moment that this pull stands for.
+            let longest =
+                (wanted + format.duration(pull.block as u64)).saturating_sub(format.duration(done as u64));
             let wait = Duration::from_micros((-error).max(0.0) as u64).min(longest);
-            self.state = State::Waiting(Wait { left: format.frames(wait), done });
+            self.state = State::Waiting(Wait { left: frames_of(format, micros(wait)), done });
             // The wait makes up for it.
             self.level.error += micros(wait);
             self.level.spare += micros(wait);
         } else {
             self.off.note(error, pull.block);
             self.lacking.note(spare, pull.block);
-            let ppm = self.drift.update(pull.now, present, wanted);
-            self.resampler.set_ppm(ppm);
+            self.slide(inlet, pull, present, kept);
+            self.drift.hold(kept.is_some());
+            self.resampler.set_ppm(self.drift.update(pull.now, present, wanted));
         }
-        let silent =
-            matches!(self.state, State::Waiting(_)) || self.gap.length > format.frames(produce::SILENT_AFTER);
-        if silent && present as f64 > micros(self.bounds.most.max(wanted)) {
-            // Longer than anybody waits: on with the newest, while nothing is heard anyway.
+        let fresh = matches!(self.state, State::Waiting(_));
+        let silent = fresh || self.gap.length > format.frames(produce::SILENT_AFTER);
+        let longest = if fresh { wanted + HELD } else { self.bounds.most.max(wanted) };
+        if silent && present as f64 > micros(longest) {
+            // Longer than anybody waits, or than a source that begins was held back for: on with what is newer, while
+            // nothing is heard anyway.
             let spare = (inlet.timeline.end().distance(inlet.position).max(0) as usize)
                 .saturating_sub(self.level.wanted);
             let skipped = spare.min(frames_of(format, error));
             inlet.step(skipped);
             self.changed(inlet, -(skipped as i64));
+            present -= format.duration(skipped as u64).as_micros() as i64;
         }
         let counters = &inlet.counters;
         counters.target_us.store(wanted.as_micros() as u64, Relaxed);
@@ -405,9 +418,9 @@ impl Live {
     }
 }
 
-/// Whole frames in so many microseconds; none where they are negative.
+/// The frames nearest to so many microseconds, so that places within pulls are met; none where they are negative.
 fn frames_of(format: Format, micros: f64) -> usize {
-    (micros.max(0.0) * 1e-6 * f64::from(format.rate())) as usize
+    (micros.max(0.0) * 1e-6 * f64::from(format.rate())).round() as usize
 }
 
 impl Bounds {
@@ -419,6 +432,10 @@ impl Bounds {
 
 /// After so much without a packet a source is not playing any more.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
+/// A source that begins is not heard later than it must be by more than this.
+const HELD: Duration = Duration::from_millis(1);
+/// Less than is needed by so much, µs, is made up for by borrowing.
+const MOST_BEARABLE: f64 = 4_000.0;
 /// The delay must have been wrong for so long, or twice, before sound is stretched in peace.
 const STEADY: Duration = Duration::from_millis(1200);
 /// When only late sound has come for so long, playout begins anew.

@@ -10,6 +10,7 @@ pub mod drift;
 #[cfg(test)]
 mod fit;
 pub mod foresight;
+mod grid;
 pub mod histogram;
 mod inlet;
 mod interpolate;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::grid::common;
 use super::transit::{Observed, Transit};
 use crate::engine::format::Format;
 use crate::engine::stream::queue::Position;
@@ -21,6 +22,8 @@ pub struct Pulse {
     /// The largest of the last pulls, frames.
     block: usize,
     largest: usize,
+    /// What the last pulls were all multiples of, frames: of this span, and of the one before.
+    steps: [usize; 2],
     seen: u32,
 }
 
@@ -31,6 +34,8 @@ pub struct Beat {
     pub now: Micros,
     /// How many frames are usually pulled at once.
     pub block: usize,
+    /// What all pulls are multiples of lately, frames.
+    pub step: usize,
 }
 
 impl Pulse {
@@ -42,6 +47,7 @@ impl Pulse {
             pulled: Position(FIRST),
             block,
             largest: 0,
+            steps: [0, block],
             seen: 0,
         }
     }
@@ -59,22 +65,27 @@ impl Pulse {
         };
         let block = self.format.duration(self.block as u64);
         if late > (LATEST + block * 2).as_micros() as i64 {
-            // The device has stood still.
+            // The device has stood still; what it asked for before was to fill it.
+            self.steps = [0, frames];
             self.pulls = Transit::new(self.format.rate());
             self.pulls.observe(self.pulled, now);
         }
         let needed = self.pulls.earliest(first, now).unwrap_or(now);
-        Beat { now: needed + block, block: self.block }
+        Beat { now: needed + block, block: self.block, step: common(self.steps[0], self.steps[1]) }
     }
 
     /// Devices pull a block at a time, but some pull two at the start: a figure that forgets.
     fn note(&mut self, frames: usize) {
         self.block = self.block.max(frames);
         self.largest = self.largest.max(frames);
+        self.steps[0] = common(self.steps[0], frames);
         self.seen += 1;
         if self.seen == MEMORY {
             self.block = self.largest;
             (self.largest, self.seen) = (0, 0);
+        }
+        if self.seen.is_multiple_of(STEP_MEMORY) {
+            self.steps = [0, self.steps[0]];
         }
     }
 }
@@ -83,6 +94,8 @@ impl Pulse {
 const FIRST: u64 = 1 << 40;
 /// After so many pulls the usual block is judged anew.
 const MEMORY: u32 = 64;
+/// After so many, twice, one of another size is forgotten.
+const STEP_MEMORY: u32 = 32;
 /// A pull that is later than this, and two blocks, was not late: the device had stopped.
 const LATEST: Duration = Duration::from_millis(100);
 
@@ -127,6 +140,19 @@ mod tests {
             done += frames as u64;
         }
         assert!(worst <= 2, "{worst}");
+    }
+
+    #[test]
+    fn the_common_step_of_the_pulls_is_known_and_an_odd_one_is_forgotten() {
+        let mut p = pulse();
+        let mut done = 0;
+        let mut step = |frames: usize| {
+            let at = Micros(START + done as u64 * 1_000_000 / 44_100);
+            done += frames;
+            p.pull(at, frames).step
+        };
+        assert_eq!([step(882), step(441), step(441), step(462), step(441)], [441, 441, 441, 21, 21]);
+        assert_eq!((0..100).position(|_| step(441) == 441), Some(58));
     }
 
     #[test]

@@ -150,6 +150,9 @@ impl Live {
             // Only what is really there: the path may have become longer.
             let waiting = inlet.timeline.end().distance(inlet.position).max(0) as usize;
             at_most = at_most.min(waiting.saturating_sub(self.level.wanted));
+        } else {
+            // A little too long is better than too short.
+            at_most = at_most.max(format.frames(LENGTHENED));
         }
         // The sound as it is, laid down behind the room for what becomes of it.
         let (space, samples) = ((there + longest) * format.channels(), there * format.channels());
@@ -198,9 +201,15 @@ impl Live {
         }
         let micros = self.off.steady();
         let (error, spare) = (micros / roughly, self.lacking.steady() / roughly);
+        if self.level.bearable <= STEADY_PATH && self.level.spare / roughly < -self.level.bearable {
+            // On a steady path it is the clocks: they will not come back, and there is little time.
+            return Some(Change { micros: self.level.error.min(0.0), urgency: Urgency::WhereAlike });
+        }
         let urgency = match () {
             () if error > TOO_LONG && searched > PATIENCE => Urgency::Now,
-            () if error.abs() > TOO_LONG || (spare < -TOO_SHORT && error < 0.0) => Urgency::WhereAlike,
+            () if error.abs() > TOO_LONG || (spare < -self.level.bearable && error < 0.0) => {
+                Urgency::WhereAlike
+            }
             () if !(-TOO_SHORT..=A_LITTLE_LONG).contains(&error) => Urgency::InPauses,
             () => return None,
         };
@@ -218,6 +227,10 @@ const TOO_LONG: f64 = 10_000.0;
 const FAR_TOO_LONG: f64 = 60_000.0;
 const TOO_SHORT: f64 = 4_000.0;
 const FAR_TOO_SHORT: f64 = -30_000.0;
+/// Where no more than this is bearable, packets come like clockwork, µs.
+const STEADY_PATH: f64 = 1_000.0;
+/// Sound is made longer by up to this, even where less would do: no shorter period may be found.
+const LENGTHENED: Duration = Duration::from_millis(5);
 /// How many times as far off a fixed delay may be.
 const ROUGHLY: f64 = 6.0;
 /// Sound without pauses, in which nothing is alike, is shortened anyway each time that so much was heard.

@@ -17,6 +17,7 @@ use assert_no_alloc::assert_no_alloc;
 mod drift;
 mod hostile;
 mod loss;
+mod phase;
 mod steady;
 
 const RATE: u32 = 44_100;
