@@ -82,12 +82,12 @@ fn play(seed: u64, sound: &[i16]) -> End {
         while let Some(a) = arrivals.next_if(|a| a.at <= pull.at) {
             if heard_of.insert((a.epoch, a.sequence)) {
                 let head = Head {
-                    source: 0,
                     epoch: a.epoch,
                     sequence: a.sequence,
                     position: a.position,
                     arrival: a.at,
                     frames: a.frames,
+                    ..Head::default()
                 };
                 let from = (a.position.0 % (sound.len() - BLOCK) as u64) as usize;
                 assert!(writer.push(head, &sound[from..from + BLOCK]), "the queue holds what is played");

@@ -243,12 +243,12 @@ fn play_sound(
                 *sample = sound(a.position.0 + n as u64);
             }
             let head = Head {
-                source: 0,
                 epoch: a.epoch,
                 sequence: a.sequence,
                 position: a.position,
                 arrival: a.at,
                 frames: a.frames,
+                ..Head::default()
             };
             assert!(writer.push(head, &packet), "the queue holds more than the player is behind");
         }

@@ -25,6 +25,8 @@ pub struct Drift {
     /// The delay at which nothing had to be done, µs.
     anchor: f64,
     engaged: bool,
+    /// Whether nothing is to be applied for now.
+    held: bool,
     /// What is applied now, ppm.
     applied: f64,
     last: Option<Micros>,
@@ -65,6 +67,7 @@ impl Drift {
             filter: Filter::new(0.0),
             anchor: 0.0,
             engaged: false,
+            held: false,
             applied: 0.0,
             last: None,
             target: 0.0,
@@ -104,6 +107,11 @@ impl Drift {
         self.anchor += change;
         // What was summed up belongs to the delay before.
         self.sum += change * f64::from(self.count);
+    }
+
+    /// Applies nothing until this is taken back; the clocks are watched all the same.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// Nobody knows the delay any more (another epoch, an underrun, a device opened anew); the drift is still known.
@@ -148,6 +156,11 @@ impl Drift {
         self.filter.seen >= FEWEST && self.uncertainty_ppm() < KNOWN_PPM
     }
 
+    /// The drift that is to be followed, held or not, ppm; zero where none is.
+    pub fn followed_ppm(&self) -> f64 {
+        if self.engaged { self.filter.drift } else { 0.0 }
+    }
+
     fn observe(&mut self, now: Micros) {
         let mean = self.sum / f64::from(self.count.max(1));
         let passed = self.updated.map_or(0.0, |then| now.since(then).as_secs_f64());
@@ -189,7 +202,7 @@ impl Drift {
 
     /// Moves what is applied towards what is wanted.
     fn slew(&mut self, seconds: f64) -> f64 {
-        let wanted = if self.engaged {
+        let wanted = if self.engaged && !self.held {
             let pull = (self.filter.delay - self.target) * PPM_PER_US;
             (self.filter.drift + pull.clamp(-MOST_PULL_PPM, MOST_PULL_PPM)).clamp(-MOST_PPM, MOST_PPM)
         } else {

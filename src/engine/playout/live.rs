@@ -16,6 +16,7 @@ use super::conceal::{Concealer, Tier};
 use super::delay::{DelayEstimator, DelayMode};
 use super::drift::Drift;
 use super::foresight::Foresight;
+use super::grid::Grid;
 use super::inlet::{Inlet, STRIDE};
 use super::resample::Resampler;
 use super::stretch::Stretcher;
@@ -25,7 +26,11 @@ use crate::engine::format::Format;
 use crate::engine::stream::queue::{Head, Position};
 use crate::engine::time::Micros;
 
+mod aim;
+mod level;
 mod produce;
+
+use level::Level;
 
 /// The state of live playing of one source.
 pub struct Live {
@@ -33,9 +38,14 @@ pub struct Live {
     state: State,
     delay: DelayEstimator,
     foresight: Foresight,
+    grid: Grid,
     drift: Drift,
     /// What is kept for a drift that the resampler cannot follow at once.
     reserve: Duration,
+    /// Whether the clocks are known to slide, so that packets begin anywhere within pulls.
+    sliding: bool,
+    /// On the way from a place that is left for a slow sender: the delay to aim at meanwhile.
+    leaving: Option<Duration>,
     resampler: Resampler,
     stretcher: Stretcher,
     tape: Tape,
@@ -82,6 +92,10 @@ pub struct Pull<'a> {
     pub now: Micros,
     /// How many frames are usually pulled at once.
     pub block: usize,
+    /// What all pulls are multiples of lately, frames.
+    pub step: usize,
+    /// Frames that the device still asks for in this pull, those asked for here included.
+    pub left: usize,
     /// What the delay may be.
     pub bounds: Bounds,
     /// How dear concealment may be.
@@ -117,19 +131,6 @@ struct Gap {
     counted: bool,
 }
 
-/// Where the delay is, µs.
-#[derive(Clone, Copy, Debug, Default)]
-struct Level {
-    /// The delay less the one aimed at.
-    error: f64,
-    /// The delay less what the network and the device need.
-    spare: f64,
-    /// The delay aimed at, frames.
-    wanted: usize,
-    /// Whether that is fixed, and was reached.
-    fixed: bool,
-}
-
 impl Live {
     /// For a source of `format`.
     pub fn new(format: Format, bounds: Bounds) -> Self {
@@ -140,8 +141,11 @@ impl Live {
             state: State::Idle,
             delay: DelayEstimator::new(format.rate(), bounds.mode()),
             foresight: Foresight::default(),
+            grid: Grid::default(),
             drift: Drift::new(),
             reserve: Duration::ZERO,
+            sliding: false,
+            leaving: None,
             resampler: Resampler::new(format.channels()),
             stretcher,
             tape: Tape::new(format, ahead),
@@ -261,6 +265,7 @@ impl Live {
     fn put(&mut self, inlet: &mut Inlet, head: &Head) {
         self.delay.arrived(head.position, head.frames, head.arrival);
         self.foresight.arrived(inlet.format, head.frames as usize);
+        self.grid.packet(inlet.format, head.position, head.frames as usize);
         let waiting = matches!(self.state, State::Waiting(_));
         let mut put = Inserted::default();
         let Inlet { reader, timeline, position, .. } = inlet;
@@ -291,6 +296,7 @@ impl Live {
             self.delay.restart();
         }
         inlet.begin(head);
+        self.grid = Grid::default();
         self.interrupt();
         self.state = State::Waiting(Wait::default());
     }
@@ -313,7 +319,7 @@ impl Live {
     /// Gives up what is older than the sound aimed at, so that the packet `head` fits.
     fn skip_to_newest(&mut self, inlet: &mut Inlet, pull: &Pull<'_>, head: &Head) {
         let end = head.position.plus(head.frames as usize);
-        let keep = inlet.format.frames(self.wanted(inlet, pull)).min(inlet.timeline.capacity() / 2);
+        let keep = inlet.format.frames(self.worst(inlet, pull)).min(inlet.timeline.capacity() / 2);
         let frames = end.distance(inlet.position).max(0) as usize;
         inlet.step(frames.saturating_sub(keep));
         if self.state == State::Playing {
@@ -332,109 +338,6 @@ impl Live {
         inlet.counters.delay_us.store(0, Relaxed);
         inlet.counters.target_us.store(0, Relaxed);
     }
-
-    /// The delay to aim at: what the network needs and what is pulled at once, and a packet more while many are lost.
-    fn wanted(&self, inlet: &Inlet, pull: &Pull<'_>) -> Duration {
-        let block = inlet.format.duration(pull.block as u64);
-        match self.bounds.fixed {
-            Some(fixed) => fixed.max(block),
-            None => (self.delay.target() + block + self.foresight.look(inlet.format) + self.reserve)
-                .max(self.bounds.least)
-                .min(self.bounds.most.max(block)),
-        }
-    }
-
-    /// Compares the delay with what it should be, and follows the sender's clock.
-    fn steer(&mut self, inlet: &mut Inlet, pull: &Pull<'_>) {
-        let format = inlet.format;
-        let pending = format.duration((self.tape.ready() + self.resampler.held()) as u64);
-        let at = pull.now + pending;
-        if inlet.timeline.is_present(inlet.position) {
-            self.was_late(inlet);
-        }
-        // What was borrowed stands for lost sound until it is known better.
-        let next = inlet.position.plus(self.gap.borrowed);
-        let Some(present) = self.delay.delay_of(next, at) else { return };
-        let wanted = self.wanted(inlet, pull);
-        let micros = |d: Duration| d.as_micros() as f64;
-        let needed = match self.bounds.fixed {
-            Some(_) => wanted,
-            None => (self.delay.target() + format.duration(pull.block as u64) + self.reserve).min(wanted),
-        };
-        let error = present as f64 - micros(wanted);
-        let spare = present as f64 - micros(needed);
-        self.settling &= error.abs() > SETTLED;
-        let fixed = self.bounds.fixed.is_some() && !self.settling;
-        self.level = Level { error, spare, wanted: format.frames(wanted), fixed };
-        if let State::Waiting(Wait { done, .. }) = self.state {
-            let longest = wanted.saturating_sub(format.duration(done as u64));
-            let wait = Duration::from_micros((-error).max(0.0) as u64).min(longest);
-            self.state = State::Waiting(Wait { left: format.frames(wait), done });
-            // The wait makes up for it.
-            self.level.error += micros(wait);
-            self.level.spare += micros(wait);
-        } else {
-            self.off.note(error, pull.block);
-            self.lacking.note(spare, pull.block);
-            self.drift.set_spread(self.delay.target());
-            let ppm = self.drift.update(pull.now, present, wanted);
-            self.resampler.set_ppm(ppm);
-            self.foresee(format, format.duration(pull.block as u64));
-        }
-        let silent =
-            matches!(self.state, State::Waiting(_)) || self.gap.length > format.frames(produce::SILENT_AFTER);
-        if silent && present as f64 > micros(self.bounds.most.max(wanted)) {
-            // Longer than anybody waits: on with the newest, while nothing is heard anyway.
-            let spare = (inlet.timeline.end().distance(inlet.position).max(0) as usize)
-                .saturating_sub(self.level.wanted);
-            let skipped = spare.min(frames_of(format, error));
-            inlet.step(skipped);
-            self.changed(inlet, -(skipped as i64));
-        }
-        let counters = &inlet.counters;
-        counters.target_us.store(wanted.as_micros() as u64, Relaxed);
-        counters.delay_us.store(present.max(0) as u64, Relaxed);
-        counters.drift_ppb.store((self.drift.ppm() * 1e3) as i64, Relaxed);
-    }
-
-    /// What drift will do to the delay is known: sound is kept for it, and for the filter, which takes frames before their
-    /// turn; and what was seen of the delay is carried on.
-    fn foresee(&mut self, format: Format, passed: Duration) {
-        // Not at once, so that sound can be stretched for it before the delay is far from the one aimed at.
-        let ahead = format.duration(self.resampler.ahead() as u64);
-        let reserve = (Duration::from_micros(self.drift.reserve_us() as u64) + ahead)
-            .min(self.reserve + passed.mul_f64(RESERVE_RISE));
-        let more = reserve.as_micros() as f64 - self.reserve.as_micros() as f64;
-        self.reserve = reserve;
-        let change = self.drift.creep_ppm() * passed.as_secs_f64() - more;
-        self.off.shift(change);
-        self.lacking.shift(change);
-    }
-
-    /// The sound that was borrowed for has come: everything is heard that much later.
-    fn was_late(&mut self, inlet: &Inlet) {
-        let late = std::mem::take(&mut self.gap.borrowed);
-        if late > 0 {
-            inlet.counters.underruns.fetch_add(1, Relaxed);
-            inlet.counters.frames_concealed.fetch_add(late as u64, Relaxed);
-            self.changed(inlet, late as i64);
-        }
-    }
-
-    /// Playout has changed the delay by itself.
-    fn changed(&mut self, inlet: &Inlet, frames: i64) {
-        let micros = inlet.format.duration(frames.unsigned_abs()).as_micros() as i64 * frames.signum();
-        self.drift.adjusted(micros);
-        self.level.error += micros as f64;
-        self.level.spare += micros as f64;
-        self.off.shift(micros as f64);
-        self.lacking.shift(micros as f64);
-    }
-}
-
-/// Whole frames in so many microseconds; none where they are negative.
-fn frames_of(format: Format, micros: f64) -> usize {
-    (micros.max(0.0) * 1e-6 * f64::from(format.rate())) as usize
 }
 
 impl Bounds {
@@ -448,8 +351,6 @@ impl Bounds {
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// The delay must have been wrong for so long, or twice, before sound is stretched in peace.
 const STEADY: Duration = Duration::from_millis(1200);
-/// How fast the reserve for a slow sender grows, s/s.
-const RESERVE_RISE: f64 = 0.003;
 /// When only late sound has come for so long, playout begins anew.
 const LATE_FOR: Duration = Duration::from_millis(50);
 /// After so long a new epoch does not wait for the end of the last one any more.
@@ -458,8 +359,6 @@ const EPOCH_WAITS: Duration = Duration::from_secs(1);
 const EARLIEST: i64 = 300_000;
 /// … or later by more than this, or else its position means something else.
 const LATEST: i64 = 2_000_000;
-/// A delay that was set is reached when it is off by no more than this, µs.
-const SETTLED: f64 = 3_000.0;
 /// Pulls between two notes of the delay histogram.
 const NOTE_EVERY: u32 = 64;
 /// Two packets of one stream that follow each other are closer than this.

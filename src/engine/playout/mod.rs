@@ -9,6 +9,7 @@ pub mod drift;
 #[cfg(test)]
 mod fit;
 pub mod foresight;
+mod grid;
 pub mod histogram;
 mod inlet;
 mod interpolate;

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::grid::common;
 use super::transit::{Observed, Transit};
 use crate::engine::format::Format;
 use crate::engine::stream::queue::Position;
@@ -24,6 +25,8 @@ pub struct Pulse {
     /// The largest of the last calls, frames.
     block: usize,
     largest: usize,
+    /// What the last pulls were all multiples of, frames: of this span, and of the one before.
+    steps: [usize; 2],
     seen: u32,
 }
 
@@ -34,6 +37,8 @@ pub struct Beat {
     pub now: Micros,
     /// How many frames are usually pulled at once.
     pub block: usize,
+    /// What all pulls are multiples of lately, frames.
+    pub step: usize,
 }
 
 impl Pulse {
@@ -47,6 +52,7 @@ impl Pulse {
             call: 0,
             block,
             largest: 0,
+            steps: [0, block],
             seen: 0,
         }
     }
@@ -64,12 +70,13 @@ impl Pulse {
         };
         let block = self.format.duration(self.block as u64);
         if late > (LATEST + block * 2).as_micros() as i64 {
-            // The device has stood still.
+            // The device has stood still; what it asked for before was to fill it.
+            self.steps = [0, frames];
             self.pulls = Transit::new(self.format.rate());
             self.pulls.observe(self.pulled, now);
         }
         let needed = self.pulls.earliest(first, now).unwrap_or(now);
-        Beat { now: needed + block, block: self.block }
+        Beat { now: needed + block, block: self.block, step: common(self.steps[0], self.steps[1]) }
     }
 
     /// Devices pull a block at a time, but some pull two at the start: a figure that forgets.
@@ -79,12 +86,17 @@ impl Pulse {
             self.seen += 1;
             if self.seen > MEMORY {
                 self.block = self.largest;
-                (self.largest, self.seen) = (0, 0);
+                (self.largest, self.seen) = (0, 1);
+            }
+            if self.seen % STEP_MEMORY == 1 && self.steps[0] > 0 {
+                self.steps = [0, self.steps[0]];
             }
         }
         self.call = self.call.saturating_add(frames);
         self.block = self.block.max(self.call);
         self.largest = self.largest.max(self.call);
+        // Where a call comes in pieces, nobody knows yet where it ends, but it does so at a multiple of this.
+        self.steps[0] = common(self.steps[0], frames);
     }
 }
 
@@ -92,6 +104,8 @@ impl Pulse {
 const FIRST: u64 = 1 << 40;
 /// After so many calls the usual block is judged anew.
 const MEMORY: u32 = 64;
+/// After so many, twice, one of another size is forgotten.
+const STEP_MEMORY: u32 = 32;
 /// A pull that is later than this, and two blocks, was not late: the device had stopped.
 const LATEST: Duration = Duration::from_millis(100);
 
@@ -147,12 +161,25 @@ mod tests {
             for (from, frames) in [(0, 59), (59, 59), (118, 300), (418, 23)] {
                 let piece = pieces.pull(at, frames);
                 if n > 0 {
-                    assert_eq!(piece.block, 441);
+                    assert_eq!((piece.block, piece.step), (441, 1));
                     let turn = beat.now + Format::DEFAULT.duration(from);
                     assert!(piece.now.signed_since(turn).abs() <= 2, "{n}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_common_step_of_the_pulls_is_known_and_an_odd_one_is_forgotten() {
+        let mut p = pulse();
+        let mut done = 0;
+        let mut step = |frames: usize| {
+            let at = Micros(START + done as u64 * 1_000_000 / 44_100);
+            done += frames;
+            p.pull(at, frames).step
+        };
+        assert_eq!([step(882), step(441), step(441), step(462), step(441)], [441, 441, 441, 21, 21]);
+        assert_eq!((0..100).position(|_| step(441) == 441), Some(59));
     }
 
     #[test]

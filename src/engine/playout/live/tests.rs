@@ -19,6 +19,7 @@ mod drift;
 mod formats;
 mod hostile;
 mod loss;
+mod phase;
 mod pieces;
 mod several;
 mod steady;

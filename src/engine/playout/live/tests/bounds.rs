@@ -42,7 +42,7 @@ fn at_least(ms: u32) -> Bounds {
 #[test]
 fn other_bounds_are_reached_within_three_seconds_without_a_jump_or_a_loss() {
     // What a card that pulls 10 ms needs on this path.
-    let free = 11.0;
+    let free = 4.3;
     for (from, to, aim) in [
         (Bounds::default(), fixed(30), 30.0),
         (fixed(30), fixed(50), 50.0),
