@@ -73,9 +73,12 @@ impl Live {
         // How long before the pull that takes it a packet is there.
         let slack = present as f64 - block.as_micros() as f64 + micros(ahead);
         let place = Place { slack, free: micros(cell - ahead), cell: micros(cell) };
-        let begun = self.state == State::Playing && !self.settling;
+        // What is on its way down goes down all the way.
+        let rests = !self.settling && self.level.error < place.cell / 2.0;
+        let calm = if self.state == State::Playing { CALM.min(place.cell / 4.0) } else { 0.0 };
+        let calm = (calm, if rests { calm } else { 0.0 });
         let goal = |need: Duration| {
-            let error = place.error(need.as_micros() as f64, begun);
+            let error = place.error(need.as_micros() as f64, calm);
             Duration::from_micros((present as f64 - error).max(0.0).round() as u64)
         };
         let least = goal(self.delay.target() + self.foresight.look(format));
@@ -119,15 +122,14 @@ struct Place {
 }
 
 impl Place {
-    /// By how much the delay is too long for packets that need `need` µs; negative where too short. Once sound is heard
-    /// it is left as it is near the edges.
-    fn error(self, need: f64, begun: bool) -> f64 {
+    /// By how much the delay is too long for packets that need `need` µs; negative where too short. So much less and so
+    /// much more than that is left as it is.
+    fn error(self, need: f64, (less, more): (f64, f64)) -> f64 {
         let spare = self.slack - need;
-        let calm = if begun { CALM.min(self.cell / 4.0) } else { 0.0 };
         let cells = if spare < 0.0 {
-            ((spare + calm.min(need / 4.0)) / self.cell).floor().min(0.0)
+            ((spare + less.min(need / 4.0)) / self.cell).floor().min(0.0)
         } else {
-            ((spare - calm) / self.cell).floor().max(0.0)
+            ((spare - more) / self.cell).floor().max(0.0)
         };
         self.free + cells * self.cell
     }

@@ -86,6 +86,32 @@ fn a_phase_that_slides_is_followed_before_a_pull_finds_nothing() {
 }
 
 #[test]
+fn after_a_stall_packets_are_back_at_their_places() {
+    for (packet, block) in [(441, 441), (220, 220), (441, 882)] {
+        for tenth in 0..10 {
+            let length = 20 * S;
+            let mut rig =
+                Rig::new(&scenario(packet, length).stall(3 * S, 100 * MS), block, Bounds::default());
+            rig.sound = voice;
+            let phase = Format::DEFAULT.duration(block as u64) * tenth / 10;
+            let card = SoundCard::new(START - 500 * MS + Duration::from_micros(7) + phase, RATE, block, 0);
+            let mut before = Playback::default();
+            for call in calls(card, length - 100 * MS) {
+                let h = rig.pull(call);
+                if h.at.since(START) < 3 * S {
+                    before = h.figures;
+                }
+            }
+            let f = rig.figures();
+            let label = format!("packet {packet}, block {block}, phase {tenth}: {before:?}, then {f:?}");
+            // Less than the shortest period cannot be left out.
+            assert!((f.delay_ms - before.delay_ms).abs() < 2.6, "{label}");
+            assert_eq!((f.underruns, f.late_packets, f.resets), (1, 0, 0), "{label}");
+        }
+    }
+}
+
+#[test]
 fn a_source_that_was_held_back_begins_with_what_is_due() {
     for (packet, block) in [(441, 441), (220, 220), (110, 110)] {
         for held in [40, 61, 97, 333] {
