@@ -1,17 +1,23 @@
 //! Two clocks that differ: by what sound cards differ, and by far more.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use _engine::engine::format::Format;
 use _engine::engine::playout::conceal::Tier;
 use _engine::engine::playout::live::Bounds;
+use _engine::engine::playout::player::Player;
+use _engine::engine::playout::render::{Render, Renderer, Starved};
+use _engine::engine::sim::clock::SoundCard;
 use _engine::engine::sim::config::LinkConfig;
 use _engine::engine::sim::draw::Share;
 use _engine::engine::sim::presets;
 use _engine::engine::sim::scenario::{Arrival, START, Scenario};
 use _engine::engine::stats::Playback;
-use _engine::engine::stream::queue::Position;
+use _engine::engine::stream::queue::{Head, Position, packet_queue};
 
+use super::fit;
 use super::play::{Case, RATE, play};
 use super::references::{self, FilledOnce};
 use super::table::{Csv, Table, ms};
@@ -113,6 +119,143 @@ fn levels(link: &LinkConfig, folder: &Path) {
         });
     }
     csv.write(folder, "drift.csv");
+}
+
+/// A day of levels alone: silence at 8 kHz through the whole player.
+#[allow(clippy::disallowed_methods, reason = "how long it took is one of the figures")]
+pub fn day() {
+    const LENGTH: Duration = Duration::from_secs(86_400);
+    let mut table = Table::new(
+        "Drift: 24 h on levels alone, packets of 10 ms, lan",
+        &[
+            "",
+            "found ppm",
+            "delay off, worst s ms",
+            "after 1 min ms",
+            "underruns",
+            "late",
+            "resets",
+            "took s",
+        ],
+    );
+    let lan = presets::find("lan").expect("a preset of ours").config;
+    for ppm in [300, -300] {
+        let began = std::time::Instant::now();
+        let (mut worst, mut later) = (0.0f64, 0.0f64);
+        let mut second = Vec::with_capacity(100);
+        let last = play_sound(
+            8_000,
+            ppm,
+            lan,
+            LENGTH,
+            Bounds::default(),
+            |_| 0,
+            |seconds, figures, _| {
+                second.push(figures.delay_ms - figures.delay_target_ms);
+                if second.len() == 100 {
+                    second.sort_by(f64::total_cmp);
+                    worst = worst.max(second[50].abs());
+                    if seconds > 60.0 {
+                        later = later.max(second[50].abs());
+                    }
+                    second.clear();
+                }
+            },
+        );
+        table.row(
+            &format!("{ppm:+} ppm"),
+            [
+                format!("{:+.1}", last.drift_ppm),
+                ms(worst),
+                ms(later),
+                last.underruns.to_string(),
+                last.late_packets.to_string(),
+                last.resets.to_string(),
+                format!("{:.0}", began.elapsed().as_secs_f64()),
+            ],
+        );
+    }
+    table.print("off: how far the delay is from its target, the worst of the medians of 1 s.");
+}
+
+/// Ten minutes of a kilohertz through the whole player: how clean the worst 100 ms are.
+pub fn tone() {
+    const LENGTH: Duration = Duration::from_secs(600);
+    let mut table = Table::new(
+        "Drift: ten minutes of 1 kHz, a sine fitted freely to each 100 ms",
+        &["", "worst dB", "underruns", "stretched"],
+    );
+    let link = LinkConfig { delay: Duration::from_millis(20), ..LinkConfig::default() };
+    // The headroom that a clock found to be slow eats up meanwhile.
+    let bounds = Bounds { least: Duration::from_millis(30), ..Bounds::default() };
+    let sine = |position: u64| {
+        // By whole periods (441 frames are ten), so that it is exact however large the position.
+        let phase = (position % 441) as f64 / 44.1 * std::f64::consts::TAU;
+        (32_000.0 * phase.sin()).round() as i16
+    };
+    for ppm in [300, -300] {
+        let mut heard = Vec::new();
+        let last = play_sound(RATE, ppm, link, LENGTH, bounds, sine, |_, _, out| heard.extend(out));
+        let start = heard.iter().position(|s| *s != 0.0).unwrap_or(0);
+        table.row(
+            &format!("{ppm:+} ppm"),
+            [
+                format!("{:.1}", fit::worst_window(&heard[start..])),
+                last.underruns.to_string(),
+                (last.frames_accelerated + last.frames_expanded).to_string(),
+            ],
+        );
+    }
+    table.print("min_delay is 30 ms: a sender 300 ppm slow takes 5 ms before the resampler has caught up.");
+}
+
+/// Plays `sound` for `length`, the sender `ppm` fast against the card, and hands each block to `see`.
+fn play_sound(
+    rate: u32,
+    ppm: i32,
+    link: LinkConfig,
+    length: Duration,
+    bounds: Bounds,
+    sound: impl Fn(u64) -> i16,
+    mut see: impl FnMut(f64, &Playback, &[f32]),
+) -> Playback {
+    let format = Format::new(rate, 1).expect("a plain format");
+    let block = (rate / 100) as usize;
+    let (mut writer, reader) = packet_queue(64, 1 << 16, 1);
+    let player = Player::live(reader, format, bounds.most, Arc::default());
+    let counters = player.counters();
+    let (mut renderer, mut roster, controls) =
+        Renderer::new(format, 1, block, Duration::from_secs(1)).expect("a plain format");
+    controls.set_bounds(bounds);
+    renderer.set_tier(Tier::Pitch);
+    assert!(roster.add(player), "there is room for one");
+    let mut arrivals =
+        Scenario::new(rate, rate / 100, length).link(link).sender_ppm(ppm / 2).run().peekable();
+    let mut packet = vec![0i16; block];
+    let mut out = vec![0.0f32; block];
+    let end = START + length - Duration::from_millis(100);
+    for pull in SoundCard::new(START + Duration::from_micros(3_300), rate, block, ppm / 2 - ppm) {
+        if pull.at >= end {
+            break;
+        }
+        while let Some(a) = arrivals.next_if(|a| a.at <= pull.at) {
+            for (n, sample) in packet.iter_mut().enumerate() {
+                *sample = sound(a.position.0 + n as u64);
+            }
+            let head = Head {
+                epoch: a.epoch,
+                sequence: a.sequence,
+                position: a.position,
+                arrival: a.at,
+                frames: a.frames,
+                ..Head::default()
+            };
+            assert!(writer.push(head, &packet), "the queue holds more than the player is behind");
+        }
+        renderer.render(pull.at, &mut out, Starved::Advance);
+        see(pull.at.since(START).as_secs_f64(), &counters.snapshot(), &out);
+    }
+    counters.snapshot()
 }
 
 /// `NetEq`'s own endurance trial: every tenth packet lost, a sender 10 % slow for 5,000 s, then 10 % fast for as long.

@@ -7,6 +7,8 @@
 //! adds the packet's length, the path and the devices.
 
 mod clocks;
+#[path = "../../src/engine/playout/fit.rs"]
+mod fit;
 mod paths;
 mod play;
 mod references;
@@ -26,6 +28,8 @@ fn main() {
     paths::one_lost_packet();
     paths::spike(csv);
     clocks::convergence(csv);
+    clocks::day();
+    clocks::tone();
     clocks::ten_percent();
     if let Some(folder) = csv {
         paths::trade(folder);

@@ -155,6 +155,9 @@ impl Outlet {
     }
 
     /// Fills interleaved device samples; `render` fills whole frames of the stream, once or more.
+    ///
+    /// All pieces of one call are asked for at one moment, and that moment is what `render` should say: sound that comes
+    /// while the device plays the first piece is too late for the second.
     pub(super) fn pull<S: Sample>(&mut self, out: &mut [S], mut render: impl FnMut(&mut [f32])) {
         let channels = self.format.channels();
         if self.resampler.is_none()

@@ -106,10 +106,13 @@ impl Abroad {
         let (bounds, tier) = (pull.bounds, pull.tier);
         let mut asked = 0;
         convert.pull(out, |feed| {
+            let mut left = feed.len() / channels;
             for piece in feed.chunks_mut(STRIDE * channels) {
                 let now = now + format.duration(asked as u64);
-                let mut pull = live::Pull { now, block, bounds, tier, concealer };
+                // What a conversion asks for is a multiple of nothing.
+                let mut pull = live::Pull { now, block, step: 1, left, bounds, tier, concealer };
                 let frames = piece.len() / channels;
+                left -= frames;
                 asked += frames;
                 let sound = live.play(inlet, &mut pull, piece);
                 *silent = if sound == 0 { silent.saturating_add(frames) } else { 0 };

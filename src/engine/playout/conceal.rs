@@ -247,7 +247,7 @@ impl Concealer {
         if self.past.is_silent() && self.future.is_silent() {
             return;
         }
-        let reach = if Interpolator::needs_little_future(frames) { usize::MAX } else { future.len() };
+        let reach = if self.interpolator.needs_little_future(frames) { usize::MAX } else { future.len() };
         let order = tier.order(self.rate).min(past.len()).min(reach);
         let mut done = false;
         if order >= LEAST_ORDER {

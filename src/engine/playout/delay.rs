@@ -8,8 +8,8 @@
 //! Guaranteed: fixed memory, no allocation; a few operations a packet; the target never leaves its bounds, whatever
 //! arrives; the first packet needs no waiting. Not guaranteed: that duplicates are told from packets: do not report them.
 //!
-//! Two seconds after a packet it is known whether the path itself had become longer: then its delay is filed anew, so
-//! that a longer path costs delay for two seconds, not for as long as the memory lasts. A stall that was the first for
+//! After two seconds it is known whether the path itself had become longer: then all delays of these seconds are filed
+//! anew at once, so that a longer path costs delay for two seconds, not for as long as the memory lasts. A stall that was the first for
 //! long counts in full for these two seconds, and by a tenth afterwards.
 
 use std::collections::VecDeque;
@@ -40,6 +40,8 @@ pub struct DelayEstimator {
     rate: u32,
     mode: DelayMode,
     transit: Transit,
+    /// The fastest packet of the last two seconds, as it was when the last packet came.
+    lowest: i64,
     delays: Histogram,
     /// The delays of those that came after a later one.
     reordered: Histogram,
@@ -89,6 +91,7 @@ impl DelayEstimator {
             rate: rate.max(1),
             mode,
             transit: Transit::new(rate),
+            lowest: 0,
             delays: Histogram::new(LATE_SHARE),
             reordered: Histogram::new(LATE_SHARE),
             recent: VecDeque::with_capacity(RECENT),
@@ -120,10 +123,15 @@ impl DelayEstimator {
                 self.resets += 1;
                 self.recent.clear();
                 self.highest = position;
+                self.lowest = 0;
                 0
             }
         };
         self.settle(arrival);
+        let before = std::mem::replace(&mut self.lowest, self.transit.lowest());
+        if self.lowest.saturating_sub(before) >= LONGER {
+            self.lengthen();
+        }
         let floor = self.transit.floor(arrival);
         if transit <= floor {
             self.judge_anew(floor, arrival);
@@ -186,6 +194,7 @@ impl DelayEstimator {
     /// Another epoch: positions have nothing to do with the last ones; the network is the same.
     pub fn restart(&mut self) {
         self.transit = Transit::new(self.rate);
+        self.lowest = 0;
         self.recent.clear();
         self.highest = Position::default();
     }
@@ -246,17 +255,22 @@ impl DelayEstimator {
             && now.since(old.arrival) >= WINDOW
         {
             self.recent.pop_front();
-            let bucket = Bucket::of(micros(old.transit - old.floor.max(self.transit.lowest())));
-            if bucket != old.bucket {
-                self.delays.refile(old.bucket, bucket, old.weight);
-                if old.reordered {
-                    self.reordered.refile(old.bucket, bucket, old.weight);
-                }
-            }
+            let bucket = old.above(old.floor.max(self.transit.lowest()));
+            old.refile(bucket, &mut self.delays, &mut self.reordered);
             if old.forgiven {
                 self.delays.remove(bucket, old.weight * FORGIVEN);
             }
         }
+    }
+
+    /// The path has become longer: what came over it was not late.
+    fn lengthen(&mut self) {
+        for recent in &mut self.recent {
+            let bucket = recent.above(recent.floor.max(self.lowest));
+            recent.refile(bucket, &mut self.delays, &mut self.reordered);
+            recent.bucket = bucket;
+        }
+        self.price_anew();
     }
 
     /// A packet is the fastest so far. In a stream's first seconds that says more than all before it: of the first
@@ -266,12 +280,9 @@ impl DelayEstimator {
             return;
         }
         for recent in &mut self.recent {
-            let bucket = Bucket::of(micros(recent.transit - floor));
-            if floor < recent.floor && bucket != recent.bucket && now.since(recent.arrival) < BURST {
-                self.delays.refile(recent.bucket, bucket, recent.weight);
-                if recent.reordered {
-                    self.reordered.refile(recent.bucket, bucket, recent.weight);
-                }
+            if floor < recent.floor && now.since(recent.arrival) < BURST {
+                let bucket = recent.above(floor);
+                recent.refile(bucket, &mut self.delays, &mut self.reordered);
                 (recent.bucket, recent.floor) = (bucket, floor);
             }
         }
@@ -283,12 +294,32 @@ impl DelayEstimator {
             return;
         }
         self.worth_known_at = now;
+        self.price_anew();
+    }
+
+    fn price_anew(&mut self) {
         let total = self.delays.total();
         self.worth = if self.reordered.total() > total * 1e-4 {
             self.reordered.best(self.delays.quantile(), total, MS_PER_PERCENT)
         } else {
             Bucket(0)
         };
+    }
+}
+
+impl Recent {
+    /// Where its delay belongs if the fastest packet's transit is `floor`.
+    fn above(&self, floor: i64) -> Bucket {
+        Bucket::of(micros(self.transit.saturating_sub(floor)))
+    }
+
+    fn refile(&self, to: Bucket, delays: &mut Histogram, reordered: &mut Histogram) {
+        if to != self.bucket {
+            delays.refile(self.bucket, to, self.weight);
+            if self.reordered {
+                reordered.refile(self.bucket, to, self.weight);
+            }
+        }
     }
 }
 
@@ -328,6 +359,8 @@ const LONGEST_STALL: Duration = Duration::from_secs(1);
 const STALLS_APART: Duration = Duration::from_secs(25);
 /// What a lonely stall's packets lose of their weight after two seconds: one of a second must not cost delay for half a minute.
 const FORGIVEN: f64 = 0.9;
+/// A path that becomes longer by less moves nothing that the histogram could tell, µs.
+const LONGER: i64 = 1_000;
 const WINDOW: Duration = Duration::from_secs(2);
 const PRICED_EACH: Duration = Duration::from_millis(250);
 /// So long a stream is young.

@@ -5,7 +5,7 @@
 //! or added. A PI loop follows from it: the drift is the integral part, the distance to the target the proportional one.
 //!
 //! Guaranteed: nothing is applied until the drift is certain and above [`CERTAIN_PPM`], or the delay has crept by more than a
-//! millisecond beyond its noise; the ratio moves by 8 ppm a second at most (a kilohertz keeps 90 dB in each 100 ms) and
+//! millisecond beyond its noise; the ratio moves by 10 ppm a second at most (a kilohertz keeps 90 dB in each 100 ms) and
 //! stays within ±400 ppm; no input, however wild, makes it anything but finite.
 
 use std::time::Duration;
@@ -25,10 +25,14 @@ pub struct Drift {
     /// The delay at which nothing had to be done, µs.
     anchor: f64,
     engaged: bool,
+    /// Whether nothing is to be applied for now.
+    held: bool,
     /// What is applied now, ppm.
     applied: f64,
     last: Option<Micros>,
     target: f64,
+    /// How long packets are waited for, and a little, µs.
+    spread: f64,
 }
 
 /// Delay (µs) and drift (ppm, which is µs a second) with their covariance.
@@ -41,6 +45,8 @@ struct Filter {
     covariance: f64,
     /// The variance of one observation, µs².
     noise: f64,
+    /// What it is at least.
+    least_noise: f64,
     /// How many observations there were.
     seen: u32,
     /// Observations in a row that were far off.
@@ -61,9 +67,11 @@ impl Drift {
             filter: Filter::new(0.0),
             anchor: 0.0,
             engaged: false,
+            held: false,
             applied: 0.0,
             last: None,
             target: 0.0,
+            spread: SPREAD_US,
         }
     }
 
@@ -79,10 +87,16 @@ impl Drift {
         let since = *self.since.get_or_insert(now);
         self.sum += delay_us.clamp(-FAR, FAR) as f64;
         self.count += 1;
-        if now.since(since) >= OBSERVED_EACH {
+        let observed_each = if self.filter.seen < EARLY { OBSERVED_EARLY } else { OBSERVED_EACH };
+        if now.since(since) >= observed_each {
             self.observe(now);
         }
         self.slew(passed.min(LONGEST_GAP))
+    }
+
+    /// How long the path's packets are waited for: the longer, the less is the delay known.
+    pub fn set_spread(&mut self, spread: Duration) {
+        self.spread = SPREAD_US + spread.as_micros().min(u128::from(u32::MAX)) as f64;
     }
 
     /// Playout changed the delay by itself by this much, in microseconds: positive where sound was expanded or waited for,
@@ -93,6 +107,11 @@ impl Drift {
         self.anchor += change;
         // What was summed up belongs to the delay before.
         self.sum += change * f64::from(self.count);
+    }
+
+    /// Applies nothing until this is taken back; the clocks are watched all the same.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// Nobody knows the delay any more (another epoch, an underrun, a device opened anew); the drift is still known.
@@ -116,9 +135,30 @@ impl Drift {
         self.applied
     }
 
+    /// What the delay is still going to fall by because the ratio moves slowly: sound that a slow sender's listener needs
+    /// ahead of time, µs. None where the sender is fast.
+    pub fn reserve_us(&self) -> f64 {
+        if !self.engaged {
+            return 0.0;
+        }
+        let drift = self.filter.drift.max(-MOST_PPM);
+        let lacking = (self.applied - drift - self.uncertainty_ppm()).max(0.0);
+        lacking * lacking / (2.0 * SLEW_PPM)
+    }
+
+    /// How fast the delay changes now, as far as it is known, ppm.
+    pub fn creep_ppm(&self) -> f64 {
+        if self.engaged { self.filter.drift - self.applied } else { 0.0 }
+    }
+
     /// Whether the drift is known to within a few ppm.
     pub fn is_known(&self) -> bool {
         self.filter.seen >= FEWEST && self.uncertainty_ppm() < KNOWN_PPM
+    }
+
+    /// The drift that is to be followed, held or not, ppm; zero where none is.
+    pub fn followed_ppm(&self) -> f64 {
+        if self.engaged { self.filter.drift } else { 0.0 }
     }
 
     fn observe(&mut self, now: Micros) {
@@ -126,11 +166,21 @@ impl Drift {
         let passed = self.updated.map_or(0.0, |then| now.since(then).as_secs_f64());
         (self.sum, self.count, self.since) = (0.0, 0, Some(now));
         self.updated = Some(now);
+        self.filter.least_noise = self.least_noise();
         let fresh = self.filter.step(passed, mean, self.applied);
         if fresh {
             self.anchor = mean;
         }
         self.decide();
+    }
+
+    /// The variance of an observation that seems to be without noise, µs²: the fastest packets of a path on which many
+    /// wait long are less alike, the more so the fewer have come; and early observations overlap.
+    fn least_noise(&self) -> f64 {
+        let known = (self.spread * self.spread / NOISE_OF_SPREAD_US).clamp(LEAST_NOISE_US, MOST_NOISE_US);
+        let young = f64::from(EARLY / 2) / f64::from(self.filter.seen + 1);
+        let overlap = if self.filter.seen < EARLY { OVERLAP } else { 1.0 };
+        (known * young.max(1.0)).powi(2) * overlap
     }
 
     fn decide(&mut self) {
@@ -152,7 +202,7 @@ impl Drift {
 
     /// Moves what is applied towards what is wanted.
     fn slew(&mut self, seconds: f64) -> f64 {
-        let wanted = if self.engaged {
+        let wanted = if self.engaged && !self.held {
             let pull = (self.filter.delay - self.target) * PPM_PER_US;
             (self.filter.drift + pull.clamp(-MOST_PULL_PPM, MOST_PULL_PPM)).clamp(-MOST_PPM, MOST_PPM)
         } else {
@@ -179,6 +229,7 @@ impl Filter {
             var_drift: FIRST_DRIFT_PPM * FIRST_DRIFT_PPM,
             covariance: 0.0,
             noise: FIRST_NOISE_US * FIRST_NOISE_US,
+            least_noise: 0.0,
             seen: 0,
             strays: 0,
             one_way: 0,
@@ -191,7 +242,7 @@ impl Filter {
         if !self.started {
             self.started = true;
             self.delay = seen;
-            self.var_delay = self.noise;
+            self.var_delay = self.noise.max(self.least_noise);
             self.covariance = 0.0;
             return true;
         }
@@ -202,7 +253,8 @@ impl Filter {
         self.var_drift += DRIFT_WANDER * seconds;
 
         let surprise = seen - self.delay;
-        let expected = self.var_delay + self.noise;
+        let noise = self.noise.max(self.least_noise);
+        let expected = self.var_delay + noise;
         if surprise.abs() > STRAY_US && surprise * surprise > 36.0 * expected {
             self.strays += 1;
             if self.strays >= STRAYS {
@@ -214,7 +266,7 @@ impl Filter {
         }
         self.strays = 0;
         self.doubt(surprise, expected);
-        let expected = self.var_delay + self.noise;
+        let expected = self.var_delay + noise;
         let gain_delay = self.var_delay / expected;
         let gain_drift = self.covariance / expected;
         self.delay += gain_delay * surprise;
@@ -223,10 +275,9 @@ impl Filter {
         self.covariance *= 1.0 - gain_delay;
         self.var_delay *= 1.0 - gain_delay;
         // What the surprises have beyond the filter's own doubt is the observations' noise.
-        let noise = (surprise * surprise - (expected - self.noise)).max(0.0);
+        let seen_noise = (surprise * surprise - (expected - noise)).max(0.0);
         self.seen = self.seen.saturating_add(1);
-        self.noise += (noise - self.noise) * NOISE_GAIN.max(1.0 / (f64::from(self.seen) + 2.0));
-        self.noise = self.noise.max(LEAST_NOISE_US * LEAST_NOISE_US);
+        self.noise += (seen_noise - self.noise) * NOISE_GAIN.max(1.0 / (f64::from(self.seen) + 2.0));
         false
     }
 
@@ -259,18 +310,23 @@ const KNOWN_PPM: f64 = 20.0;
 const QUIET_PPM: f64 = 5.0;
 const CREPT_US: f64 = 1_000.0;
 const NEAR_US: f64 = 100.0;
-/// One millisecond of distance is worth 20 ppm: a time constant of 50 s.
-const PPM_PER_US: f64 = 0.02;
+/// One millisecond of distance is worth 40 ppm: a time constant of 25 s.
+const PPM_PER_US: f64 = 0.04;
 const MOST_PULL_PPM: f64 = 80.0;
 const MOST_PPM: f64 = 400.0;
-const SLEW_PPM: f64 = 8.0;
+const SLEW_PPM: f64 = 10.0;
 /// Sound cards are within this, ppm (one standard deviation).
 const FIRST_DRIFT_PPM: f64 = 150.0;
 const FARTHEST_PPM: f64 = 1_000.0;
-const FIRST_NOISE_US: f64 = 1_000.0;
-/// Observations, one a second, before anything is believed.
-const FEWEST: u32 = 8;
-const LEAST_NOISE_US: f64 = 100.0;
+const FIRST_NOISE_US: f64 = 100.0;
+/// Observations before anything is believed.
+const FEWEST: u32 = 5;
+const LEAST_NOISE_US: f64 = 20.0;
+/// Packets that are waited for for 10 ms mean 50 µs of noise, for 30 ms 200 µs.
+const NOISE_OF_SPREAD_US: f64 = 8e6;
+const SPREAD_US: f64 = 10_000.0;
+const MOST_NOISE_US: f64 = 10_000.0;
+const OVERLAP: f64 = 3.0;
 const NOISE_GAIN: f64 = 0.02;
 /// How far a crystal wanders: a tenth of a ppm in 25 s, µs²/s³.
 const DRIFT_WANDER: f64 = 0.0004;
@@ -281,6 +337,9 @@ const STRAYS: u32 = 3;
 const ONE_WAY: i32 = 10;
 const DOUBT_PPM: f64 = 50.0;
 const OBSERVED_EACH: Duration = Duration::from_secs(1);
+/// So many of the first observations take less, for a slow sender empties the buffer meanwhile.
+const EARLY: u32 = 12;
+const OBSERVED_EARLY: Duration = Duration::from_millis(400);
 /// After so many seconds without a pull the delay is not known any more.
 const LONGEST_GAP: f64 = 2.0;
 /// A minute, µs.

@@ -7,15 +7,15 @@
 //! With fewer behind the hole, what lies beyond them is left out of the sum, and a short hole is solved for all the same.
 
 use super::burg::Burg;
-use super::cholesky::Cholesky;
 use super::kernel::Kernel;
+use super::schur::Schur;
 use super::toeplitz::Toeplitz;
 
 /// Scratch for holes up to a length.
 pub struct Interpolator {
     kernel: Kernel,
     toeplitz: Toeplitz,
-    cholesky: Cholesky,
+    schur: Schur,
     line: Box<[f64]>,
     error: Box<[f64]>,
     row: Box<[f64]>,
@@ -30,7 +30,7 @@ impl Interpolator {
         Self {
             kernel,
             toeplitz: Toeplitz::new(kernel, hole),
-            cholesky: Cholesky::new(kernel),
+            schur: Schur::new(kernel, hole.min(SHORT_HOLE)),
             line: room(order + reach.max(hole + order)),
             error: room(hole + order),
             row: room(hole),
@@ -57,8 +57,8 @@ impl Interpolator {
     }
 
     /// Whether a hole of `frames` can be filled with fewer samples known behind it than the predictor's order.
-    pub fn needs_little_future(frames: usize) -> bool {
-        frames <= Cholesky::MOST
+    pub fn needs_little_future(&self, frames: usize) -> bool {
+        frames <= self.schur.most()
     }
 
     /// Fills `out`, the hole between `past` and `future`. False, and `out` as it was, where the hole is longer than
@@ -67,7 +67,7 @@ impl Interpolator {
         let (order, n) = (burg.order(), out.len());
         let known = order.min(future.len());
         let full = known == order;
-        if n > self.hole.len() || order > past.len() || !(full || Self::needs_little_future(n)) {
+        if n > self.hole.len() || order > past.len() || !(full || self.needs_little_future(n)) {
             return false;
         }
         self.set_right_side(burg, past, &future[..known], n);
@@ -80,20 +80,15 @@ impl Interpolator {
             self.toeplitz.solve(&self.row[..n], right, hole)
         } else {
             // Each diagonal is a sum of products, cut off where the known future ends: later the nearer the row is.
-            for lag in 0..n {
+            let rows = n + known;
+            let (column, loss) = self.schur.matrix(n);
+            for (lag, (column, loss)) in column.iter_mut().zip(loss).enumerate() {
                 let shifted = filter.get(lag..).unwrap_or(&[]);
-                let mut terms = shifted.len().min(known + 1);
-                let mut sum = kernel.dot(&shifted[..terms], filter);
-                for row in (lag..n).rev() {
-                    self.cholesky.set(n, row, row - lag, sum);
-                    if terms < shifted.len() {
-                        sum += shifted[terms] * filter[terms];
-                        terms += 1;
-                    }
-                }
+                *column = kernel.dot(&shifted[..shifted.len().min(rows - lag)], filter);
+                *loss = filter.get(rows - lag).copied().unwrap_or(0.0);
             }
             hole.copy_from_slice(right);
-            self.cholesky.solve(hole)
+            self.schur.solve(hole)
         };
         if solved {
             for (out, &x) in out.iter_mut().zip(hole.iter()) {
@@ -128,6 +123,9 @@ impl Interpolator {
         }
     }
 }
+
+/// The longest hole that is filled with less than an order known behind it: 10 ms at usual rates (one megabyte).
+const SHORT_HOLE: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -179,8 +177,10 @@ mod tests {
         let mut interpolator = Interpolator::new(Kernel::detect(), 300, 50, 20);
         assert!(!interpolator.fill(&burg, &sound, &sound, &mut [0.0; 301]));
         assert!(interpolator.fill(&burg, &sound, &sound[..20], &mut [0.0; 300]));
-        assert!(!interpolator.fill(&burg, &sound, &sound[..19], &mut [0.0; 257]));
-        assert!(interpolator.fill(&burg, &sound, &sound[..19], &mut [0.0; 256]));
+        let mut interpolator = Interpolator::new(Kernel::detect(), 2 * SHORT_HOLE, 50, 20);
+        assert!(!interpolator.fill(&burg, &sound, &sound[..19], &mut [0.0; SHORT_HOLE + 1]));
+        assert!(interpolator.fill(&burg, &sound, &sound[..19], &mut [0.0; SHORT_HOLE]));
+        assert!(interpolator.fill(&burg, &sound, &sound[..20], &mut [0.0; SHORT_HOLE + 1]));
         assert!(!interpolator.fill(&burg, &sound[..19], &sound, &mut [0.0; 50]));
     }
 }

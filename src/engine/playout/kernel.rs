@@ -66,6 +66,13 @@ dispatched! {
 }
 
 dispatched! {
+    /// One step of Schur's algorithm: `c` and `u` are turned into each other by an angle's cosine and sine, then `b` and `c`
+    /// hyperbolically by a ratio, given with the root of one less its square; the new `b` goes to `to`. The mixed form, which
+    /// is the stable one. As long as the shortest one.
+    schur, schur_body(b: &[f64], to: &mut [f64], c: &mut [f64], u: &mut [f64], turn: (f64, f64), ratio: (f64, f64))
+}
+
+dispatched! {
     /// The inner product. As long as the shorter one.
     dot, dot_body(a: &[f64], b: &[f64]) -> f64
 }
@@ -127,6 +134,25 @@ fn add_scaled_body(x: &mut [f64], g: f64, s: &[f64]) {
 
 #[allow(clippy::inline_always, reason = "it must be compiled into its caller to be compiled for AVX2")]
 #[inline(always)]
+fn schur_body(
+    b: &[f64],
+    to: &mut [f64],
+    c: &mut [f64],
+    u: &mut [f64],
+    (cosine, sine): (f64, f64),
+    (ratio, rest): (f64, f64),
+) {
+    let scale = rest.recip();
+    for (((b, to), c), u) in b.iter().zip(to).zip(c).zip(u) {
+        let turned = cosine * *c + sine * *u;
+        *u = cosine * *u - sine * *c;
+        *to = (*b - ratio * turned) * scale;
+        *c = rest * turned - ratio * *to;
+    }
+}
+
+#[allow(clippy::inline_always, reason = "it must be compiled into its caller to be compiled for AVX2")]
+#[inline(always)]
 fn dot_body(a: &[f64], b: &[f64]) -> f64 {
     const LANES: usize = 16;
     let len = a.len().min(b.len());
@@ -183,8 +209,10 @@ mod tests {
                 k.rotate(&mut a2, &mut b2, 0.3);
                 k.add_scaled(&mut a2, -0.7, &b);
                 k.lattice(&mut f2, &mut g2, -0.9);
+                let (mut c2, mut to) = (b.clone(), a.clone());
+                k.schur(&a, &mut to, &mut c2, &mut b2, (0.6, 0.8), (0.5, 0.75f64.sqrt()));
                 let sums = (k.dot(&a2, &b), k.dot_pair(&a2, &b2, &a), k.correlate(&f2, &g2, &f));
-                (a2, b2, f2, g2, sums)
+                (a2, b2, c2, to, f2, g2, sums)
             };
             assert_eq!(run(wide), run(plain), "at {len}");
         }

@@ -4,6 +4,8 @@
 //! pass unchanged while their sum stays below the knee (-2 dBFS); gains slide over a block instead of stepping; what is not a
 //! number counts as silence; no allocation after construction.
 
+use super::peak::peak;
+
 /// Mixes block by block: [`begin`](Self::begin), [`add`](Self::add) each source, [`finish`](Self::finish).
 pub struct Mixer {
     channels: usize,
@@ -65,7 +67,7 @@ impl Mixer {
         let samples = &samples[..sum.len()];
         let (from, to) = (gain.now, gain.wanted);
         gain.now = to;
-        if samples.iter().all(|&x| x == 0.0) || (from, to) == (0.0, 0.0) {
+        if peak(samples) == 0.0 || (from, to) == (0.0, 0.0) {
             return;
         }
         self.heard += 1;
@@ -133,9 +135,9 @@ impl Limiter {
     fn run(&mut self, sum: &mut [f32], channels: usize, knee: f32) {
         let frames = sum.len() / channels;
         let steady = (self.knee - knee).abs() <= 0.0 && self.envelope <= self.knee;
+        let loudest = peak(sum);
         // False where something is not a number, too.
-        if steady && sum.iter().all(|x| x.abs() <= self.knee) {
-            let loudest = sum.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+        if steady && loudest <= self.knee {
             self.envelope = loudest.max(self.envelope * self.fall.powi(frames.min(1 << 20) as i32));
             return;
         }

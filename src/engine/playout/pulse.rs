@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::grid::common;
 use super::transit::{Observed, Transit};
 use crate::engine::format::Format;
 use crate::engine::stream::queue::Position;
@@ -18,9 +19,14 @@ pub struct Pulse {
     pulls: Transit,
     /// Frames pulled so far.
     pulled: Position,
-    /// The largest of the last pulls, frames.
+    /// The last call, and how many frames it has asked for: some callers ask in pieces, all at one moment.
+    called: Micros,
+    call: usize,
+    /// The largest of the last calls, frames.
     block: usize,
     largest: usize,
+    /// What the last pulls were all multiples of, frames: of this span, and of the one before.
+    steps: [usize; 2],
     seen: u32,
 }
 
@@ -31,6 +37,8 @@ pub struct Beat {
     pub now: Micros,
     /// How many frames are usually pulled at once.
     pub block: usize,
+    /// What all pulls are multiples of lately, frames.
+    pub step: usize,
 }
 
 impl Pulse {
@@ -40,15 +48,18 @@ impl Pulse {
             format,
             pulls: Transit::new(format.rate()),
             pulled: Position(FIRST),
+            called: Micros::ZERO,
+            call: 0,
             block,
             largest: 0,
+            steps: [0, block],
             seen: 0,
         }
     }
 
     /// `frames` frames are pulled at `now`.
     pub fn pull(&mut self, now: Micros, frames: usize) -> Beat {
-        self.note(frames);
+        self.note(now, frames);
         let first = self.pulled;
         self.pulled = first.plus(frames);
         // The last frame is asked for the earliest before its turn, so pulls are known by their ends.
@@ -59,30 +70,42 @@ impl Pulse {
         };
         let block = self.format.duration(self.block as u64);
         if late > (LATEST + block * 2).as_micros() as i64 {
-            // The device has stood still.
+            // The device has stood still; what it asked for before was to fill it.
+            self.steps = [0, frames];
             self.pulls = Transit::new(self.format.rate());
             self.pulls.observe(self.pulled, now);
         }
         let needed = self.pulls.earliest(first, now).unwrap_or(now);
-        Beat { now: needed + block, block: self.block }
+        Beat { now: needed + block, block: self.block, step: common(self.steps[0], self.steps[1]) }
     }
 
     /// Devices pull a block at a time, but some pull two at the start: a figure that forgets.
-    fn note(&mut self, frames: usize) {
-        self.block = self.block.max(frames);
-        self.largest = self.largest.max(frames);
-        self.seen += 1;
-        if self.seen == MEMORY {
-            self.block = self.largest;
-            (self.largest, self.seen) = (0, 0);
+    fn note(&mut self, now: Micros, frames: usize) {
+        if now != self.called {
+            (self.called, self.call) = (now, 0);
+            self.seen += 1;
+            if self.seen > MEMORY {
+                self.block = self.largest;
+                (self.largest, self.seen) = (0, 1);
+            }
+            if self.seen % STEP_MEMORY == 1 && self.steps[0] > 0 {
+                self.steps = [0, self.steps[0]];
+            }
         }
+        self.call = self.call.saturating_add(frames);
+        self.block = self.block.max(self.call);
+        self.largest = self.largest.max(self.call);
+        // Where a call comes in pieces, nobody knows yet where it ends, but it does so at a multiple of this.
+        self.steps[0] = common(self.steps[0], frames);
     }
 }
 
 /// Far from zero, so that moments before the first frame can be named.
 const FIRST: u64 = 1 << 40;
-/// After so many pulls the usual block is judged anew.
+/// After so many calls the usual block is judged anew.
 const MEMORY: u32 = 64;
+/// After so many, twice, one of another size is forgotten.
+const STEP_MEMORY: u32 = 32;
 /// A pull that is later than this, and two blocks, was not late: the device had stopped.
 const LATEST: Duration = Duration::from_millis(100);
 
@@ -127,6 +150,36 @@ mod tests {
             done += frames as u64;
         }
         assert!(worst <= 2, "{worst}");
+    }
+
+    #[test]
+    fn pieces_of_one_call_are_one_block() {
+        let (mut whole, mut pieces) = (pulse(), pulse());
+        for n in 0..200u64 {
+            let at = Micros(START + n * 10_000);
+            let beat = whole.pull(at, 441);
+            for (from, frames) in [(0, 59), (59, 59), (118, 300), (418, 23)] {
+                let piece = pieces.pull(at, frames);
+                if n > 0 {
+                    assert_eq!((piece.block, piece.step), (441, 1));
+                    let turn = beat.now + Format::DEFAULT.duration(from);
+                    assert!(piece.now.signed_since(turn).abs() <= 2, "{n}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_common_step_of_the_pulls_is_known_and_an_odd_one_is_forgotten() {
+        let mut p = pulse();
+        let mut done = 0;
+        let mut step = |frames: usize| {
+            let at = Micros(START + done as u64 * 1_000_000 / 44_100);
+            done += frames;
+            p.pull(at, frames).step
+        };
+        assert_eq!([step(882), step(441), step(441), step(462), step(441)], [441, 441, 441, 21, 21]);
+        assert_eq!((0..100).position(|_| step(441) == 441), Some(59));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::conceal::{Concealer, Tier};
 use super::inlet::STRIDE;
 use super::live::{Bounds, Pull};
 use super::mixer::Mixer;
+use super::peak::peak;
 use super::player::Player;
 use super::pulse::{Beat, Pulse};
 use crate::engine::error::Result;
@@ -135,7 +136,7 @@ impl Renderer {
         }
     }
 
-    fn mix(&mut self, beat: Beat, out: &mut [f32], starved: Starved) -> usize {
+    fn mix(&mut self, beat: Beat, left: usize, out: &mut [f32], starved: Starved) -> usize {
         let channels = self.format.channels();
         let frames = out.len() / channels;
         let mut sound_frames = 0;
@@ -147,8 +148,9 @@ impl Renderer {
             let got = match starved {
                 Starved::Advance => {
                     let concealer = &mut self.concealers[from - 1];
-                    let Beat { now, block } = beat;
-                    player.play_live(&mut Pull { now, block, bounds, tier: self.tier, concealer }, sound)
+                    let Beat { now, block, step } = beat;
+                    let tier = self.tier;
+                    player.play_live(&mut Pull { now, block, step, left, bounds, tier, concealer }, sound)
                 }
                 Starved::Wait => player.play_whole(beat.now, self.patience, false, sound),
                 Starved::Drain => player.play_whole(beat.now, self.patience, true, sound),
@@ -172,15 +174,16 @@ impl Render for Renderer {
     fn render(&mut self, now: Micros, out: &mut [f32], starved: Starved) -> usize {
         self.admit_and_dismiss();
         let channels = self.format.channels();
+        let frames = out.len() / channels;
         let beat = match starved {
-            Starved::Advance => self.pulse.pull(now, out.len() / channels),
-            Starved::Wait | Starved::Drain => Beat { now, block: 0 },
+            Starved::Advance => self.pulse.pull(now, frames),
+            Starved::Wait | Starved::Drain => Beat { now, block: 0, step: 0 },
         };
         let mut last = 0;
         let mut done = 0;
         for piece in out.chunks_mut(STRIDE * channels) {
             let now = beat.now + self.format.duration(done as u64);
-            let sound = self.mix(Beat { now, ..beat }, piece, starved);
+            let sound = self.mix(Beat { now, ..beat }, frames - done, piece, starved);
             if sound > 0 {
                 last = done + sound;
             }
@@ -254,7 +257,7 @@ impl Controls {
             }
         }
         let held = f32::from_bits(self.peak.load(Relaxed)) * PEAK_DECAY;
-        let peak = out.iter().fold(held, |peak, sample| peak.max(sample.abs()));
+        let peak = peak(out).max(held);
         self.peak.store(if peak < 1e-5 { 0 } else { peak.to_bits() }, Relaxed);
     }
 }

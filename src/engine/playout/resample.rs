@@ -246,6 +246,8 @@ fn bessel(x: f64) -> f64 {
 const TAPS: usize = 32;
 /// Taps before the one that the place lies on or after.
 const PAST: usize = TAPS / 2 - 1;
+/// How many frames the filter takes in before their turn while it runs: its far half.
+pub const TAKEN_AHEAD: usize = TAPS - PAST;
 const PHASE_BITS: u32 = 8;
 const PHASE_SHIFT: u32 = 32 - PHASE_BITS;
 const PHASES: usize = 1 << PHASE_BITS;

@@ -202,10 +202,14 @@ fn copied(input: &[f32], out: &mut [f32], channels: usize) -> Stretched {
 
 fn mean_square(sound: &[f32]) -> f32 {
     let mut sums = [0.0f32; LANES];
-    for x in sound.chunks(LANES) {
+    let (blocks, rest) = sound.as_chunks::<LANES>();
+    for x in blocks {
         for (sum, x) in sums.iter_mut().zip(x) {
             *sum += x * x;
         }
+    }
+    for (sum, x) in sums.iter_mut().zip(rest) {
+        *sum += x * x;
     }
     sums.iter().sum::<f32>() / sound.len().max(1) as f32
 }

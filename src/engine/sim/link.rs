@@ -125,6 +125,12 @@ impl Link {
         self.config.delay = delay;
     }
 
+    /// From now on it is a perfect path of the same length.
+    pub fn calm(&mut self) {
+        self.config =
+            LinkConfig { seed: self.config.seed, delay: self.config.delay, ..LinkConfig::default() };
+    }
+
     /// What it did so far.
     pub fn counts(&self, direction: Direction) -> LinkCounts {
         self.ways[direction as usize].counts

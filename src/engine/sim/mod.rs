@@ -9,3 +9,4 @@ pub mod link;
 pub mod outbox;
 pub mod presets;
 pub mod scenario;
+pub mod trace;

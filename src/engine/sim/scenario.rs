@@ -45,6 +45,7 @@ enum Event {
     Restart,
     Stall(Duration),
     Delay(Duration),
+    Calm,
 }
 
 impl Scenario {
@@ -89,6 +90,12 @@ impl Scenario {
     #[must_use]
     pub fn delay(self, at: Duration, delay: Duration) -> Self {
         self.event(at, Event::Delay(delay))
+    }
+
+    /// From `at` on the path neither loses, delays nor doubles any more.
+    #[must_use]
+    pub fn calm(self, at: Duration) -> Self {
+        self.event(at, Event::Calm)
     }
 
     /// What arrives, by arrival time. Allocates only while more packets are on their way than ever before.
@@ -160,6 +167,7 @@ impl Arrivals {
                     self.link.stall(Direction::Up, START + at + length + self.link.config().delay);
                 }
                 Event::Delay(delay) => self.link.set_delay(delay),
+                Event::Calm => self.link.calm(),
             }
         }
         let frames = self.scenario.packet_frames;

@@ -93,6 +93,28 @@ fn a_longer_path_costs_delay_for_seconds_only() {
 }
 
 #[test]
+fn a_longer_path_is_known_for_one_after_two_seconds() {
+    for step in [20, 100, 300] {
+        for path in ["lan", "wifi"] {
+            let link = LinkConfig { spike: Share(0), ..presets::find(path).unwrap().config };
+            let scenario =
+                Scenario::new(44_100, 441, S * 40).link(link).delay(S * 30, link.delay + step * MS);
+            let (mut before, mut after) = (Duration::ZERO, Duration::ZERO);
+            watch(&scenario, |at, _, target| {
+                let now = at.since(START);
+                if now < S * 30 {
+                    before = target;
+                } else if now > S * 30 + 2_500 * MS {
+                    after = after.max(target);
+                }
+            });
+            println!("{path}, {step} ms longer: {before:?}, then {after:?}");
+            assert!(after <= before + 4 * MS, "{path}, {step} ms longer: {before:?}, then {after:?}");
+        }
+    }
+}
+
+#[test]
 fn the_first_packet_plays_without_waiting() {
     let mut e = DelayEstimator::new(44_100, DelayMode::Adaptive { least: 10 * MS, most: 2 * S });
     let position = Position(1 << 32);

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::level::frames_of;
 use super::{Gap, Live, Pull, State, Wait};
 use crate::engine::playout::inlet::{Inlet, STRIDE};
 use crate::engine::playout::stretch::Urgency;
@@ -80,7 +81,7 @@ impl Live {
             inlet.step(stood_for);
             return;
         }
-        let excess = super::frames_of(format, self.level.error);
+        let excess = frames_of(format, self.level.error);
         if excess > 0 && self.gap.length >= format.frames(SILENT_AFTER) {
             // It is silent by now: a silence may be cut short.
             let cut = hole.min(excess);
@@ -113,7 +114,7 @@ impl Live {
     /// Sound came late, and the delay is short even now: what is put in is made a little longer, rather than that the next
     /// burst come late, too. Whether it did.
     fn top_up(&mut self, inlet: &Inlet, pull: &mut Pull<'_>, missing: usize) -> bool {
-        let short = super::frames_of(inlet.format, MARGIN - self.level.error);
+        let short = frames_of(inlet.format, MARGIN - self.level.error);
         let frames = short.min(self.gap.more).min(missing).min(STRIDE);
         if frames == 0 || self.level.fixed {
             return false;
@@ -168,11 +169,15 @@ impl Live {
         let longest = self.stretcher.longest();
         let there = inlet.timeline.run(inlet.position, (2 * longest).min(inlet.longest_copy())).frames;
         let shorter = micros > 0.0;
-        let mut at_most = super::frames_of(format, micros.abs());
+        // Beyond a place that is kept there is nothing to play.
+        let exact = shorter && self.level.places.are_kept();
+        let most = if exact { micros } else { (micros.abs() + SLACK).max(SHORTEST) };
+        let mut at_most = frames_of(format, most);
         if shorter {
-            // Only what is really there: the path may have become longer.
+            // Only what is really there: the path may have become longer. The next packet may be just about to come.
             let waiting = inlet.timeline.end().distance(inlet.position).max(0) as usize;
-            at_most = at_most.min(waiting.saturating_sub(self.level.wanted));
+            let next = if micros < TOO_LONG && !exact { inlet.packet_frames } else { 0 };
+            at_most = at_most.min((waiting + next).saturating_sub(self.level.wanted));
         }
         // The sound as it is, laid down behind the room for what becomes of it.
         let (space, samples) = ((there + longest) * format.channels(), there * format.channels());
@@ -221,10 +226,25 @@ impl Live {
         }
         let micros = self.off.steady();
         let (error, spare) = (micros / roughly, self.lacking.steady() / roughly);
+        // What the resampler mends by itself can wait a little.
+        let limit = if error * self.drift.creep_ppm() < 0.0 { A_LITTLE_MENDED } else { A_LITTLE };
+        // Where packets come in long bursts, few are fast: what is measured of the delay swings with their luck.
+        let target = self.delay.target();
+        let swing = target.as_micros() as f64 * SWING;
+        let (limit, too_long, too_short) = (limit.max(swing), TOO_LONG.max(swing), TOO_SHORT.max(swing));
+        let emptying = self.drift.reserve_us() > 0.0 && error < 0.0 && spare < -A_LITTLE_SHORT;
+        // Packets that come like clockwork and are late for their places: that is the clocks, known or not yet. Where they
+        // may begin anywhere from now on, there is no time either.
+        let slipped =
+            self.level.places.are_held() && target < CLOCKWORK && self.level.spare < -A_LITTLE_SHORT;
+        let haste = if self.leaving.is_some() { GREAT_HASTE } else { HASTE };
+        let micros = if slipped { self.level.error.min(0.0) } else { micros };
         let urgency = match () {
-            () if error > TOO_LONG && searched > PATIENCE => Urgency::Now,
-            () if error.abs() > TOO_LONG || (spare < -TOO_SHORT && error < 0.0) => Urgency::WhereAlike,
-            () if !(-TOO_SHORT..=A_LITTLE_LONG).contains(&error) => Urgency::InPauses,
+            () if (emptying || slipped) && searched > haste => Urgency::Now,
+            () if emptying || slipped => Urgency::WhereAlike,
+            () if error > too_long && searched > PATIENCE => Urgency::Now,
+            () if error.abs() > too_long || (spare < -too_short && error < 0.0) => Urgency::WhereAlike,
+            () if error.abs() > limit => Urgency::InPauses,
             () => return None,
         };
         Some(Change { micros, urgency })
@@ -236,11 +256,21 @@ pub(super) const LONGEST_FILL: Duration = Duration::from_millis(60);
 /// After so much concealment there is silence.
 pub(super) const SILENT_AFTER: Duration = Duration::from_millis(80);
 /// The delay's error from which sound is shortened or lengthened, µs.
-const A_LITTLE_LONG: f64 = 3_000.0;
+const A_LITTLE: f64 = 1_650.0;
+const A_LITTLE_MENDED: f64 = 1_900.0;
+/// The same while a slow sender empties the buffer: the delay needed is known to a millisecond.
+const A_LITTLE_SHORT: f64 = 750.0;
+/// So much more may be changed than the error is: the shortest period is longer than a small one.
+const SLACK: f64 = 900.0;
+const SHORTEST: f64 = 2_550.0;
 const TOO_LONG: f64 = 10_000.0;
 const FAR_TOO_LONG: f64 = 60_000.0;
 const TOO_SHORT: f64 = 4_000.0;
 const FAR_TOO_SHORT: f64 = -30_000.0;
+/// Where packets are waited for less than this, they come like clockwork.
+const CLOCKWORK: Duration = Duration::from_millis(2);
+/// A sixteenth of the delay that the path needs is not worth stretching for.
+const SWING: f64 = 1.0 / 16.0;
 /// By how much the delay may be brought up to what is needed when sound has come late.
 pub(super) const TOP_UP: Duration = Duration::from_millis(10);
 /// And how far above, µs.
@@ -249,6 +279,9 @@ const MARGIN: f64 = 1_000.0;
 const ROUGHLY: f64 = 6.0;
 /// Sound without pauses, in which nothing is alike, is shortened anyway each time that so much was heard.
 const PATIENCE: Duration = Duration::from_millis(800);
+/// A slow sender leaves less time.
+const HASTE: Duration = Duration::from_millis(300);
+const GREAT_HASTE: Duration = Duration::from_millis(100);
 /// From here on there is no time for calm, µs.
 const FAR_OFF: f64 = 30_000.0;
 /// Between two looks for a place to stretch at.

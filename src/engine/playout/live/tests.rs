@@ -7,7 +7,7 @@ use super::*;
 use crate::engine::format::to_i16;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::playout::player::Player;
-use crate::engine::playout::render::{Render, Renderer, Roster, Starved};
+use crate::engine::playout::render::{Controls, Render, Renderer, Roster, Starved};
 use crate::engine::sim::clock::{Pull as Call, SoundCard};
 use crate::engine::sim::scenario::{Arrival, Arrivals, START, Scenario};
 use crate::engine::stats::Playback;
@@ -15,10 +15,15 @@ use crate::engine::stream::queue::{PacketWriter, packet_queue};
 use assert_no_alloc::assert_no_alloc;
 
 mod abroad;
+mod bounds;
 mod drift;
+mod formats;
 mod hostile;
 mod loss;
 mod made_up;
+mod phase;
+mod pieces;
+mod several;
 mod steady;
 
 const RATE: u32 = 44_100;
@@ -30,6 +35,7 @@ struct Rig {
     writer: PacketWriter,
     renderer: Renderer,
     _roster: Roster,
+    controls: Arc<Controls>,
     counters: Arc<PlayerCounters>,
     arrivals: std::iter::Peekable<Arrivals>,
     seen: HashSet<(u32, u64)>,
@@ -60,6 +66,7 @@ impl Rig {
             writer,
             renderer,
             _roster: roster,
+            controls,
             counters,
             arrivals: scenario.run().peekable(),
             seen: HashSet::new(),
