@@ -123,7 +123,7 @@ fn after_a_spike_of_300_ms_the_delay_is_back_within_ten_seconds() {
     let sounds: [(&str, fn(u64) -> i16); 2] = [("voice", voice), ("noise", noise)];
     for (name, sound) in sounds {
         for stall in [100, 300, 1_000, 3_000] {
-            let length = 40 * S;
+            let length = 50 * S;
             let scenario = scenario(441, length).stall(20 * S, stall * MS);
             let mut rig = Rig::new(&scenario, 441, Bounds::default());
             rig.sound = sound;
