@@ -19,6 +19,17 @@ pub enum Redundancy {
 }
 
 impl Redundancy {
+    /// How many copies of a packet may go, besides itself.
+    pub const fn most_copies(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Copies(copies) => copies,
+            Self::Opus => 1,
+            // RFC 2198 in its usual dose: more is seldom worth its bits.
+            Self::Auto => 2,
+        }
+    }
+
     /// `"0"` to `"4"` copies, `"auto"` or `"opus"`, in any case.
     pub fn parse(text: &str) -> Result<Self> {
         match text.to_ascii_lowercase().as_str() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::engine::config::Redundancy;
 use crate::engine::stats::RemoteStats;
 use crate::engine::time::Micros;
 
@@ -102,7 +103,7 @@ pub fn most_spacing(packet: Duration, least: u8) -> u8 {
 }
 
 /// Copies that are ever prescribed.
-pub const MOST_COPIES: u8 = 2;
+pub const MOST_COPIES: u8 = Redundancy::Auto.most_copies();
 /// Above this share lost, one copy goes.
 const SOME: f64 = 0.01;
 /// Above this, two.
