@@ -208,7 +208,7 @@ mod tests {
             for (rate, channels, frames, spacing) in
                 [(44_100, 1, 441, 1), (48_000, 2, 240, 2), (16_000, 1, 320, 1)]
             {
-                let format = Format::new(rate, channels).unwrap();
+                let format = Format::new(rate, channels as u16).unwrap();
                 let opus = Format::opus(format.channels());
                 let mut beside = Beside::new(format, frames, spacing).unwrap();
                 let packets = 2 * rate as usize / frames;
@@ -226,14 +226,18 @@ mod tests {
                     });
                 }
                 let skip = 4_800 * format.channels();
-                let close = correlation(&heard[skip..], &reference[skip..heard.len()]);
-                for off in [24 * format.channels(), 96 * format.channels()] {
-                    let early = correlation(&heard[skip + off..], &reference[skip..heard.len() - off]);
-                    let late =
-                        correlation(&heard[skip..heard.len() - off], &reference[skip + off..heard.len()]);
-                    assert!(close > early.max(late), "{rate}: {close}, {early}, {late} at {off}");
-                }
-                assert!(close > 0.9, "{rate}: {close}");
+                let closeness = |off: isize| {
+                    let from = skip.strict_add_signed(off * channels as isize);
+                    correlation(
+                        &heard[skip..heard.len() - skip],
+                        &reference[from..][..heard.len() - 2 * skip],
+                    )
+                };
+                let best = (-120..=120).max_by(|a, b| closeness(*a).total_cmp(&closeness(*b))).unwrap_or(0);
+                // The codec's own filters leave some hundred microseconds open, below its 8 kHz or so.
+                eprintln!("{rate}: {best} {} {}", closeness(0), closeness(best));
+                assert!(best.abs() <= 12, "{rate}: {best} frames off");
+                assert!(closeness(0) > 0.75, "{rate}: {}", closeness(0));
             }
         }
 
