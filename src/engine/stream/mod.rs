@@ -1,10 +1,13 @@
 //! One sender, one receiver: packets numbered, believed, counted, put in order. Pure.
 
+mod beside;
 mod decoding;
 mod media_clock;
 mod probation;
 pub mod queue;
 pub mod receiver;
+pub mod remedy;
+pub mod repeat;
 pub mod reports;
 pub mod sender;
 pub mod sequence;
