@@ -245,7 +245,7 @@ mod tests {
             };
             assert!(w.push(head, &packet(n)));
         }
-        let mut out = [1.0; 40 * PACKET];
+        let mut out = vec![1.0; 40 * PACKET];
         let got = p.play_whole(ms(400), Duration::from_millis(200), true, &mut out);
         assert_eq!(got, 30 * PACKET);
         assert!(samples(&out[5 * PACKET..25 * PACKET]).iter().all(|s| *s == 0));
