@@ -111,6 +111,7 @@ class Server:
         record_name: str | None,
         network: str | None,
         name: str | None,
+        quality: bool,
         packet_log: str | None,
     ) -> Server:
         """Checks the arguments (`ConfigError`), reads the description; opens nothing."""

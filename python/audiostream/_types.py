@@ -59,6 +59,8 @@ class RemoteStatsDict(TypedDict):
     gap_density: float | None
     gap_ms: float | None
     delay_ms: float | None
+    r_factor: float | None
+    mos: float | None
 
 
 class ClientStatsDict(TypedDict):
@@ -118,6 +120,8 @@ class SourceStatsDict(_Received):
     round_trip_ms: float | None
     cname: str | None
     name: str | None
+    r_factor: float | None
+    mos: float | None
 
 
 class ServerStatsDict(_Received):

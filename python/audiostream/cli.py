@@ -91,7 +91,7 @@ CLIENT_KEYWORDS = (
 SERVER_KEYWORDS = (
     *("protocol", "port", "size", "rate", "channels", "bind", "sdp", "wire", "output", "host_api", "latency", "delay"),
     *("min_delay", "max_delay", "record", "recordings", "max_sources", "keep_listening", "duration", "network"),
-    *("name", "packet_log"),
+    *("name", "quality", "packet_log"),
 )
 
 
@@ -310,6 +310,7 @@ def _add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         help="packet format (auto: found out for each sender)",
     )
     network.add_argument("--max-sources", type=int, default=32, metavar="N", help="senders held at once (32)")
+    network.add_argument("--quality", action="store_true", help="judge senders by ITU-T G.107: r_factor, mos")
     network.add_argument("--keep-listening", action="store_true", help="TCP: go on when the last client has left")
     sound = parser.add_argument_group("sound")
     sound.add_argument(

@@ -76,6 +76,7 @@ class AdvancedAudioServer(Stream):
         duration: float | None = None,
         network: str | None = None,
         name: str | None = None,
+        quality: bool = False,
         packet_log: str | os.PathLike[str] | None = None,
     ) -> None:
         """Binds the port and opens the output.
@@ -111,6 +112,11 @@ class AdvancedAudioServer(Stream):
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
             network: A bad network to receive through, UDP only, as `AudioClient` has it.
             name: What you are called, for the other end to see (SDES NAME of RFC 3550 §6.5.2).
+            quality: Judge each sender as ITU-T G.107 (E-model, default parameters) would a call: `r_factor` and `mos`
+                in the statistics, and in the reports to it. The delay is a packet's length, half the round trip and
+                playout's. G.711 is rated after G.113 Appendix I: Ie 0, Bpl 25.1, or 4.3 where holes stay silent (a
+                file as output). Assumed, for G.113 has no values: PCM is as G.711; Opus has Ie 0 and Bpl 25.1. The
+                scale is the telephone's: 93.2 is the best, whatever the bandwidth.
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 
@@ -139,6 +145,7 @@ class AdvancedAudioServer(Stream):
             max_delay=max_delay,
             network=network,
             name=name,
+            quality=quality,
             max_sources=max_sources,
             keep_listening=keep_listening,
             record=str(recordings) if record else None,

@@ -56,6 +56,8 @@ class RemoteStats(_Snapshot):
         gap_density: The part lost or late, of the packets between bursts.
         gap_ms: The mean length of the time between bursts.
         delay_ms: The other end's own delay: how long a packet waits there to be heard.
+        r_factor: The other end's judgement of the call, 0 to 100 (ITU-T G.107); None where it was not asked for.
+        mos: The same as a mean opinion score of conversation, 1.0 to 5.0.
     """
 
     round_trip_ms: float | None = None
@@ -70,6 +72,8 @@ class RemoteStats(_Snapshot):
     gap_density: float | None = None
     gap_ms: float | None = None
     delay_ms: float | None = None
+    r_factor: float | None = None
+    mos: float | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,9 @@ class SourceStats(_Received):
         round_trip_ms: From here to there and back; None where the sender does not let it be known (RFC 3611 §4.5).
         cname: What the sender calls itself for good (RFC 3550 §6.5.1); None where it has not said.
         name: What the sender's user is called (`name=`); None where it has not said.
+        r_factor: How a call with it would be judged, 0 to 100 (ITU-T G.107); None unless the server has `quality=True`,
+            and on the classic wire.
+        mos: The same as a mean opinion score of conversation, 1.0 to 4.5.
     """
 
     codec: str = ""
@@ -182,6 +189,8 @@ class SourceStats(_Received):
     round_trip_ms: float | None = None
     cname: str | None = None
     name: str | None = None
+    r_factor: float | None = None
+    mos: float | None = None
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def client_of(port: int, protocol: str = "udp", **options: object) -> audiostrea
 @pytest.mark.timeout(60)
 def test_a_client_knows_loss_and_round_trip_through_a_bad_network() -> None:
     with (
-        quiet_server(delay=100) as server,
+        quiet_server(delay=100, quality=True) as server,
         Hop(server.port, Impairment(drop=0.1), seed=4, control_delay=0.03) as hop,
         client_of(hop.port, name="Ada") as client,
     ):
@@ -57,6 +57,12 @@ def test_a_client_knows_loss_and_round_trip_through_a_bad_network() -> None:
     assert 0.3 * lost <= remote.packets_lost <= lost
     assert remote.burst_ms is not None
     assert remote.delay_ms is not None
+    # ITU-T G.107 of 10 % lost and concealed: 95 * 10 / (10 + 25.1) = 27 below 93.2, and some more for 140 ms.
+    assert remote.r_factor is not None
+    assert remote.mos is not None
+    assert 45 < remote.r_factor < 80
+    assert 2.4 < remote.mos < 4.1
+    assert source.r_factor == pytest.approx(remote.r_factor, abs=12)
     assert source.round_trip_ms is not None
     assert source.round_trip_ms > 58
     assert source.name == "Ada"
@@ -168,7 +174,7 @@ def test_a_client_that_nobody_hears_says_so_once_and_when_it_is_heard_again(capl
         until(lambda: "reports that it hears us" in caplog.text, "the word of it")
     assert (remote.fraction_lost, remote.packets_lost, remote.reports) == (0.25, -2, 1)
     assert remote.jitter_ms == pytest.approx(10)
-    assert (remote.round_trip_ms, remote.burst_ms) == (None, None)
+    assert (remote.round_trip_ms, remote.burst_ms, remote.mos) == (None, None, None)
     assert caplog.text.count("has sent no report") == 1
 
 

@@ -52,7 +52,8 @@ RECEIVED = {
     "protocol": str,
 }
 SERVER_KEYS = {**RECEIVED, "sources": list, "tier": int}
-REPORTED = {"round_trip_ms": float | None, "cname": str | None, "name": str | None}
+JUDGED = {"r_factor": float | None, "mos": float | None}
+REPORTED = {"round_trip_ms": float | None, "cname": str | None, "name": str | None, **JUDGED}
 SOURCE_KEYS = {**RECEIVED, **REPORTED, "codec": str, "ssrc": int, "address": str}
 CLIENT_KEYS = {
     "packets_sent": int,

@@ -26,7 +26,16 @@ def names(kind):
 
 def test_the_fields_are_the_json_keys():
     assert names(ClientStats) == SENT | {"wire", "protocol"}
-    assert names(SourceStats) == RECEIVED | {"codec", "ssrc", "address", "round_trip_ms", "cname", "name"}
+    assert names(SourceStats) == RECEIVED | {
+        "codec",
+        "ssrc",
+        "address",
+        "round_trip_ms",
+        "cname",
+        "name",
+        "r_factor",
+        "mos",
+    }
     assert names(ServerStats) == RECEIVED | {"sources", "tier"}
 
 

@@ -227,6 +227,8 @@ fn remote_dict<'py>(py: Python<'py>, remote: &RemoteStats) -> PyResult<Bound<'py
     dict.set_item("gap_density", voice.map(|voice| voice.gap_density))?;
     dict.set_item("gap_ms", voice.map(|voice| voice.gap_ms))?;
     dict.set_item("delay_ms", voice.map(|voice| voice.delay_ms))?;
+    dict.set_item("r_factor", voice.and_then(|voice| voice.r_factor))?;
+    dict.set_item("mos", voice.and_then(|voice| voice.mos))?;
     Ok(dict)
 }
 

@@ -40,7 +40,7 @@ impl Close for server::Server {
 impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, keep_listening, record, record_name, network, name, packet_log))]
+                        max_delay, max_sources, keep_listening, record, record_name, network, name, quality, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
@@ -69,6 +69,7 @@ impl Server {
         record_name: Option<String>,
         network: Option<String>,
         name: Option<String>,
+        quality: bool,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
@@ -101,6 +102,7 @@ impl Server {
                 keep_listening,
                 network: network.as_deref().map(LinkConfig::parse).transpose()?,
                 name,
+                quality,
             })
         };
         let config = py.detach(config).map_err(|error| to_python(py, &error))?;
@@ -192,6 +194,8 @@ impl Server {
             dict.set_item("round_trip_ms", source.round_trip_ms)?;
             dict.set_item("cname", source.cname.as_deref())?;
             dict.set_item("name", source.name.as_deref())?;
+            dict.set_item("r_factor", source.quality.map(|(r_factor, _)| r_factor))?;
+            dict.set_item("mos", source.quality.map(|(_, mos)| mos))?;
             sources.push(dict);
         }
         dict.set_item("sources", sources)?;

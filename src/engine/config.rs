@@ -349,6 +349,8 @@ pub struct ServerConfig {
     pub network: Option<LinkConfig>,
     /// What the user is called, for the other end to see (RFC 3550 §6.5.2).
     pub name: Option<String>,
+    /// Judge sources by ITU-T G.107, and report that.
+    pub quality: bool,
 }
 
 impl Default for ServerConfig {
@@ -369,6 +371,7 @@ impl Default for ServerConfig {
             keep_listening: false,
             network: None,
             name: None,
+            quality: false,
         }
     }
 }

@@ -126,6 +126,8 @@ pub struct SourceStats {
     pub cname: Option<String>,
     /// What the sender's user is called (RFC 3550 §6.5.2).
     pub name: Option<String>,
+    /// How a call would be judged (ITU-T G.107), the transmission rating and the mean opinion score; `None` where nobody asks.
+    pub quality: Option<(f64, f64)>,
 }
 
 /// A server's figures.
@@ -177,6 +179,10 @@ pub struct RemoteVoice {
     pub gap_ms: f64,
     /// From arrival to being heard, ms.
     pub delay_ms: f64,
+    /// Its judgement of the call, 0 to 100 (ITU-T G.107); `None` where it makes none.
+    pub r_factor: Option<f64>,
+    /// The same as a mean opinion score of conversation, 1 to 5.
+    pub mos: Option<f64>,
 }
 
 /// A client's figures.

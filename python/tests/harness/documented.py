@@ -23,6 +23,16 @@ TWO_CHANNELS = {
     "pt=11": "pt=10",
     "channels=1,payload=11": "channels=2,payload=10",
 }
+A_LAW = {
+    "pcm_mulaw": "pcm_alaw",
+    "pcmu": "pcma",
+    "PCMU": "PCMA",
+    "mulaw": "alaw",
+    "acodec=mlaw": "acodec=alaw",
+    "AVP 0": "AVP 8",
+    "payload=0": "payload=8",
+}
+OPUS_OF_TWO = {"--rate 48000": "--rate 48000 --channels 2", "-ac 1": "-ac 2", "channels=1": "channels=2"}
 
 
 @dataclass(frozen=True)
@@ -39,25 +49,29 @@ class Block:
         """Whether they speak TCP."""
         return "over TCP" in self.title
 
-    def with_two_channels(self) -> Block:
-        """The same for two channels, of payload type 10."""
+    def changed(self, words: Mapping[str, str]) -> Block:
+        """The same with other words: for two channels of payload type 10, for the other law."""
 
-        def both(text: str) -> str:
-            for one, two in TWO_CHANNELS.items():
-                text = text.replace(one, two)
+        def changed(text: str) -> str:
+            for one, other in words.items():
+                text = text.replace(one, other)
             return text
 
-        description = self.description and both(self.description)
-        return Block(self.title, tuple(map(both, self.lines)), description)
+        description = self.description and changed(self.description)
+        return Block(self.title, tuple(map(changed, self.lines)), description)
 
     def write_description(self, folder: Path, port: int) -> None:
         """Writes what the programs are to find."""
         if self.description is not None:
             (folder / "stream.sdp").write_text(here(self.description, port))
 
-    def start(self, line: int, *, folder: Path, port: int, env: Mapping[str, str] | None = None) -> Program:
-        """Starts one of the lines in `folder`, its receiver being here on `port`."""
+    def start(
+        self, line: int, *, folder: Path, port: int, env: Mapping[str, str] | None = None, figures: str | None = None
+    ) -> Program:
+        """Starts one of the lines in `folder`, its receiver being here on `port`. `figures`: where ours writes them."""
         command = shlex.split(here(self.lines[line], port))
+        if figures is not None and command[0] == "audiostream":
+            command += ["--stats-json", figures]
         # VLC wants a home that it may write to.
         home = {"HOME": str(folder), **(env or {})}
         return Program(launched(command), folder=folder, name=command[0], env=home)

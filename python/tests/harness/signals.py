@@ -38,6 +38,18 @@ def noise(frames: int, channels: int = 1, seed: int = 1) -> Samples:
     return samples
 
 
+def g711_noise(law: str, frames: int, seed: int = 1) -> Samples:
+    """Noise of the values that G.711 has, by its `'mu'` or `'A'` law, mono, zero left out: coded, it is the same."""
+    codes = np.arange(128)
+    step, chord = codes % 16, codes // 16
+    if law == "mu":
+        values = ((2 * step + 33) << chord) - 33 << 2
+    else:
+        values = np.where(chord == 0, 2 * step + 1, (2 * step + 33) << np.maximum(chord - 1, 0)) << 3
+    values = values[values > 0]
+    return np.random.default_rng(seed).choice(np.concatenate([values, -values]), (frames, 1)).astype(np.int16)
+
+
 def speech(seconds: float | None = None, rate: int = RATE) -> Samples:
     """Spoken words, as Debian's alsa-utils has it, at `rate`, mono; repeated or cut to `seconds`."""
     voices = [read_wav(SPEECH / name)[:, 0] for name in ("Front_Center.wav", "Rear_Left.wav", "Side_Right.wav")]

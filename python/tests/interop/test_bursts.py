@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import random
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.documented import blocks
 from harness.packets import rtp
 from harness.pcm import pcm_noise
 from harness.programs import Program
@@ -50,6 +52,29 @@ def test_vlcs_bursts_play_without_a_gap(tmp_path: Path) -> None:
                     own.sendto(packet, ("127.0.0.1", port))
 
     plays_without_a_gap(send, tmp_path)
+
+
+@pytest.mark.timeout(120)
+def test_vlc_itself_plays_without_a_gap() -> None:
+    for _ in range(ATTEMPTS):
+        # Not pytest's folder: that is closed to the user under which VLC runs.
+        with tempfile.TemporaryDirectory(prefix="interop-") as name:
+            folder = Path(name)
+            folder.chmod(0o777)
+            write_wav(folder / "speech.wav", speech(2 * FRAMES / 44_100))
+            log = folder / "packets.csv"
+            with quiet_server(packet_log=log) as server:
+                # It does not end with its file.
+                with blocks()["VLC to audiostream"].start(1, folder=folder, port=server.port):
+                    until(lambda: server.stats.frames_received > YOUNG * 44_100, "the first second")
+                    young = server.stats
+                    until(lambda: server.stats.frames_received >= FRAMES, "the last packet")
+                    stats = server.stats
+            assert stats.packets_lost == 0
+            if (stats.frames_concealed, stats.underruns) == (young.frames_concealed, young.underruns):
+                return
+            assert was_held_back(log), f"{young}\n{stats}"
+    pytest.fail(f"{ATTEMPTS} times the sender was held back by this machine")
 
 
 @pytest.mark.timeout(60)

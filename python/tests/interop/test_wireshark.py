@@ -26,13 +26,14 @@ pytestmark = pytest.mark.skipif(not can_capture(), reason="this user may not cap
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("seed", [3, 4])
-def test_loss_is_wiresharks_and_so_is_mean_jitter(seed: int, tmp_path: Path) -> None:
-    source = write_wav(tmp_path / "in.wav", noise(3 * 44_100))
+@pytest.mark.parametrize(("codec", "rate", "seed"), [("l16", 44_100, 3), ("l16", 44_100, 4), ("pcmu", 8_000, 3)])
+def test_loss_is_wiresharks_and_so_is_mean_jitter(codec: str, rate: int, seed: int, tmp_path: Path) -> None:
+    source = write_wav(tmp_path / "in.wav", noise(3 * rate), rate)
     with quiet_server() as server:
         with Capture(server.port, tmp_path) as capture:
             bad = f"loss=4,jitter=15,seed={seed}"
-            with audiostream.AudioClient(port=server.port, input=f"file:{source}", network=bad) as client:
+            sound = {"codec": codec, "rate": rate, "input": f"file:{source}"}
+            with audiostream.AudioClient(port=server.port, network=bad, **sound) as client:
                 client.run()
         printed = tshark_counts(capture, server.port)
         (seen,) = rtp_streams(printed)

@@ -232,6 +232,29 @@ mod tests {
     }
 
     #[test]
+    fn whole_where_the_sender_was_silent_nothing_is_missing() {
+        let (mut w, mut p) = whole();
+        // Sequence numbers without a gap, and 20 packets' time between 4 and 5; then one lost.
+        for n in (0..10u64).filter(|n| *n != 8) {
+            let place = if n < 5 { n } else { n + 20 };
+            let head = Head {
+                sequence: n,
+                position: Position(FIRST + place * PACKET as u64),
+                arrival: ms(place * 10),
+                frames: PACKET as u32,
+                ..Head::default()
+            };
+            assert!(w.push(head, &packet(n)));
+        }
+        let mut out = vec![1.0; 40 * PACKET];
+        let got = p.play_whole(ms(400), Duration::from_millis(200), true, &mut out);
+        assert_eq!(got, 30 * PACKET);
+        assert!(samples(&out[5 * PACKET..25 * PACKET]).iter().all(|s| *s == 0));
+        let figures = p.counters().snapshot();
+        assert_eq!((figures.frames_played, figures.frames_concealed), (9 * PACKET as u64, PACKET as u64));
+    }
+
+    #[test]
     fn live_the_end_of_a_stream_is_not_an_underrun() {
         let (mut w, mut p, mut c) = live();
         let mut out = [0.0; PACKET];

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::inlet::{Inlet, STRIDE};
+use super::pauses::Pauses;
 use crate::engine::stream::queue::{Origin, Position};
 use crate::engine::time::Micros;
 
@@ -18,6 +19,7 @@ pub struct Whole {
     owed: u64,
     /// The packet that was latest against its place: what a gap's patience is counted from.
     latest: (Position, Micros),
+    pauses: Pauses,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,7 +79,10 @@ impl Whole {
                     out[done * channels..(done + step) * channels].fill(0.0);
                     done += step;
                 }
-                inlet.counters.frames_concealed.fetch_add(step as u64, Relaxed);
+                // Where the sender was silent nothing is missing.
+                if !self.pauses.cover(inlet.position) {
+                    inlet.counters.frames_concealed.fetch_add(step as u64, Relaxed);
+                }
             } else {
                 break;
             }
@@ -126,8 +131,11 @@ impl Whole {
                 }
             }
             inlet.packet_frames = head.frames as usize;
-            if head.origin != Origin::Concealed && head.arrival > self.expected(inlet, head.position) {
-                self.latest = (head.position, head.arrival);
+            if head.origin != Origin::Concealed {
+                self.pauses.arrived(&head);
+                if head.arrival > self.expected(inlet, head.position) {
+                    self.latest = (head.position, head.arrival);
+                }
             }
             let waiting = matches!(self.state, State::Waiting(_));
             let Inlet { reader, timeline, position, counters, .. } = inlet;

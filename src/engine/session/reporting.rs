@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use super::outlet::Outlet;
 use super::party::{Dice, party, wall_clock};
+use crate::engine::coding::Encoding;
 use crate::engine::config::ServerConfig;
 use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::stats::Reception;
 use crate::engine::stream::receiver::Receiver;
-use crate::engine::stream::reports::{Fate, Hearing, Listener, Party, WallClock};
+use crate::engine::stream::reports::{Equipment, Fate, Hearing, Listener, Party, WallClock};
 use crate::engine::time::{Clock, Micros};
 use crate::engine::wire::rtcp::{Compound, Packet};
 
@@ -75,7 +76,7 @@ pub struct Correspondence {
 /// A source's parts that its reports are made of.
 pub struct Subject<'a> {
     /// Its sound.
-    pub format: Format,
+    pub encoding: Encoding,
     /// What has come.
     pub receiver: &'a Receiver,
     /// What becomes of it.
@@ -127,7 +128,7 @@ impl Reporting {
         config: &ServerConfig,
         now: Micros,
     ) -> Option<Letter> {
-        let Subject { format, receiver, outlet, last_arrival } = subject;
+        let Subject { encoding, receiver, outlet, last_arrival } = subject;
         reports.settle(receiver, outlet.counters(), now);
         if reports.is_over(last_arrival, now) {
             outlet.retire();
@@ -138,7 +139,7 @@ impl Reporting {
         let mut letter = None;
         let answers = self.answers && reports.is_read();
         if answers && now >= reports.listener.next() {
-            let hearing = hearing(format, receiver.reception(), receiver.span(), outlet, config);
+            let hearing = hearing(encoding, receiver, outlet, config);
             let mut bytes = Vec::new();
             let Self { own, wall, dice, .. } = self;
             let chance = &mut || dice.chance();
@@ -277,24 +278,21 @@ pub fn speakers(compound: Compound<'_>) -> Vec<u32> {
     found
 }
 
-fn hearing(
-    format: Format,
-    reception: Reception,
-    span: Option<(u64, u64)>,
-    outlet: &Outlet,
-    config: &ServerConfig,
-) -> Hearing {
+/// What is known of a source for a report of it.
+pub fn hearing(encoding: Encoding, receiver: &Receiver, outlet: &Outlet, config: &ServerConfig) -> Hearing {
+    let reception = receiver.reception();
     let distinct = (reception.received - reception.duplicated).max(1);
     let playback = outlet.counters().map(PlayerCounters::snapshot).unwrap_or_default();
     let ms = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
     Hearing {
         reception,
-        highest: span.map_or(0, |(_, highest)| highest),
-        packet: format.duration(reception.frames / distinct),
+        highest: receiver.span().map_or(0, |(_, highest)| highest),
+        packet: encoding.format.duration(reception.frames / distinct),
         delay: ms(playback.delay_ms),
         target: ms(playback.delay_target_ms),
         limit: config.max_delay(),
         is_adaptive: config.delay.is_none(),
+        equipment: config.quality.then(|| Equipment::of(encoding.coding, !config.output.is_whole())),
     }
 }
 

@@ -244,7 +244,7 @@ impl Sources {
         let mut entries: Vec<_> = self.entries.iter().filter(|(_, entry)| entry.counts()).collect();
         entries.sort_by_key(|(_, entry)| entry.number);
         for (name, entry) in entries {
-            let source = entry.stats(name);
+            let source = SourceStats { quality: self.quality(entry), ..entry.stats(name) };
             stats.reception.add(&entry.reception_at(self.config.audio.format));
             stats.playback.add(&source.playback);
             stats.dropped_local += source.dropped_local;
@@ -444,6 +444,7 @@ impl Entry {
             round_trip_ms: listener.and_then(Listener::round_trip).map(|trip| trip.as_secs_f64() * 1e3),
             cname: listener.and_then(Listener::cname).map(Into::into),
             name: listener.and_then(Listener::name).map(Into::into),
+            quality: None,
         }
     }
 }

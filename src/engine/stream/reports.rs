@@ -6,12 +6,14 @@
 mod bursts;
 mod listener;
 mod ntp;
+mod quality;
 mod schedule;
 mod speaker;
 
 pub use bursts::{Bursts, Fate, Figures, GMIN};
 pub use listener::{Hearing, Listener};
 pub use ntp::{Ntp, WallClock};
+pub use quality::{Equipment, Listening, Quality};
 pub use schedule::Schedule;
 pub use speaker::{Said, Speaker};
 

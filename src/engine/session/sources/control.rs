@@ -2,7 +2,7 @@
 
 use super::{Entry, IDLE_AFTER, Name, Sources, TARGET};
 use crate::engine::config::Wire;
-use crate::engine::session::reporting::{Letter, Subject, Way, speakers};
+use crate::engine::session::reporting::{Letter, Subject, Way, hearing, speakers};
 use crate::engine::time::Micros;
 use crate::engine::wire::rtcp::Compound;
 
@@ -37,10 +37,17 @@ impl Sources {
             let Entry { encoding, receiver, outlet, last_arrival, reports: Some(reports), .. } = entry else {
                 continue;
             };
-            let subject = Subject { format: encoding.format, receiver, outlet, last_arrival: *last_arrival };
+            let subject = Subject { encoding: *encoding, receiver, outlet, last_arrival: *last_arrival };
             letters.extend(self.reporting.turn(reports, subject, &self.config, now));
         }
         letters
+    }
+
+    /// How a call with a source would be judged: the rating, the score.
+    pub(super) fn quality(&self, entry: &Entry) -> Option<(f64, f64)> {
+        let listener = entry.reports.as_deref()?.listener();
+        let hearing = hearing(entry.encoding, &entry.receiver, &entry.outlet, &self.config);
+        listener.quality(&hearing).map(|quality| (quality.r_factor, quality.mos))
     }
 
     /// The goodbyes to all sources that are there and were reported to.

@@ -27,6 +27,8 @@ pub struct Bursts {
     open: Sum,
     /// Good packets since the last bad one of `open`.
     since: u64,
+    /// Runs of bad packets with no good one between.
+    runs: u64,
     /// The first burst began with the first packet, so that no gap is before it.
     begins_bad: bool,
 }
@@ -53,6 +55,8 @@ pub struct Figures {
     pub burst_packets: f64,
     /// The mean gap.
     pub gap_packets: f64,
+    /// The mean run of bad packets with no good one between.
+    pub bad_run: f64,
 }
 
 impl Bursts {
@@ -68,9 +72,15 @@ impl Bursts {
             self.begins_bad |= self.packets == 1;
             self.since = 0;
         }
+        self.runs += u64::from(self.open.bad == 0 || self.since > 0);
         self.open.packets += self.since + 1;
         self.open.bad += 1;
         self.since = 0;
+    }
+
+    /// Whether no packet's fate is known.
+    pub const fn is_empty(&self) -> bool {
+        self.packets == 0
     }
 
     /// All figures as they are now; a run of bad packets that is not over counts as far as it has come.
@@ -89,6 +99,7 @@ impl Bursts {
             gap_density: share(gap_bad, gap_packets),
             burst_packets: share(bursts.packets, bursts.count),
             gap_packets: share(gap_packets, gaps),
+            bad_run: share(self.lost + self.late, self.runs),
         }
     }
 
@@ -170,7 +181,7 @@ mod tests {
         let (gap, long) = (".".repeat(30), ".".repeat(50));
         let f = figures(&of(&format!("{gap}xx{gap}xlxx{long}")));
         assert_eq!((f.burst_packets, f.burst_density), (3.0, 1.0));
-        assert_eq!((f.gap_packets, f.gap_density), (110.0 / 3.0, 0.0));
+        assert_eq!((f.gap_packets, f.gap_density, f.bad_run), (110.0 / 3.0, 0.0, 3.0));
         // A burst that is still going on counts; there is no gap before one at the start, nor after one at the end.
         let f = figures(&of(&format!("xx{gap}x.x")));
         assert_eq!((f.burst_packets, f.burst_density, f.gap_packets), (2.5, 4.0 / 5.0, 30.0));
@@ -203,6 +214,10 @@ mod tests {
             gap_density: share(count(&|p| !in_burst[p] && bad[p]), gaps),
             burst_packets: share(bursts, runs(true)),
             gap_packets: share(gaps, runs(false)),
+            bad_run: share(
+                count(&|p| bad[p]),
+                bad.chunk_by(|a, b| a == b).filter(|run| run[0]).count() as u64,
+            ),
         }
     }
 

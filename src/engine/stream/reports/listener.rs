@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use super::ntp::short;
-use super::{Bursts, Chance, Fate, GMIN, HEADERS, LEAST_BITS, LEAST_MEASURED, Ntp, Party, Schedule};
+use super::{
+    Bursts, Chance, Equipment, Fate, GMIN, HEADERS, LEAST_BITS, LEAST_MEASURED, Listening, Ntp, Party,
+    Quality, Schedule,
+};
 use crate::engine::stats::Reception;
 use crate::engine::stream::sequence::FIRST_CYCLE;
 use crate::engine::time::Micros;
 use crate::engine::wire::rtcp::{
-    CNAME, Chunks, Compound, ExtendedBlock, NAME, Packet, ReportBlock, VoipMetrics, write_extended,
-    write_goodbye, write_receiver_report,
+    CNAME, Chunks, Compound, ExtendedBlock, NAME, Packet, ReportBlock, UNAVAILABLE, VoipMetrics,
+    write_extended, write_goodbye, write_receiver_report,
 };
 
 /// Hears one source's reports, and reports of it.
@@ -59,6 +62,8 @@ pub struct Hearing {
     pub limit: Duration,
     /// It follows the network.
     pub is_adaptive: bool,
+    /// What its quality is judged by; `None` where nobody asks.
+    pub equipment: Option<Equipment>,
 }
 
 impl Listener {
@@ -176,6 +181,24 @@ impl Listener {
         may
     }
 
+    /// How it would be judged, where that is asked, as soon as there is anything to judge.
+    pub fn quality(&self, hearing: &Hearing) -> Option<Quality> {
+        let equipment = hearing.equipment?;
+        let Reception { expected, repaired, .. } = hearing.reception;
+        let figures = self.bursts.figures();
+        if self.bursts.is_empty() {
+            return None;
+        }
+        let bad = figures.loss + figures.late;
+        let one_way = self.round_trip.unwrap_or_default() / 2;
+        Some(Quality::of(&Listening {
+            equipment,
+            missing: bad - repaired as f64 / expected.max(1) as f64,
+            burst_ratio: figures.bad_run * (1.0 - bad),
+            delay: hearing.packet + one_way + hearing.delay,
+        }))
+    }
+
     /// The way there and back, as its echoes tell.
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip
@@ -229,6 +252,10 @@ impl Listener {
         let share = |part: f64| (part * 256.0) as u8;
         let ms = |duration: Duration| u16::try_from(duration.as_millis()).unwrap_or(u16::MAX);
         let lasting = |packets: f64| ms(hearing.packet.mul_f64(packets));
+        let quality = self.quality(hearing);
+        let score = |of: fn(&Quality) -> f64| {
+            quality.as_ref().map_or(UNAVAILABLE, |quality| of(quality).round() as u8)
+        };
         VoipMetrics {
             ssrc: self.source,
             loss_rate: share(figures.loss),
@@ -240,6 +267,9 @@ impl Listener {
             round_trip_ms: self.round_trip.map_or(0, ms),
             end_system_ms: ms(hearing.delay),
             gmin: GMIN as u8,
+            r_factor: score(|quality| quality.r_factor),
+            mos_listening: score(|quality| quality.mos_listening * 10.0),
+            mos_conversation: score(|quality| quality.mos * 10.0),
             receiver_config: ENHANCED_CONCEALMENT | if hearing.is_adaptive { ADAPTIVE } else { FIXED },
             buffer_nominal_ms: ms(hearing.target),
             buffer_most_ms: ms(hearing.delay.max(hearing.target)),

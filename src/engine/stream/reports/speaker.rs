@@ -190,6 +190,8 @@ impl Speaker {
 }
 
 fn voice(metrics: &VoipMetrics) -> RemoteVoice {
+    // What is unavailable is beyond every scale.
+    let known = |metric: u8, most: u8| Some(metric).filter(|metric| *metric <= most);
     let share = |part: u8| f64::from(part) / 256.0;
     RemoteVoice {
         discard_rate: share(metrics.discard_rate),
@@ -198,5 +200,7 @@ fn voice(metrics: &VoipMetrics) -> RemoteVoice {
         burst_ms: f64::from(metrics.burst_ms),
         gap_ms: f64::from(metrics.gap_ms),
         delay_ms: f64::from(metrics.end_system_ms),
+        r_factor: known(metrics.r_factor, 100).map(f64::from),
+        mos: known(metrics.mos_conversation, 50).map(|tenths| f64::from(tenths) / 10.0),
     }
 }
