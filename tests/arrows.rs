@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 
 /// Each room with its floor; a room may use those on floors below, and the neighbours named here.
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 20] = [
     ("error", 0),
     ("time", 0),
     ("format", 1),
     ("url", 1),
+    ("key", 1),
     ("coding", 2),
     ("sim", 1),
     ("config", 3),

@@ -6,6 +6,7 @@ mod recognise;
 pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
+pub mod seal;
 
 use std::fmt;
 
