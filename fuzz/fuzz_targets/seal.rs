@@ -12,11 +12,19 @@ fuzz_target!(|input: &[u8]| {
     }
     let Some((&[control, at, bend], bytes)) = input.split_first_chunk() else { return };
     let key = Key::parse(KEYS[usize::from(control) % KEYS.len()]).expect("a key");
-    let ssrc = |offset: usize| bytes.get(offset..offset + 4).map_or(7, |b| u32::from_be_bytes(b.try_into().expect("4")));
+    let ssrc = |offset: usize| {
+        bytes.get(offset..offset + 4).map_or(7, |b| u32::from_be_bytes(b.try_into().expect("4")))
+    };
     let mut out = Vec::new();
 
-    let mut opener = Opener::new(&key, Way::ToServer, ssrc(8), 2);
+    // Under a key that nothing is sealed with: the fuzzer learns what it sees compared, and so what is authentic.
+    let unused = Key::parse(UNUSED[usize::from(control) % UNUSED.len()]).expect("a key");
+    let mut opener = Opener::new(&unused, Way::ToServer, ssrc(8), 2);
     assert!(opener.open_rtp(bytes, &mut out).is_err() && out.is_empty());
+    let mut opener = Opener::new(&unused, Way::ToServer, ssrc(4), 2);
+    assert!(opener.open_rtcp(bytes, &mut out).is_err() && out.is_empty());
+
+    let mut opener = Opener::new(&key, Way::ToServer, ssrc(8), 2);
     let mut sealer = Sealer::new(&key, Way::ToServer, Nonce([1; 16]), ssrc(8));
     let mut sealed = Vec::new();
     if sealer.seal_rtp(bytes, &mut sealed).is_ok() {
@@ -24,18 +32,15 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(opener.open_rtp(&bent, &mut out).is_ok(), bent == sealed);
         assert_eq!(opener.open_rtp(&sealed, &mut out).is_ok(), bent != sealed);
         assert!(bent == sealed || out == bytes);
-        assert!(opener.open_rtp(bytes, &mut out).is_err());
     }
 
     let mut opener = Opener::new(&key, Way::ToServer, ssrc(4), 2);
-    assert!(opener.open_rtcp(bytes, &mut out).is_err() && out.is_empty());
     let mut sealer = Sealer::new(&key, Way::ToServer, Nonce([1; 16]), ssrc(4));
     if sealer.seal_rtcp(bytes, &mut sealed).is_ok() {
         let bent = bent(&sealed, at, bend);
         assert_eq!(opener.open_rtcp(&bent, &mut out).is_ok(), bent == sealed);
         assert_eq!(opener.open_rtcp(&sealed, &mut out).is_ok(), bent != sealed);
         assert!(bent == sealed || out == bytes);
-        assert!(opener.open_rtcp(bytes, &mut out).is_err());
     }
 });
 
@@ -55,4 +60,10 @@ const KEYS: [&str; 3] = [
     "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0e",
     "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHA==",
     "audiostream1:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=",
+];
+
+const UNUSED: [&str; 3] = [
+    "4QIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0e",
+    "4QIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHA==",
+    "audiostream1:4QIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=",
 ];

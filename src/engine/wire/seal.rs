@@ -34,7 +34,14 @@ pub use derive::{Nonce, Way};
 pub use opener::{Opener, Refused};
 pub use sealer::{NotSealed, Sealer};
 
+use super::rtp;
 use crate::engine::key::KeyForm;
+
+/// The sender that a sealed packet names, by which to find its opener: in clear, and not to be believed before it is opened.
+/// Sound and reports are told apart as without a seal (RFC 5761): what tells them is in clear too.
+pub fn ssrc(packet: &[u8]) -> Option<u32> {
+    if rtp::is_rtcp(packet) { sealed::rtcp_ssrc(packet) } else { sealed::rtp_ssrc(packet) }
+}
 
 /// Bytes that sealing adds to an RTP packet.
 pub const fn rtp_overhead(form: KeyForm) -> usize {

@@ -49,7 +49,9 @@ impl Opener {
     /// Under a foreign key, a first packet is tried with `search` rollover counters from zero; after it has been opened none
     /// is tried. That is what a stranger can make us do with one packet: to hash it, and then for each counter three blocks of
     /// SHA-1 (`AES_CM_128_HMAC_SHA1_80`) or one of AES (`AEAD_AES_128_GCM`). With 1 only a stream that has not wrapped is
-    /// opened. Under a key of our own nothing is searched for; a first packet costs a key derivation.
+    /// opened. Where more than 2^15 packets in a row were lost, only a new opener finds the counter again.
+    ///
+    /// Under a key of our own nothing is searched for, first or later; a first packet costs a key derivation.
     pub fn new(key: &Key, way: Way, ssrc: u32, search: u32) -> Self {
         let ciphers = (key.form() != KeyForm::Audiostream).then(|| Ciphers::new(key, way, Nonce::default()));
         Self { key: key.clone(), way, ssrc, search, ciphers, peer: None, rtp: None, rtcp: None }

@@ -24,6 +24,18 @@ fn every_length_of_payload_comes_back_as_it_was() {
 }
 
 #[test]
+fn the_sender_of_a_sealed_packet_is_found_before_it_is_opened() {
+    for form in FORMS {
+        let mut sealer = sealer(form);
+        assert_eq!(super::super::ssrc(&seal(&mut sealer, &sound(1, 0))), Some(SSRC));
+        assert_eq!(super::super::ssrc(&seal_report(&mut sealer, &report(0))), Some(SSRC));
+    }
+    assert_eq!(super::super::ssrc(&sound(1, 0)[..11]), None);
+    assert_eq!(super::super::ssrc(&report(0)[..7]), None);
+    assert_eq!(super::super::ssrc(&[]), None);
+}
+
+#[test]
 fn any_flipped_bit_is_refused_and_changes_nothing() {
     for form in FORMS {
         // Both before the first authentic packet, and after.
