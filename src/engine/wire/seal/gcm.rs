@@ -57,7 +57,7 @@ impl Gcm {
         black_box(u128::from_be_bytes(tag) ^ u128::from_be_bytes(self.tag(digest, place))) == 0
     }
 
-    /// RFC 7714 §8.1 and §9.1: two zero bytes, SSRC and index, all XORed with the salt; then GCM's own count of blocks.
+    /// RFC 7714 §8.1 and §9.1: two zero bytes, SSRC and index, with the salt over them; then GCM's own count of blocks.
     fn counter_block(&self, place: Place, count: u32) -> [u8; 16] {
         let mut block = [0; 16];
         block[..12].copy_from_slice(&*self.salt);

@@ -69,20 +69,17 @@ impl Opener {
         let sequence = u64::from(sealed.sequence());
         let told = sealed.word.map(|rollover| u64::from(rollover) << 16 | sequence);
         let place = |index| Place { ssrc: self.ssrc, index, is_rtcp: false };
-        let index = match &self.rtp {
-            Some(window) => {
-                let index = told.or_else(|| window.index_of(sealed.sequence())).ok_or(Refused::TooOld)?;
-                window.check(index)?;
-                let digest = ciphers.rtp.digest(sealed.header, sealed.encrypted, place(index));
-                ciphers.rtp.is_tag(&digest, place(index), sealed.tag).then_some(index)
-            }
-            None => {
-                let digest = ciphers.rtp.digest(sealed.header, sealed.encrypted, place(0));
-                let is_its_tag = |index: &u64| ciphers.rtp.is_tag(&digest, place(*index), sealed.tag);
-                match told {
-                    Some(index) => Some(index).filter(is_its_tag),
-                    None => (0..u64::from(self.search)).map(|n| n << 16 | sequence).find(is_its_tag),
-                }
+        let index = if let Some(window) = &self.rtp {
+            let index = told.or_else(|| window.index_of(sealed.sequence())).ok_or(Refused::TooOld)?;
+            window.check(index)?;
+            let digest = ciphers.rtp.digest(sealed.header, sealed.encrypted, place(index));
+            ciphers.rtp.is_tag(&digest, place(index), sealed.tag).then_some(index)
+        } else {
+            let digest = ciphers.rtp.digest(sealed.header, sealed.encrypted, place(0));
+            let is_its_tag = |index: &u64| ciphers.rtp.is_tag(&digest, place(*index), sealed.tag);
+            match told {
+                Some(index) => Some(index).filter(is_its_tag),
+                None => (0..u64::from(self.search)).map(|n| n << 16 | sequence).find(is_its_tag),
             }
         };
         let index = index.ok_or(Refused::Tag)?;

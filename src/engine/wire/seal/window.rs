@@ -59,7 +59,7 @@ impl Window {
         } else {
             rollover
         };
-        (rollover <= u64::from(u32::MAX)).then_some(rollover << 16 | u64::from(sequence))
+        u32::try_from(rollover).is_ok().then_some(rollover << 16 | u64::from(sequence))
     }
 
     fn mark(&mut self, index: u64) {

@@ -1,4 +1,4 @@
-//! What the RFCs print, and what libsrtp makes (by `pylibsrtp` 1.0.0, from PyPI).
+//! What the RFCs print, and what libsrtp makes (by Python's `pylibsrtp` 1.0.0).
 
 use super::super::cipher::{Cipher, Place};
 use super::super::gcm::Gcm;
