@@ -9,6 +9,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("time", 0),
     ("format", 1),
     ("url", 1),
+    ("key", 1),
     ("coding", 2),
     ("rate", 2),
     ("sim", 1),

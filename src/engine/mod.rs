@@ -8,6 +8,7 @@ pub mod coding;
 pub mod config;
 pub mod error;
 pub mod format;
+pub mod key;
 pub mod net;
 pub mod playout;
 pub mod rate;

@@ -7,6 +7,7 @@ pub mod red;
 pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
+pub mod seal;
 
 use std::fmt;
 
