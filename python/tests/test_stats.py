@@ -24,7 +24,7 @@ def names(kind):
 def test_the_fields_are_the_json_keys():
     assert names(ClientStats) == SENT | {"wire", "protocol"}
     assert names(SourceStats) == RECEIVED | {"codec", "ssrc", "address", "round_trip_ms", "cname", "name"}
-    assert names(ServerStats) == RECEIVED | {"sources", "tier"}
+    assert names(ServerStats) == RECEIVED | {"sources", "tier", "packets_refused", "packets_wrong_source"}
 
 
 def test_a_snapshot_takes_its_fields_and_leaves_the_rest():
