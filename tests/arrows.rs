@@ -4,12 +4,14 @@ use std::fs;
 use std::path::Path;
 
 /// Each room with its floor; a room may use those on floors below, and the neighbours named here.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 23] = [
     ("error", 0),
     ("time", 0),
     ("format", 1),
     ("url", 1),
     ("key", 1),
+    ("networks", 1),
+    ("printable", 0),
     ("coding", 2),
     ("rate", 2),
     ("sim", 1),

@@ -106,6 +106,7 @@ class Server:
         min_delay: float,
         max_delay: float,
         max_sources: int,
+        allow: list[str],
         keep_listening: bool,
         record: str | None,
         record_name: str | None,

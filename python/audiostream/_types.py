@@ -129,3 +129,5 @@ class ServerStatsDict(_Received):
 
     sources: list[SourceStatsDict]
     tier: int
+    packets_refused: int
+    packets_wrong_source: int

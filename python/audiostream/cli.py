@@ -90,7 +90,7 @@ CLIENT_KEYWORDS = (
 )
 SERVER_KEYWORDS = (
     *("protocol", "port", "size", "rate", "channels", "bind", "sdp", "wire", "output", "host_api", "latency", "delay"),
-    *("min_delay", "max_delay", "record", "recordings", "max_sources", "keep_listening", "duration", "network"),
+    *("min_delay", "max_delay", "record", "recordings", "max_sources", "allow", "keep_listening", "duration", "network"),
     *("name", "quality", "packet_log"),
 )
 
@@ -309,7 +309,13 @@ def _add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         default="auto",
         help="packet format (auto: found out for each sender)",
     )
-    network.add_argument("--max-sources", type=int, default=32, metavar="N", help="senders held at once (32)")
+    network.add_argument("--max-sources", type=int, default=32, metavar="N", help="senders heard at once (32)")
+    network.add_argument(
+        "--allow",
+        action="append",
+        metavar="NET",
+        help="a network to listen to, such as 192.168.0.0/16 or fd00::/8; may be given several times (everybody)",
+    )
     network.add_argument("--quality", action="store_true", help="judge senders by ITU-T G.107: r_factor, mos")
     network.add_argument("--keep-listening", action="store_true", help="TCP: go on when the last client has left")
     sound = parser.add_argument_group("sound")

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Literal
 from . import _engine, logs
 from ._stream import STEP, Stream
 from .devices import end_name
-from .errors import AudioStreamError, check_range
+from .errors import AudioStreamError, ConfigError, check_range
 from .recording import Recording, make_folder
 from .stats import ServerStats, server_stats
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from .devices import Device
@@ -72,6 +73,7 @@ class AdvancedAudioServer(Stream):
         record: bool | str | None = None,
         recordings: str | os.PathLike[str] = "Recording",
         max_sources: int = 32,
+        allow: str | Iterable[str] | None = None,
         keep_listening: bool = False,
         duration: float | None = None,
         network: str | None = None,
@@ -106,7 +108,12 @@ class AdvancedAudioServer(Stream):
             record: Records what arrives, losses as silence of exact length: True for a name with the time in it, or
                 the file's name in the folder.
             recordings: The folder for recordings; made when one is begun.
-            max_sources: How many senders are held at once, 1 to 1024.
+            max_sources: How many senders are heard at once, 1 to 1024, of one address 8 at most (of this machine all).
+                What others send is refused and counted until one has left or has been silent for 10 s; with 1 nobody
+                else is heard while the first plays.
+            allow: The networks that are listened to, as `'192.168.0.0/16'`, `'10.0.0.7'`, `'fd00::/8'`: one, several
+                with commas between, or a list. What comes from elsewhere is dropped unseen and counted. None, or an
+                empty list, listens to everybody. An address can be forged: it is no proof of who sends.
             keep_listening: With TCP, go on when the last client has left; otherwise that ends `run()`, as in the
                 original.
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
@@ -147,6 +154,7 @@ class AdvancedAudioServer(Stream):
             name=name,
             quality=quality,
             max_sources=max_sources,
+            allow=_networks(allow),
             keep_listening=keep_listening,
             record=str(recordings) if record else None,
             record_name=record if isinstance(record, str) else None,
@@ -335,3 +343,11 @@ class AdvancedAudioServer(Stream):
             return
         while not self._is_over() and self.receive_data():
             pass
+
+
+def _networks(allow: str | Iterable[str] | None) -> list[str]:
+    """Each network's text."""
+    texts = [allow] if isinstance(allow, str) else list(allow or ())
+    if not all(isinstance(text, str) for text in texts):
+        raise ConfigError(f"allow takes networks as text, not {allow!r}")
+    return [part for text in texts for part in text.split(",")]

@@ -51,7 +51,7 @@ RECEIVED = {
     "wire": str,
     "protocol": str,
 }
-SERVER_KEYS = {**RECEIVED, "sources": list, "tier": int}
+SERVER_KEYS = {**RECEIVED, "sources": list, "tier": int, "packets_refused": int, "packets_wrong_source": int}
 JUDGED = {"r_factor": float | None, "mos": float | None}
 REPORTED = {"round_trip_ms": float | None, "cname": str | None, "name": str | None, **JUDGED}
 SOURCE_KEYS = {**RECEIVED, **REPORTED, "codec": str, "ssrc": int, "address": str}

@@ -13,6 +13,7 @@ use super::logging;
 use super::recording::{recorded_dict, state_dict};
 use crate::engine::config::{Audio, BlockSize, DEFAULT_PORT, Latency, Output, Protocol, ServerConfig, Wire};
 use crate::engine::error::Result;
+use crate::engine::networks::Networks;
 use crate::engine::session::place::{self, Listening, Told};
 use crate::engine::session::server;
 use crate::engine::sim::config::LinkConfig;
@@ -40,7 +41,7 @@ impl Close for server::Server {
 impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, keep_listening, record, record_name, network, name, quality, packet_log))]
+                        max_delay, max_sources, allow, keep_listening, record, record_name, network, name, quality, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
@@ -64,6 +65,7 @@ impl Server {
         min_delay: f64,
         max_delay: f64,
         max_sources: usize,
+        allow: Vec<String>,
         keep_listening: bool,
         record: Option<PathBuf>,
         record_name: Option<String>,
@@ -99,6 +101,7 @@ impl Server {
                 min_delay,
                 max_delay,
                 max_sources,
+                allow: Networks::parse(&allow)?,
                 keep_listening,
                 network: network.as_deref().map(LinkConfig::parse).transpose()?,
                 name,
@@ -174,6 +177,8 @@ impl Server {
         let dict = PyDict::new(py);
         self.fill(&dict, &stats.reception, &stats.playback, self.rate)?;
         dict.set_item("packets_malformed", stats.malformed)?;
+        dict.set_item("packets_refused", stats.refused)?;
+        dict.set_item("packets_wrong_source", stats.wrong_source)?;
         dict.set_item("packets_dropped_local", stats.dropped_local)?;
         let wire = stats.sources.first().map(|source| source.wire).or(self.wire);
         dict.set_item("wire", wire.map_or("auto", Wire::name))?;

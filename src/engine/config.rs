@@ -12,6 +12,7 @@ pub use redundancy::Redundancy;
 use super::coding::{Coding, DYNAMIC, Encoding, PayloadTypes};
 use super::error::{Error, Result};
 use super::format::Format;
+use super::networks::Networks;
 use super::sim::config::LinkConfig;
 
 /// The transport.
@@ -341,8 +342,10 @@ pub struct ServerConfig {
     pub min_delay: Duration,
     /// What it is kept at most, where it follows the network.
     pub max_delay: Duration,
-    /// How many senders are held at once.
+    /// How many senders are heard at once.
     pub max_sources: usize,
+    /// The networks that are listened to.
+    pub allow: Networks,
     /// TCP: go on after the last client has left.
     pub keep_listening: bool,
     /// A bad network to receive through.
@@ -368,6 +371,7 @@ impl Default for ServerConfig {
             // Beyond half a second nobody talks any more (ITU-T G.114 draws its line at 0.4 s, mouth to ear).
             max_delay: Duration::from_millis(500),
             max_sources: 32,
+            allow: Networks::default(),
             keep_listening: false,
             network: None,
             name: None,

@@ -139,6 +139,10 @@ pub struct ServerStats {
     pub playback: Playback,
     /// What the parsers did not believe.
     pub malformed: u64,
+    /// Packets, and connections, turned away before they were looked at: from networks that are not allowed, or too many.
+    pub refused: u64,
+    /// Packets turned away because they spoke in the name of a source that plays from another address.
+    pub wrong_source: u64,
     /// Dropped on this machine: by the kernel's socket buffer or a full queue of ours.
     pub dropped_local: u64,
     /// The sources that are there now, oldest first.

@@ -2,7 +2,9 @@
 
 mod capturing;
 pub mod client;
+mod complaints;
 mod describe;
+mod doors;
 mod feedback;
 mod impairment;
 mod notices;
@@ -18,3 +20,6 @@ pub mod server;
 mod sources;
 mod stepper;
 mod timed;
+
+#[cfg(test)]
+mod access_tests;

@@ -27,8 +27,8 @@ pub enum Outlet {
         /// What it counts.
         counters: Arc<PlayerCounters>,
     },
-    /// Counted only: there are too many.
-    Refused,
+    /// What it sends cannot be played here.
+    Unplayable,
     /// It played; its figures stay.
     Past(Arc<PlayerCounters>),
 }
@@ -105,6 +105,9 @@ impl Recorder {
     /// Names a source.
     pub fn label(&self, number: u32, name: &dyn Display) {
         if let Ok(mut labels) = self.labels.lock() {
+            if labels.len() == MOST_LABELS {
+                labels.remove(0);
+            }
             labels.push((number, name.to_string()));
         }
     }
@@ -147,23 +150,15 @@ impl Outlet {
         &mut self,
         config: &ServerConfig,
         encoding: Encoding,
-        playing: usize,
         out: &mut Outlets,
         name: &dyn Display,
         number: u32,
     ) {
-        if matches!(self, Self::Playing { .. } | Self::Refused) {
+        if matches!(self, Self::Playing { .. } | Self::Unplayable) {
             return;
         }
         let format = encoding.format;
         let again = matches!(self, Self::Past(_));
-        if playing >= config.max_sources {
-            if !again {
-                log::warn!(target: TARGET, "{name} is not played: max_sources={} are already", config.max_sources);
-            }
-            *self = if again { std::mem::replace(self, Self::None) } else { Self::Refused };
-            return;
-        }
         if !again {
             log::info!(target: TARGET, "connection from {name}, {encoding}, {} Hz, {} channel(s)", format.rate(), format.channels());
             let title = format!("{name}, {encoding}");
@@ -183,7 +178,7 @@ impl Outlet {
             Ok(player) => player,
             Err(why) => {
                 log::error!(target: TARGET, "{name} cannot be played: {why}");
-                *self = Self::Refused;
+                *self = Self::Unplayable;
                 return;
             }
         };
@@ -212,12 +207,14 @@ impl Outlet {
     pub fn counters(&self) -> Option<&PlayerCounters> {
         match self {
             Self::Playing { counters, .. } | Self::Past(counters) => Some(counters),
-            Self::None | Self::Refused => None,
+            Self::None | Self::Unplayable => None,
         }
     }
 }
 
 const TARGET: &str = "audiostream.server";
+/// Sources of a recording whose names are kept: whoever comes and goes without end is forgotten first.
+const MOST_LABELS: usize = 4096;
 /// Sound that may wait for the playing thread.
 const QUEUE: Duration = Duration::from_secs(2);
 /// Packets that may wait for the playing thread.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver as Notices;
 
+use super::complaints::Refusal;
+use super::doors::{Doors, MAX_CONNECTIONS};
 use super::impairment::Impairment;
 use super::notices::report;
 use super::reporting::{Letter, Way};
@@ -28,7 +30,7 @@ pub struct Receiving {
     clock: Clock,
     socket: Socket,
     connections: HashMap<ConnectionId, Connection>,
-    had_connections: bool,
+    doors: Doors,
     tried_beside: bool,
     network: Option<Impairment<Way>>,
 }
@@ -56,7 +58,7 @@ impl Receiving {
             clock,
             socket,
             connections: HashMap::new(),
-            had_connections: false,
+            doors: Doors::new(config.max_sources),
             tried_beside: false,
             network: config.network.map(Impairment::new),
         })
@@ -154,13 +156,21 @@ impl Receiving {
 
     fn receive(&mut self, shared: &Shared, timeout: Duration) -> Result<usize> {
         let mut guard = None;
-        let Self { config, clock, socket, connections, had_connections, network, .. } = self;
+        let Self { config, clock, socket, connections, doors, network, .. } = self;
         let count = match socket {
             Socket::Udp(udp) => {
                 let timeout = network.as_ref().map_or(timeout, |network| network.wait(clock.now(), timeout));
                 let count = udp.receive(timeout, &mut |datagram| {
                     let Datagram { address, local, beside, .. } = datagram;
                     let way = Way { address, local, beside };
+                    if !config.allow.admit(address.ip()) {
+                        guard.get_or_insert_with(|| lock(&shared.sources)).refuse(
+                            Refusal::NotAllowed,
+                            address,
+                            datagram.arrival,
+                        );
+                        return;
+                    }
                     if let Some(network) = network {
                         // Drawn apart, so that reports do not change which packets of sound are lost.
                         if Compound::parse(datagram.bytes).is_ok() {
@@ -184,16 +194,22 @@ impl Receiving {
                 count
             }
             Socket::Tcp(tcp) => {
-                let mut hopeless = Vec::new();
+                let mut over = Vec::new();
                 let count = tcp.poll(timeout, &mut |event| {
                     let sources = guard.get_or_insert_with(|| lock(&shared.sources));
-                    *had_connections |= matches!(event, TcpEvent::Accepted { .. });
-                    handle(event, config, clock.now(), connections, sources, &mut hopeless);
+                    handle(event, config, clock.now(), connections, doors, sources, &mut over);
                 })?;
-                for id in hopeless {
+                let now = clock.now();
+                over.extend(doors.overdue(now).into_iter().map(|(id, why)| (id, why.why())));
+                for (id, why) in over {
                     tcp.close(id);
+                    doors.leave(id);
                     if let Some(connection) = connections.remove(&id) {
-                        log::warn!(target: TARGET, "connection from {} closed: it speaks neither rtp nor classic", connection.address);
+                        let sources = guard.get_or_insert_with(|| lock(&shared.sources));
+                        sources.disconnected(connection.address);
+                        if sources.may_tell(now) {
+                            log::warn!(target: TARGET, "connection from {} closed: {why}", connection.address);
+                        }
                     }
                 }
                 count
@@ -204,7 +220,7 @@ impl Receiving {
             drop(sources);
             shared.arrived(packets);
         }
-        if *had_connections && connections.is_empty() && !config.keep_listening {
+        if doors.is_deserted() && !config.keep_listening {
             shared.end();
         }
         Ok(count)
@@ -212,16 +228,19 @@ impl Receiving {
 }
 
 impl Connection {
-    /// Hands on every whole packet; false where the peer speaks nothing that is known.
+    /// Hands on every whole packet; whether any was of a source that is heard.
     fn take(&mut self, sources: &mut Sources, arrival: Micros) -> bool {
+        let mut heard = false;
         loop {
             match self.deframer.next() {
-                Some(Ok(Packet::Rtp(bytes))) => sources.framed(self.address, Wire::Rtp, arrival, bytes),
+                Some(Ok(Packet::Rtp(bytes))) => {
+                    heard |= sources.framed(self.address, Wire::Rtp, arrival, bytes);
+                }
                 Some(Ok(Packet::Classic(bytes))) => {
-                    sources.framed(self.address, Wire::Classic, arrival, bytes);
+                    heard |= sources.framed(self.address, Wire::Classic, arrival, bytes);
                 }
                 Some(Err(_)) => sources.not_believed(self.address, arrival, &[]),
-                None => return !self.deframer.is_hopeless(),
+                None => return heard,
             }
         }
     }
@@ -232,34 +251,56 @@ fn handle(
     config: &ServerConfig,
     now: Micros,
     connections: &mut HashMap<ConnectionId, Connection>,
+    doors: &mut Doors,
     sources: &mut Sources,
-    hopeless: &mut Vec<ConnectionId>,
+    over: &mut Vec<(ConnectionId, &'static str)>,
 ) {
     match event {
         TcpEvent::Accepted { id, address } => {
-            log::info!(target: TARGET, "connection from {address}");
+            if !sources.lets_in(address, now) {
+                return over.push((id, ""));
+            }
+            match doors.come(id, address, now) {
+                Err(why) => {
+                    sources.refuse(why, address, now);
+                    return over.push((id, ""));
+                }
+                Ok(gone) => over.extend(gone.map(|id| (id, "others want to be heard"))),
+            }
+            if sources.may_tell(now) {
+                log::info!(target: TARGET, "connection from {address}");
+            }
             let deframer =
                 Deframer::new(config.wire, config.payloads.clone(), config.audio.format, config.audio.block);
             connections.insert(id, Connection { address, deframer });
         }
         TcpEvent::Refused { address, why } => {
-            log::warn!(target: TARGET, "connection from {address} refused: {why}");
+            if sources.may_tell(now) {
+                log::warn!(target: TARGET, "connection from {address} refused: {why}");
+            }
         }
         TcpEvent::Data { id, arrival, bytes } => {
             if let Some(connection) = connections.get_mut(&id) {
                 connection.deframer.push(bytes);
-                if !connection.take(sources, arrival) {
-                    sources.disconnected(connection.address);
-                    hopeless.push(id);
+                if connection.take(sources, arrival) {
+                    doors.hear(id, arrival);
+                }
+                if connection.deframer.is_hopeless() {
+                    over.push((id, "it speaks neither rtp nor classic"));
                 }
             }
         }
         TcpEvent::Closed { id, error } => {
             if let Some(mut connection) = connections.remove(&id) {
                 connection.deframer.finish();
-                connection.take(sources, now);
+                // A short stream may be known by its end only.
+                if connection.take(sources, now) {
+                    doors.hear(id, now);
+                }
                 sources.disconnected(connection.address);
+                doors.leave(id);
                 match error {
+                    _ if !sources.may_tell(now) => {}
                     Some(error) => {
                         log::error!(target: TARGET, "connection from {} lost: {error}", connection.address);
                     }
@@ -276,4 +317,3 @@ const TARGET: &str = "audiostream.server";
 /// The longest wait; a waker ends it earlier.
 const WAIT: Duration = Duration::from_millis(250);
 const DRAIN_ROUNDS: usize = 10_000;
-const MAX_CONNECTIONS: usize = 1024;

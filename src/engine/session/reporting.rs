@@ -1,6 +1,6 @@
 //! Reports between a server and the sources that it hears (RFC 3550 §6): what it hears of them, and what it answers.
 //!
-//! Guaranteed: nothing is said to anyone who has not sent believed sound over RTP, nor more bytes than came from there. What is
+//! Guaranteed: nothing is said to anyone who has not sent believed sound over RTP, nor in any second more bytes than came from there. What is
 //! said of a source counts only from its own address: the port that it sends from, or the one above.
 
 use std::net::{IpAddr, SocketAddr};
@@ -136,6 +136,7 @@ impl Reporting {
         if !reports.connected && !reports.is_muxed && now.since(reports.first_heard) > BESIDE_AFTER {
             self.wants_beside = true;
         }
+        reports.listener.came(receiver.reception().bytes, now);
         let mut letter = None;
         let answers = self.answers && reports.is_read();
         if answers && now >= reports.listener.next() {
@@ -171,8 +172,9 @@ impl Correspondence {
     /// With a source `ssrc` that was heard first at `now`, at `address`.
     pub fn new(ssrc: u32, format: Format, way: Way, connected: bool, now: Micros) -> Self {
         let bits = format.rate() as f64 * format.frame_bytes() as f64 * 8.0;
+        let listener = Listener::new(ssrc, bits, now);
         Self {
-            listener: Listener::new(ssrc, bits, now),
+            listener: if connected { listener.proved() } else { listener },
             way,
             connected,
             first_heard: now,

@@ -144,6 +144,12 @@ impl Server {
         if let Some(playback) = &mut parts.playback {
             playback.start()?;
         }
+        // Once: a key would be the remedy, the list only keeps strangers out.
+        log::info!(
+            target: TARGET,
+            "without a key anyone on the path can read and forge what is sent here; packets from {} are listened to",
+            self.config.allow
+        );
         let notices = parts.notices.take();
         let shared = Arc::clone(&self.shared);
         parts.thread = Some(
@@ -385,6 +391,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+const TARGET: &str = "audiostream.server";
 /// How long a file waits for a missing packet.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// How long a recording waits for a packet that is late.

@@ -3,12 +3,15 @@
 //! Lives behind a mutex of the server: the network thread holds it for a batch of packets, a snapshot for moments.
 //! Bounded: so many sources play at once, so many strangers are on probation, so many departed are remembered.
 
+mod access;
 mod control;
+mod strangers;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::complaints::Budget;
 use super::outlet::{Outlet, Outlets, Recorder};
 use super::packet_log::{PacketLine, PacketLog};
 use super::reporting::{Correspondence, Reporting, Way};
@@ -21,11 +24,12 @@ use crate::engine::playout::histogram::Bar;
 use crate::engine::playout::render::Roster;
 use crate::engine::record::reception::Labels;
 use crate::engine::stats::{Playback, Reception, ServerStats, SourceStats};
-use crate::engine::stream::queue::PacketWriter;
+use crate::engine::stream::queue::{Head, PacketWriter};
 use crate::engine::stream::receiver::{Receiver, Verdict};
 use crate::engine::stream::reports::Listener;
 use crate::engine::time::Micros;
 use crate::engine::wire::{classic, rtp};
+use access::Access;
 
 /// All sources of a server.
 pub struct Sources {
@@ -35,6 +39,7 @@ pub struct Sources {
     departed: Departed,
     packets: u64,
     malformed: u64,
+    access: Access,
     last_sequence: Option<u16>,
     swept: Micros,
     /// It was said that something cannot be decoded here.
@@ -82,6 +87,7 @@ impl Sources {
             departed: Departed::default(),
             packets: 0,
             malformed: 0,
+            access: Access::default(),
             last_sequence: None,
             swept: Micros::ZERO,
             told: false,
@@ -98,7 +104,8 @@ impl Sources {
     pub fn set_recorder(&mut self, recorder: Option<(PacketWriter, Labels)>) {
         let recorder = recorder.map(|(queue, labels)| {
             let recorder = Recorder::new(queue, labels, self.config.audio.format);
-            self.entries.iter().for_each(|(name, entry)| recorder.label(entry.number, &entry.title(name)));
+            let believed = self.entries.iter().filter(|(_, entry)| entry.receiver.is_believed());
+            believed.for_each(|(name, entry)| recorder.label(entry.number, &entry.title(name)));
             recorder
         });
         self.out.set_recorder(recorder);
@@ -122,34 +129,39 @@ impl Sources {
                 self.packet(classic, way, arrival, bytes, false);
             }
             (Some(rtp), Some(classic)) => {
-                self.packet(rtp, way, arrival, bytes, false);
+                if !self.packet(rtp, way, arrival, bytes, false) {
+                    return;
+                }
                 if !self.is_believed(&rtp) {
                     // It may be either: the first to be believed wins, and the other is forgotten.
                     self.packet(classic, way, arrival, bytes, false);
                     if self.is_believed(&classic) {
-                        self.entries.remove(&rtp);
+                        self.forget(&rtp);
                     }
                 } else if !self.is_believed(&classic) {
-                    self.entries.remove(&classic);
+                    self.forget(&classic);
                 }
             }
-            (Some(name), None) | (None, Some(name)) => self.packet(name, way, arrival, bytes, false),
+            (Some(name), None) | (None, Some(name)) => _ = self.packet(name, way, arrival, bytes, false),
             (None, None) if rtp::is_rtcp(bytes) => self.control(way, arrival, bytes),
             (None, None) => self.not_believed(address, arrival, bytes),
         }
     }
 
-    /// A whole packet has come over a connection, which says what it speaks.
-    pub fn framed(&mut self, address: SocketAddr, wire: Wire, arrival: Micros, bytes: &[u8]) {
+    /// A whole packet has come over a connection, which says what it speaks. Whether it is of a source that is heard.
+    pub fn framed(&mut self, address: SocketAddr, wire: Wire, arrival: Micros, bytes: &[u8]) -> bool {
         let name = match wire {
             Wire::Rtp => self.as_rtp(address, bytes),
             Wire::Classic => self.as_classic(address, bytes),
         };
         match name {
-            Some(name) => self.packet(name, address.into(), arrival, bytes, true),
+            Some(name) => {
+                return self.packet(name, address.into(), arrival, bytes, true) && self.is_believed(&name);
+            }
             None if wire == Wire::Rtp && rtp::is_rtcp(bytes) => self.control(address.into(), arrival, bytes),
             None => self.not_believed(address, arrival, bytes),
         }
+        false
     }
 
     /// Bytes that are no packet.
@@ -166,6 +178,7 @@ impl Sources {
         {
             entry.outlet.retire();
         }
+        self.list_players();
     }
 
     /// Now and then: forgets strangers, retires the silent, drops finished players.
@@ -174,11 +187,12 @@ impl Sources {
             return;
         }
         self.swept = now;
-        let malformed = &mut self.malformed;
-        self.entries.retain(|_, entry| {
+        let Self { entries, malformed, access, .. } = self;
+        entries.retain(|name, entry| {
             let stranger = !entry.receiver.is_believed() && now.since(entry.last_arrival) > PROBATION;
             if stranger {
                 *malformed += entry.receiver.held();
+                access.strangers.remove(name);
             }
             !stranger
         });
@@ -187,6 +201,7 @@ impl Sources {
                 entry.outlet.retire();
             }
         }
+        self.list_players();
         self.out.sweep();
     }
 
@@ -238,6 +253,8 @@ impl Sources {
             reception: self.departed.reception,
             playback: self.departed.playback,
             malformed: self.malformed,
+            refused: self.access.refused,
+            wrong_source: self.access.wrong_source,
             dropped_local: self.out.dropped,
             sources: Vec::new(),
         };
@@ -271,57 +288,57 @@ impl Sources {
         self.entries.get(name).is_some_and(|entry| entry.receiver.is_believed())
     }
 
-    fn packet(&mut self, name: Name, way: Way, arrival: Micros, bytes: &[u8], connected: bool) {
+    /// Takes a packet of sound; false where it is refused.
+    fn packet(&mut self, name: Name, way: Way, arrival: Micros, bytes: &[u8], connected: bool) -> bool {
+        if let Some(why) = self.objection(&name, arrival) {
+            self.refuse(why, name.address, arrival);
+            self.log(name.address, arrival, None, bytes, why.name());
+            return false;
+        }
         if !self.entries.contains_key(&name) {
-            self.make_room();
             match self.new_entry(name, bytes, connected) {
                 Ok(mut entry) => {
-                    entry.reports = (name.wire == Wire::Rtp).then(|| {
-                        Box::new(Correspondence::new(
-                            name.ssrc,
-                            entry.encoding.format,
-                            way,
-                            connected,
-                            arrival,
-                        ))
-                    });
-                    self.entries.insert(name, entry);
+                    entry.correspond(&name, way, arrival);
+                    self.enter(name, entry);
                 }
                 Err(why) => {
                     if !std::mem::replace(&mut self.told, true) {
                         log::error!(target: TARGET, "what {name} sends cannot be played: {why}");
                     }
                     self.not_believed(name.address, arrival, bytes);
-                    return;
+                    return true;
                 }
             }
         }
-        let playing = match self.entries.get(&name).map(|entry| &entry.outlet) {
-            Some(Outlet::None | Outlet::Past(_)) => self.playing(),
-            _ => 0,
-        };
-        let Some(entry) = self.entries.get_mut(&name) else { return };
+        let Some(entry) = self.entries.get_mut(&name) else { return true };
         entry.last_arrival = arrival;
         if let Some(reports) = &mut entry.reports {
             reports.came(way);
         }
         let Entry { number, encoding, receiver, outlet, dropped, .. } = entry;
-        let (config, out) = (&self.config, &mut self.out);
+        let (config, out, next_number) = (&self.config, &mut self.out, &mut self.next_number);
+        let was_playing = outlet.is_playing();
         let before = receiver.reception().received;
         let verdict = receiver.receive(bytes, arrival, &mut |head, samples| {
-            outlet.open(config, *encoding, playing, out, &name, *number);
+            if *number == 0 {
+                *number = *next_number;
+                *next_number = next_number.wrapping_add(1).max(1);
+            }
+            let head = Head { source: *number, ..head };
+            outlet.open(config, *encoding, out, &name, *number);
             if let Outlet::Playing { queue, .. } = outlet
                 && !queue.push(head, samples)
             {
                 *dropped += 1;
             }
-            if !matches!(outlet, Outlet::Refused) {
+            if !matches!(outlet, Outlet::Unplayable) {
                 out.record(head, samples, encoding.format);
             }
         });
         self.malformed += receiver.take_refused();
         let sequence = receiver.last_sequence();
-        let counted = !matches!(outlet, Outlet::Refused);
+        let counted = !matches!(outlet, Outlet::Unplayable);
+        let begins = !was_playing && outlet.is_playing();
         match verdict {
             Ok(verdict) => {
                 if verdict == Verdict::Believed {
@@ -330,7 +347,13 @@ impl Sources {
                 if receiver.is_believed() && counted {
                     self.packets += receiver.reception().received - before;
                     self.last_sequence = Some(sequence);
-                    tell(&name, receiver, verdict, bytes.len());
+                    tell(&name, receiver, verdict, bytes.len(), arrival, &mut self.access.budget);
+                }
+                if verdict == Verdict::Believed {
+                    self.access.strangers.remove(&name);
+                }
+                if begins {
+                    self.note_player(name);
                 }
                 self.log(name.address, arrival, Some(sequence), bytes, verdict.name());
             }
@@ -340,6 +363,7 @@ impl Sources {
                 log::debug!(target: TARGET, "not a packet: {} bytes from {}: {why}", bytes.len(), name.address);
             }
         }
+        true
     }
 
     fn new_entry(&mut self, name: Name, bytes: &[u8], connected: bool) -> Result<Entry> {
@@ -349,11 +373,10 @@ impl Sources {
             Wire::Classic => None,
         };
         let encoding = encoding.unwrap_or(Encoding::l16(self.config.audio.format));
-        let number = self.next_number;
-        let receiver = Receiver::new(number, name.wire, encoding, payloads)?;
-        self.next_number += 1;
+        // The number is given to what is believed: strangers would use them up.
+        let receiver = Receiver::new(0, name.wire, encoding, payloads)?;
         Ok(Entry {
-            number,
+            number: 0,
             encoding,
             receiver: if connected { receiver.believed_at_once() } else { receiver },
             outlet: Outlet::None,
@@ -362,30 +385,6 @@ impl Sources {
             dropped: 0,
             reports: None,
         })
-    }
-
-    /// Keeps the table bounded: the oldest stranger goes first, then the longest silent source, its figures kept in the sums.
-    fn make_room(&mut self) {
-        let strangers = self.entries.values().filter(|e| !e.receiver.is_believed()).count();
-        if strangers >= MAX_STRANGERS {
-            let oldest = self.entries.iter().filter(|(_, e)| !e.receiver.is_believed());
-            if let Some(name) = oldest.min_by_key(|(_, e)| e.last_arrival).map(|(name, _)| *name)
-                && let Some(entry) = self.entries.remove(&name)
-            {
-                self.malformed += entry.receiver.held();
-            }
-        }
-        if self.entries.len() >= MAX_REMEMBERED {
-            let silent = self.entries.iter().filter(|(_, e)| !matches!(e.outlet, Outlet::Playing { .. }));
-            if let Some(name) = silent.min_by_key(|(_, e)| e.last_arrival).map(|(name, _)| *name)
-                && let Some(entry) = self.entries.remove(&name)
-                && entry.counts()
-            {
-                let stats = entry.stats(&name);
-                self.departed.reception.add(&entry.reception_at(self.config.audio.format));
-                self.departed.playback.add(&stats.playback);
-            }
-        }
     }
 
     fn log(
@@ -413,7 +412,7 @@ impl Sources {
 
 impl Entry {
     fn counts(&self) -> bool {
-        self.receiver.is_believed() && !matches!(self.outlet, Outlet::Refused)
+        self.receiver.is_believed() && !matches!(self.outlet, Outlet::Unplayable)
     }
 
     /// Its figures with the jitter in frames of `format`, so that it can be held against others'.
@@ -459,7 +458,14 @@ impl std::fmt::Display for Name {
 }
 
 /// The log lines of one packet.
-fn tell(name: &Name, receiver: &Receiver, verdict: Verdict, bytes: usize) {
+fn tell(
+    name: &Name,
+    receiver: &Receiver,
+    verdict: Verdict,
+    bytes: usize,
+    arrival: Micros,
+    budget: &mut Budget,
+) {
     if log::log_enabled!(target: TARGET, log::Level::Debug) {
         log::debug!(
             target: TARGET,
@@ -469,14 +475,16 @@ fn tell(name: &Name, receiver: &Receiver, verdict: Verdict, bytes: usize) {
             verdict.name()
         );
     }
-    if let Verdict::Gap { last, now, missing } = verdict {
+    if let Verdict::Gap { last, now, missing } = verdict
+        && budget.may_tell(arrival)
+    {
         log::warn!(target: TARGET, "packet out of sequence from {}: last {last}, now {now}, {missing} missing", name.address);
     }
-    if verdict == Verdict::Restarted {
+    if verdict == Verdict::Restarted && budget.may_tell(arrival) {
         log::info!(target: TARGET, "{name} has started anew");
     }
     let reception = receiver.reception();
-    if reception.received.is_multiple_of(100) {
+    if reception.received.is_multiple_of(100) && budget.may_tell(arrival) {
         let rate = 100.0 * reception.lost as f64 / reception.expected.max(1) as f64;
         log::info!(
             target: TARGET,
@@ -488,13 +496,9 @@ fn tell(name: &Name, receiver: &Receiver, verdict: Verdict, bytes: usize) {
     }
 }
 
-const TARGET: &str = "audiostream.server";
+pub(super) const TARGET: &str = "audiostream.server";
 /// How long a stranger has for its second packet.
 const PROBATION: Duration = Duration::from_secs(1);
 /// After so long without a packet a source's player is given up; its figures stay.
 const IDLE_AFTER: Duration = Duration::from_secs(10);
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
-/// Strangers on probation at once.
-const MAX_STRANGERS: usize = 64;
-/// Sources remembered at once, the silent included.
-const MAX_REMEMBERED: usize = 2048;

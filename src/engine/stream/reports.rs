@@ -3,6 +3,7 @@
 //! For sessions of two, which ours are: to each of its senders a server is a session of its own. Time, the wall clock
 //! and chance come in as arguments.
 
+mod balance;
 mod bursts;
 mod listener;
 mod ntp;
@@ -10,6 +11,7 @@ mod quality;
 mod schedule;
 mod speaker;
 
+pub use balance::Balance;
 pub use bursts::{Bursts, Fate, Figures, GMIN};
 pub use listener::{Hearing, Listener};
 pub use ntp::{Ntp, WallClock};

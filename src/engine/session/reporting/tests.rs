@@ -9,7 +9,10 @@ use crate::engine::session::server::Server;
 use crate::engine::session::sources::Sources;
 use crate::engine::stats::RemoteStats;
 use crate::engine::stream::reports::Speaker;
-use crate::engine::wire::rtcp::{SenderInfo, write_description, write_goodbye, write_sender_report};
+use crate::engine::wire::rtcp::{
+    Dlrr, ExtendedBlock, SenderInfo, write_description, write_extended, write_goodbye, write_receiver_report,
+    write_sender_report,
+};
 use crate::engine::wire::rtp::RtpHeader;
 
 const MS: Duration = Duration::from_millis(1);
@@ -140,6 +143,43 @@ fn a_source_gets_fewer_bytes_than_it_sends_however_small_its_packets() {
     assert!(!scene.said.is_empty());
 }
 
+/// The reference time in a letter, and whose it is.
+fn reference(letter: &Letter) -> Option<(u32, u64)> {
+    Compound::parse(&letter.bytes).unwrap().packets().find_map(|packet| match packet {
+        Packet::Extended { ssrc, blocks } => blocks.iter().find_map(|block| match block {
+            ExtendedBlock::ReferenceTime(ntp) => Some((ssrc, ntp)),
+            _ => None,
+        }),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_source_that_echoes_nothing_has_a_report_in_five_seconds() {
+    let mut scene = Scene::new(config());
+    scene.stream(5004, 6000);
+    assert!((8..=30).contains(&scene.said.len()), "{} reports in a minute", scene.said.len());
+    let (ssrc, ntp) = reference(scene.said.last().unwrap()).unwrap();
+    let echo = |last_rr| {
+        let mut bytes = Vec::new();
+        write_receiver_report(SSRC, &[], &mut bytes);
+        write_extended(SSRC, None, Some(&Dlrr { ssrc, last_rr, delay: 0 }), None, &mut bytes);
+        bytes
+    };
+    let middle = (ntp >> 16) as u32;
+    // What was never sent proves nothing, nor does it from elsewhere.
+    scene.hear(5004, &echo(middle.wrapping_add(1)));
+    scene.hear(7000, &echo(middle));
+    scene.said.clear();
+    scene.stream(5004, 6000);
+    assert!(scene.said.len() <= 30, "{} reports in a minute", scene.said.len());
+    let (_, ntp) = reference(scene.said.last().unwrap()).unwrap();
+    scene.hear(5004, &echo((ntp >> 16) as u32));
+    scene.said.clear();
+    scene.stream(5004, 6000);
+    assert!((80..=160).contains(&scene.said.len()), "{} reports in a minute", scene.said.len());
+}
+
 #[test]
 fn a_goodbye_ends_a_source_that_is_silent_after_it() {
     let mut scene = Scene::new(config());
@@ -187,7 +227,8 @@ fn a_sender_of_old_is_heard_and_answered_one_port_above() {
     let above = Way { beside: true, ..Scene::way(5005) };
     scene.sources.datagram(above, scene.now, &sender_report());
     scene.said.clear();
-    scene.stream(5004, 100);
+    // Who echoes nothing has a report in 5 s.
+    scene.stream(5004, 700);
     assert!(scene.said.iter().all(|letter| letter.way == above) && !scene.said.is_empty());
     scene.sources.datagram(above, scene.now, &goodbye());
     scene.pass(200);

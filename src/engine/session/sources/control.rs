@@ -2,6 +2,7 @@
 
 use super::{Entry, IDLE_AFTER, Name, Sources, TARGET};
 use crate::engine::config::Wire;
+use crate::engine::session::complaints::Refusal;
 use crate::engine::session::reporting::{Letter, Subject, Way, hearing, speakers};
 use crate::engine::time::Micros;
 use crate::engine::wire::rtcp::Compound;
@@ -14,15 +15,25 @@ impl Sources {
         };
         let mut below = way.address;
         below.set_port(below.port().saturating_sub(1));
+        let mut posing = false;
         for ssrc in speakers(compound) {
+            let mut known = false;
             for address in [way.address, below] {
                 let name = Name { address, wire: Wire::Rtp, ssrc };
-                if let Some(reports) = self.entries.get_mut(&name).and_then(|entry| entry.reports.as_mut())
-                    && reports.hear(&mut self.reporting, compound, way, arrival)
-                {
+                let Some(reports) = self.entries.get_mut(&name).and_then(|entry| entry.reports.as_mut())
+                else {
+                    continue;
+                };
+                known = true;
+                if reports.hear(&mut self.reporting, compound, way, arrival) && self.may_tell(arrival) {
                     log::info!(target: TARGET, "{name} has said goodbye");
                 }
             }
+            let name = Name { address: way.address, wire: Wire::Rtp, ssrc };
+            posing |= !known && self.plays_elsewhere(&name, arrival).is_some();
+        }
+        if posing {
+            self.refuse(Refusal::WrongSource, way.address, arrival);
         }
     }
 
@@ -40,6 +51,8 @@ impl Sources {
             let subject = Subject { encoding: *encoding, receiver, outlet, last_arrival: *last_arrival };
             letters.extend(self.reporting.turn(reports, subject, &self.config, now));
         }
+        // A goodbye may have been carried out.
+        self.list_players();
         letters
     }
 

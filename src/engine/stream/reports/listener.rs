@@ -1,11 +1,12 @@
 //! The receiver's side of one source: what it says of itself, and what we report of it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::ntp::short;
 use super::{
-    Bursts, Chance, Equipment, Fate, GMIN, HEADERS, LEAST_BITS, LEAST_MEASURED, Listening, Ntp, Party,
-    Quality, Schedule,
+    Balance, Bursts, Chance, Equipment, Fate, GMIN, HEADERS, LEAST_BITS, LEAST_MEASURED, Listening, Ntp,
+    Party, Quality, Schedule,
 };
 use crate::engine::stats::Reception;
 use crate::engine::stream::sequence::FIRST_CYCLE;
@@ -17,8 +18,8 @@ use crate::engine::wire::rtcp::{
 
 /// Hears one source's reports, and reports of it.
 ///
-/// Guaranteed: it never says more bytes than came from the source, so that nobody can be flooded in another's name; and it
-/// says nothing of a source that has fallen silent.
+/// Guaranteed: in no second it says more bytes than came from the source, so that nobody can be flooded in another's name; before
+/// the source has shown that it hears us, it keeps to the RFC's minimum of 5 s; and it says nothing of a source that has fallen silent.
 #[derive(Debug)]
 pub struct Listener {
     source: u32,
@@ -33,8 +34,11 @@ pub struct Listener {
     round_trip: Option<Duration>,
     cname: Option<String>,
     name: Option<String>,
-    /// Bytes of our reports.
-    said: u64,
+    balance: Balance,
+    /// The middles of the reference times that we sent lately.
+    references: VecDeque<u32>,
+    /// What we sent has reached it: its address is no spoofed one.
+    proved: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +75,7 @@ impl Listener {
     pub fn new(source: u32, bits: f64, now: Micros) -> Self {
         Self {
             source,
-            schedule: Schedule::new(now, bits, false),
+            schedule: Schedule::new(now, bits, false).held_back(),
             before: None,
             sender_report: None,
             bursts: Bursts::default(),
@@ -79,8 +83,22 @@ impl Listener {
             round_trip: None,
             cname: None,
             name: None,
-            said: 0,
+            balance: Balance::new(now),
+            references: VecDeque::new(),
+            proved: false,
         }
+    }
+
+    /// The same, of a source whose address is known to be its own: it has a connection.
+    #[must_use]
+    pub fn proved(mut self) -> Self {
+        self.proved = true;
+        self
+    }
+
+    /// So many bytes have come from it by `now`, in all. To be told several times a second.
+    pub fn came(&mut self, bytes: u64, now: Micros) {
+        self.balance.came(bytes, now);
     }
 
     /// Takes what came from the source's address at `arrival`, which was `ntp`; `own` is our identifier. Whether the source
@@ -97,8 +115,11 @@ impl Listener {
                 Packet::Extended { ssrc, blocks } if ssrc == self.source => {
                     for block in blocks.iter() {
                         if let ExtendedBlock::Dlrr(echoes) = block
-                            && let Some(echo) = echoes.iter().find(|echo| echo.ssrc == own)
+                            && let Some(echo) = echoes
+                                .iter()
+                                .find(|echo| echo.ssrc == own && self.references.contains(&echo.last_rr))
                         {
+                            self.proved = true;
                             self.round_trip = ntp.round_trip(echo.last_rr, echo.delay).or(self.round_trip);
                         }
                     }
@@ -137,6 +158,10 @@ impl Listener {
         chance: Chance<'_>,
         out: &mut Vec<u8>,
     ) -> bool {
+        self.came(hearing.reception.bytes, now);
+        if self.proved {
+            self.schedule.release(chance);
+        }
         let bytes = hearing.reception.bytes + hearing.reception.received * HEADERS;
         if let Some(before) = self.before {
             let passed = now.since(before.at).as_secs_f64();
@@ -156,14 +181,22 @@ impl Listener {
             write_extended(own.ssrc, Some(ntp.0), None, Some(&self.metrics(hearing)), out);
         }
         let length = out.len() - start;
-        if is_silent || !self.may_say(length, &hearing.reception) {
-            out.truncate(start);
+        if is_silent {
             self.schedule.put_off(now, chance);
             return false;
         }
+        if !self.balance.may_send(length, hearing.reception.bytes) {
+            out.truncate(start);
+            self.schedule.retry(now);
+            return false;
+        }
+        if self.references.len() == REMEMBERED {
+            self.references.pop_front();
+        }
+        self.references.push_back(ntp.middle());
         let Reception { expected, received, .. } = hearing.reception;
         self.before = Some(Before { at: now, expected, received, bytes });
-        self.said += length as u64;
+        self.balance.went(length, now);
         self.schedule.sent(length, now, chance);
         true
     }
@@ -174,7 +207,7 @@ impl Listener {
         write_receiver_report(own.ssrc, &[], out);
         own.describe(out);
         write_goodbye(&[own.ssrc], "", out);
-        let may = self.before.take().is_some() && self.may_say(out.len() - start, reception);
+        let may = self.before.take().is_some() && self.balance.may_send(out.len() - start, reception.bytes);
         if !may {
             out.truncate(start);
         }
@@ -226,10 +259,6 @@ impl Listener {
         }
     }
 
-    fn may_say(&self, bytes: usize, reception: &Reception) -> bool {
-        self.said + bytes as u64 <= reception.bytes
-    }
-
     /// A.3's figures, over the time since the last report.
     pub(super) fn block(&self, reception: &Reception, highest: u64, now: Micros) -> ReportBlock {
         let before = self.before.map_or((0, 0), |before| (before.expected, before.received));
@@ -279,6 +308,8 @@ impl Listener {
     }
 }
 
+/// Reference times that may still be echoed.
+const REMEMBERED: usize = 8;
 /// Sequence numbers that may wait to be settled.
 const MOST_UNSETTLED: u64 = 8192;
 /// RFC 3611 §4.7.6: what is put in for lost sound.

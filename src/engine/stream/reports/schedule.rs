@@ -26,6 +26,8 @@ pub struct Schedule {
     last: Micros,
     next: Micros,
     first: bool,
+    /// The minimum is not reduced yet.
+    held_back: bool,
 }
 
 impl Schedule {
@@ -42,9 +44,28 @@ impl Schedule {
             last: now,
             next: now,
             first: true,
+            held_back: false,
         };
         schedule.set_bandwidth(bits);
         schedule
+    }
+
+    /// Keeps to the minimum of 5 s, after a first report, until [`release`](Self::release).
+    #[must_use]
+    pub fn held_back(mut self) -> Self {
+        self.held_back = true;
+        self.minimum = MOST;
+        self
+    }
+
+    /// The minimum may be the reduced one; what is due comes sooner. Again is nothing.
+    pub fn release(&mut self, chance: Chance<'_>) {
+        if std::mem::replace(&mut self.held_back, false) {
+            self.set_bandwidth(self.bandwidth * 8.0 / SHARE);
+            if !self.first {
+                self.next = self.next.min(self.last + self.interval(chance));
+            }
+        }
     }
 
     /// When to ask next.
@@ -83,6 +104,11 @@ impl Schedule {
         self.next = now + self.interval(chance);
     }
 
+    /// A report was due, and has to wait a moment.
+    pub fn retry(&mut self, now: Micros) {
+        self.next = now + A_MOMENT;
+    }
+
     /// Another has sent a compound of so many bytes.
     pub fn heard(&mut self, bytes: usize) {
         self.weigh(bytes);
@@ -92,7 +118,8 @@ impl Schedule {
     pub fn set_bandwidth(&mut self, bits: f64) {
         let bits = bits.max(1.0);
         self.bandwidth = bits / 8.0 * SHARE;
-        self.minimum = (REDUCED / (bits / 1000.0)).clamp(LEAST, MOST);
+        let least = if self.held_back { MOST } else { LEAST };
+        self.minimum = (REDUCED / (bits / 1000.0)).clamp(least, MOST);
     }
 
     /// There are so many participants by now, so many of them senders. When some have left, reports come sooner: reverse
@@ -141,6 +168,8 @@ const MOST: f64 = 5.0;
 const REDUCED: f64 = 360.0;
 /// Ours: figures change no faster than people read them.
 const LEAST: f64 = 0.5;
+/// Until a report that had to wait is tried again.
+const A_MOMENT: Duration = Duration::from_millis(100);
 /// Reconsideration makes intervals longer on average: e - 3/2 (§6.3.1).
 const COMPENSATION: f64 = std::f64::consts::E - 1.5;
 /// The first guess of a compound's length: a report with one block, a name, voice metrics.
@@ -244,6 +273,21 @@ mod tests {
         // 160 bytes in a quarter of 25 bytes a second; 39 times that in three quarters.
         assert!((interval(true) - 160.0 / 6.25).abs() < 1e-6, "{}", interval(true));
         assert!((interval(false) - 39.0 * 160.0 / 18.75).abs() < 1e-6, "{}", interval(false));
+    }
+
+    #[test]
+    fn held_back_it_keeps_to_five_seconds_until_it_is_released() {
+        let mut chance = dice(5);
+        let mut schedule = Schedule::new(Micros(1_000_000), L16, false).held_back();
+        schedule.set_bandwidth(2.0 * L16);
+        let times = reports(&mut schedule, 60, &mut chance);
+        assert!(times[0].abs() < 1e-9 && times.windows(2).all(|two| two[1] - two[0] > 2.0), "{times:?}");
+        let last = schedule.last;
+        schedule.release(&mut chance);
+        assert!(schedule.next().since(last) < Duration::from_millis(700));
+        let due = schedule.next();
+        schedule.release(&mut chance);
+        assert_eq!(schedule.next(), due);
     }
 
     proptest! {

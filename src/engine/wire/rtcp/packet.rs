@@ -61,9 +61,9 @@ impl<'a> Goodbye<'a> {
         self.sources.iter().map(|ssrc| u32::from_be_bytes(*ssrc))
     }
 
-    /// Why, as they say, cleaned of what would confuse a log; empty where they do not.
+    /// Why, as they say, fit for a log; empty where they do not.
     pub fn reason(self) -> String {
-        super::sdes::cleaned(self.reason)
+        crate::engine::printable::printable_bytes(self.reason)
     }
 
     fn parse(count: u8, body: &'a [u8]) -> Option<Self> {

@@ -1,6 +1,7 @@
 //! Who the sources are (RFC 3550 §6.5).
 
 use super::word;
+use crate::engine::printable::printable_bytes;
 
 /// What several sources say of themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +33,9 @@ pub struct Item<'a> {
 }
 
 impl Item<'_> {
-    /// The text without what would confuse a log or a terminal.
+    /// The text, fit for a log or a terminal.
     pub fn text(self) -> String {
-        cleaned(self.bytes)
+        printable_bytes(self.bytes)
     }
 }
 
@@ -86,12 +87,6 @@ fn split_item(bytes: &[u8]) -> Option<(Item<'_>, &[u8])> {
     let (&[kind, length], rest) = bytes.split_first_chunk()?;
     let (text, after) = rest.split_at_checked(usize::from(length))?;
     Some((Item { kind, bytes: text }, after))
-}
-
-/// Text of a stranger: what is not UTF-8, and control characters, are replaced.
-pub(super) fn cleaned(bytes: &[u8]) -> String {
-    let replace = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    String::from_utf8_lossy(bytes).chars().map(replace).collect()
 }
 
 /// The name by which a source is known for good (§6.5.1, RFC 7022).

@@ -7,6 +7,7 @@ use crate::engine::coding::{Coding, DYNAMIC, Encoding, Payload, PayloadTypes};
 use crate::engine::config::Protocol;
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
+use crate::engine::printable::printable;
 
 impl Description {
     /// Reads the first audio that can be played. Where there is none, the error says why the first audio is none.
@@ -369,7 +370,7 @@ fn is_host(text: &str) -> bool {
 
 /// Text that is kept and may be written again: one line of bounded length.
 fn kept(text: &str, most: usize) -> String {
-    let plain: String = text.chars().filter(|c| !c.is_control()).take(most).collect();
+    let plain: String = printable(text).chars().take(most).collect();
     plain.trim().into()
 }
 

@@ -1,0 +1,167 @@
+//! Who may be heard: what is decided of a packet before anything is made of it.
+//!
+//! Guaranteed: while a source plays, nobody else plays in its name (its SSRC from another address); so many play at once, so many
+//! of one address; what is refused costs a look into a short list, and is counted.
+
+use std::net::SocketAddr;
+
+use super::strangers::Strangers;
+use super::{Entry, IDLE_AFTER, Name, Outlet, Sources, TARGET};
+use crate::engine::config::Wire;
+use crate::engine::networks::Place;
+use crate::engine::session::complaints::{Budget, Complaints, Refusal};
+use crate::engine::session::reporting::Correspondence;
+use crate::engine::time::Micros;
+
+/// What is known of those that want to be heard.
+#[derive(Default)]
+pub struct Access {
+    /// Those that play.
+    players: Vec<Name>,
+    pub strangers: Strangers,
+    /// Turned away.
+    pub refused: u64,
+    /// In the name of another.
+    pub wrong_source: u64,
+    complaints: Complaints,
+    /// For the lines that peers cause.
+    pub budget: Budget,
+}
+
+impl Sources {
+    /// Whether anything may come from there; counted and told where it may not. To be asked before a packet is looked at.
+    pub fn lets_in(&mut self, address: SocketAddr, arrival: Micros) -> bool {
+        let allowed = self.config.allow.admit(address.ip());
+        if !allowed {
+            self.refuse(Refusal::NotAllowed, address, arrival);
+        }
+        allowed
+    }
+
+    /// Something was refused: counted, and told now and then.
+    pub fn refuse(&mut self, why: Refusal, address: SocketAddr, now: Micros) {
+        let access = &mut self.access;
+        let count = if why == Refusal::WrongSource { &mut access.wrong_source } else { &mut access.refused };
+        *count += 1;
+        if let Some(line) = access.complaints.refused(why, address, now) {
+            log::warn!(target: TARGET, "{line}");
+        }
+    }
+
+    /// Whether one more line may be written of what peers do.
+    pub fn may_tell(&mut self, now: Micros) -> bool {
+        self.access.budget.may_tell(now)
+    }
+
+    /// Why a packet by that name must not be heard now.
+    pub(super) fn objection(&self, name: &Name, now: Micros) -> Option<Refusal> {
+        let entry = self.entries.get(name);
+        if entry.is_some_and(|entry| matches!(entry.outlet, Outlet::Playing { .. } | Outlet::Unplayable)) {
+            return None;
+        }
+        if self.plays_elsewhere(name, now).is_some() {
+            return Some(Refusal::WrongSource);
+        }
+        let players = &self.access.players;
+        if players.len() >= self.config.max_sources {
+            return Some(Refusal::TooMany);
+        }
+        let place = Place::from(name.address.ip());
+        let there = || players.iter().filter(|player| Place::from(player.address.ip()) == place).count();
+        (!place.is_loopback() && there() >= MOST_THERE).then_some(Refusal::TooManyThere)
+    }
+
+    /// Who plays with the same SSRC at another address. One that has been silent for long is over.
+    pub(super) fn plays_elsewhere(&self, name: &Name, now: Micros) -> Option<Name> {
+        let same = |other: &&Name| {
+            name.wire == Wire::Rtp
+                && other.wire == Wire::Rtp
+                && other.ssrc == name.ssrc
+                && other.address != name.address
+        };
+        let runs = |entry: &Entry| now.since(entry.last_arrival) <= IDLE_AFTER;
+        self.access
+            .players
+            .iter()
+            .filter(same)
+            .find(|other| self.entries.get(other).is_some_and(runs))
+            .copied()
+    }
+
+    /// Has begun to play: whoever played by its SSRC has been silent for long.
+    pub(super) fn note_player(&mut self, name: Name) {
+        let before = |other: &Name| {
+            other.wire == Wire::Rtp && other.ssrc == name.ssrc && other.address != name.address
+        };
+        if name.wire == Wire::Rtp
+            && let Some(other) = self.access.players.iter().find(|other| before(other))
+            && let Some(entry) = self.entries.get_mut(other)
+        {
+            entry.outlet.retire();
+        }
+        self.access.strangers.remove(&name);
+        self.list_players();
+    }
+
+    /// Players may have come or gone.
+    pub(super) fn list_players(&mut self) {
+        let Self { entries, access, .. } = self;
+        access.players.clear();
+        access.players.extend(entries.iter().filter(|(_, e)| e.outlet.is_playing()).map(|(name, _)| *name));
+    }
+
+    /// A stranger comes in, and whoever has to go for it goes. The silent are few, too: the longest silent goes first, its figures
+    /// kept in the sums.
+    pub(super) fn enter(&mut self, name: Name, entry: Entry) {
+        if let Some(gone) = self.access.strangers.add(name)
+            && let Some(entry) = self.entries.remove(&gone)
+        {
+            self.malformed += entry.receiver.held();
+        }
+        let silent =
+            self.entries.len().saturating_sub(self.access.players.len() + self.access.strangers.len());
+        if silent > MOST_SILENT {
+            let silent =
+                self.entries.iter().filter(|(_, e)| e.receiver.is_believed() && !e.outlet.is_playing());
+            let oldest = silent.min_by_key(|(_, e)| e.last_arrival).map(|(name, _)| *name);
+            if let Some(name) = oldest
+                && let Some(entry) = self.entries.remove(&name)
+                && entry.counts()
+            {
+                let stats = entry.stats(&name);
+                self.departed.reception.add(&entry.reception_at(self.config.audio.format));
+                self.departed.playback.add(&stats.playback);
+            }
+        }
+        self.entries.insert(name, entry);
+    }
+
+    /// One that is not to be believed after all.
+    pub(super) fn forget(&mut self, name: &Name) {
+        self.entries.remove(name);
+        self.access.strangers.remove(name);
+    }
+
+    /// What the tables hold: strangers, and all.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (usize, usize) {
+        (self.access.strangers.len(), self.entries.len())
+    }
+}
+
+impl Entry {
+    /// A new source's reports.
+    pub(super) fn correspond(&mut self, name: &Name, way: super::Way, arrival: Micros) {
+        self.reports = (name.wire == Wire::Rtp).then(|| {
+            Box::new(Correspondence::new(name.ssrc, self.encoding.format, way, self.connected, arrival))
+        });
+    }
+}
+
+/// Sources that play from one address at once, this machine's own excepted.
+const MOST_THERE: usize = 8;
+/// Sources remembered that are believed and silent.
+const MOST_SILENT: usize = 256;
+
+#[cfg(test)]
+mod tests;

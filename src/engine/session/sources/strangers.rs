@@ -1,0 +1,100 @@
+//! Who is on probation: a few at a time, and of one place fewer still.
+
+use super::Name;
+use crate::engine::networks::Place;
+
+/// The names of those that are not believed yet, in the order of their coming. Bounded.
+#[derive(Default)]
+pub struct Strangers {
+    names: Vec<Name>,
+    dice: u64,
+}
+
+impl Strangers {
+    /// One more; who has to go for it, if anybody. Of one place the oldest goes; where all are too many, chance decides, so that
+    /// no flood of names from everywhere can keep an honest one from its second packet for long.
+    pub fn add(&mut self, name: Name) -> Option<Name> {
+        let place = Place::from(name.address.ip());
+        let mut there = self.names.iter().enumerate().filter(|(_, n)| Place::from(n.address.ip()) == place);
+        let oldest = there.next().map(|(index, _)| index);
+        let is_crowd = !place.is_loopback() && there.count() + 1 >= MOST_THERE;
+        let gone = match oldest {
+            Some(index) if is_crowd => Some(self.names.remove(index)),
+            _ if self.names.len() >= MOST => {
+                self.dice =
+                    self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(0x9e37_79b9_7f4a_7c15);
+                Some(self.names.remove((self.dice >> 33) as usize % MOST))
+            }
+            _ => None,
+        };
+        self.names.push(name);
+        gone
+    }
+
+    /// It is believed, or forgotten.
+    pub fn remove(&mut self, name: &Name) {
+        self.names.retain(|other| other != name);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+}
+
+/// Strangers at once.
+pub const MOST: usize = 128;
+/// Strangers of one place, this machine excepted.
+const MOST_THERE: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::engine::config::Wire;
+
+    fn name(address: [u8; 4], ssrc: u32) -> Name {
+        Name { address: SocketAddr::from((address, 5004)), wire: Wire::Rtp, ssrc }
+    }
+
+    #[test]
+    fn one_place_pushes_out_its_own_only() {
+        let mut strangers = Strangers::default();
+        assert_eq!(strangers.add(name([192, 0, 2, 1], 0)), None);
+        for ssrc in 0..1000 {
+            let gone = strangers.add(name([192, 0, 2, 9], ssrc));
+            assert_eq!(gone, ssrc.checked_sub(8).map(|ssrc| name([192, 0, 2, 9], ssrc)));
+        }
+        assert_eq!(strangers.len(), 9);
+        strangers.remove(&name([192, 0, 2, 1], 0));
+        assert_eq!(strangers.len(), 8);
+    }
+
+    #[test]
+    fn a_flood_from_everywhere_stays_small_and_lets_some_stay() {
+        let mut strangers = Strangers::default();
+        let honest = name([198, 51, 100, 1], 7);
+        let (mut stayed, mut tries) = (0, 0);
+        for n in 0..100_000u32 {
+            let [_, b, c, d] = n.to_be_bytes();
+            strangers.add(name([10, b, c, d], n));
+            // At 10,000 packets a second, a packet every 10 ms.
+            if n % 100 == 0 {
+                stayed += usize::from(strangers.names.contains(&honest));
+                tries += 1;
+                strangers.remove(&honest);
+                strangers.add(honest);
+            }
+            assert!(strangers.len() <= MOST);
+        }
+        assert!(stayed * 4 > tries, "{stayed} of {tries}");
+    }
+
+    #[test]
+    fn this_machine_is_no_crowd() {
+        let mut strangers = Strangers::default();
+        assert!((0..MOST as u32).all(|ssrc| strangers.add(name([127, 0, 0, 1], ssrc)).is_none()));
+        assert!(strangers.add(name([127, 0, 0, 1], 1000)).is_some());
+    }
+}
