@@ -177,6 +177,7 @@ impl Client {
             frames_dropped: captured.frames_dropped.load(Relaxed) + progress.frames_dropped.load(Relaxed),
             overruns: captured.overruns.load(Relaxed) + progress.overruns.load(Relaxed),
             reconnects: progress.reconnects.load(Relaxed),
+            unauthentic: 0,
             next_sequence: progress.next_sequence.load(Relaxed) as u16,
             level_db: captured.level_db(),
             remote: lock(&progress.remote).map(|(remote, came)| RemoteStats {

@@ -255,6 +255,7 @@ impl Sources {
             malformed: self.malformed,
             refused: self.access.refused,
             wrong_source: self.access.wrong_source,
+            unauthentic: 0,
             dropped_local: self.out.dropped,
             sources: Vec::new(),
         };
