@@ -39,6 +39,7 @@ except ImportError as error:
 
 from .client import AudioClient
 from .devices import Device, host_apis, list_devices
+from .keys import generate_key
 from .logs import setup_logging
 from .recording import RecordedFrames, Recording
 from .server import AdvancedAudioServer
@@ -66,6 +67,7 @@ __all__ = [
     "StateError",
     "TransportError",
     "__version__",
+    "generate_key",
     "host_apis",
     "list_devices",
     "setup_logging",

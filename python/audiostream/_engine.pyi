@@ -16,7 +16,17 @@ from ._types import (
     ServerStatsDict,
 )
 
-__all__ = ["Client", "Server", "__version__", "host_apis", "list_devices", "set_log_level", "shutdown"]
+__all__ = [
+    "Client",
+    "Server",
+    "__version__",
+    "host_apis",
+    "key_suite",
+    "list_devices",
+    "make_key",
+    "set_log_level",
+    "shutdown",
+]
 __version__: str
 
 @final
@@ -74,8 +84,8 @@ class Client:
         """Multiplies what is sent by `gain`."""
     def set_mute(self, mute: bool) -> None:
         """Sends silence in place of sound."""
-    def sdp(self) -> str:
-        """The session description of what is sent; `ConfigError` on the classic wire."""
+    def sdp(self, key: bool) -> str:
+        """The session description of what is sent, with its key if `key`; `ConfigError` on the classic wire."""
     def destination(self) -> tuple[str, int]:
         """Host and port that the packets go to, out of the URL if there is one."""
     def local_address(self) -> str | None:
@@ -109,6 +119,7 @@ class Server:
         max_sources: int,
         allow: list[str],
         key: str | None,
+        spare_key: str | None,
         keep_listening: bool,
         record: str | None,
         record_name: str | None,
@@ -160,6 +171,12 @@ def list_devices(host_api: str | None = None) -> list[DeviceDict]:
 
 def host_apis() -> list[str]:
     """The sound systems that can be asked for here, the one tried first at the head."""
+
+def make_key(random: bytes) -> str:
+    """The text of a key of our own, made of 32 bytes that nobody can guess."""
+
+def key_suite(key: str) -> str:
+    """The name in SDP of what the key is for; `ConfigError` where it is none."""
 
 def set_log_level(level: int) -> None:
     """The least level (of `logging`) of which the engine makes records at all."""

@@ -1,4 +1,4 @@
-"""The scripts: `audiostream client | server | devices | demo`, and the parsers that `examples/*.py` share with them."""
+"""The scripts: `audiostream client | server | devices | keygen | demo`, and the parsers that `examples/*.py` share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from . import __version__
 from .client import AudioClient
 from .devices import list_devices
 from .errors import ConfigError
+from .keys import ENVIRONMENT, FOREIGN_SUITES, generate_key, write_key
 from .script import Script
 from .server import AdvancedAudioServer
 
@@ -42,6 +43,8 @@ examples:
       every packet again 4 packets later: bursts of up to 4 lost packets are repaired
   %(prog)s --redundancy opus
       low-rate Opus beside the PCM: single losses repaired for 24 kbit/s more
+  %(prog)s --key-file studio.key
+      sealed (SRTP) with a key of 'audiostream keygen studio.key', which the server needs too
   %(prog)s --list-devices
       what --input may name
 
@@ -61,12 +64,27 @@ examples:
       what a session description says, as ffmpeg and GStreamer write them
   %(prog)s rtp://@239.1.2.3:5004
       a multicast group
+  %(prog)s --key-file studio.key
+      hear only what is sealed with this key
   %(prog)s --output - | aplay -f S16_LE -r 44100
       PCM on standard output
   %(prog)s --duration 60 --stats-json stats.json --quiet
       a minute's figures, nothing else
 
 Ctrl-C ends it; a running recording is finished. Every packet is in the log file (--log-file).
+"""
+
+KEYGEN_TEXT = "Make a key for streams that nobody else can hear or forge (SRTP)."
+KEYGEN_EXAMPLES = f"""\
+examples:
+  %(prog)s studio.key
+      a new file that only you can read; then --key-file studio.key at both ends
+  %(prog)s
+      the key itself, for {ENVIRONMENT} or for key= in Python
+  %(prog)s --suite AES_CM_128_HMAC_SHA1_80
+      for ffmpeg or GStreamer at the other end
+
+Whoever has the key can hear the streams and speak in them: carry it over by ssh or scp, not by mail.
 """
 
 DEMO_TEXT = "Client and server over loopback, for ten seconds, with live figures."
@@ -85,13 +103,23 @@ examples:
 CLIENT_KEYWORDS = (
     *("protocol", "host", "port", "size", "rate", "channels", "input", "wire", "codec", "bitrate"),
     *("fec", "ptime", "redundancy", "spacing", "host_api", "latency"),
-    *("local_port", "dscp", "ttl", "reconnect", "record", "recordings", "duration", "network", "name"),
+    *("local_port", "dscp", "ttl", "reconnect", "key_file", "record", "recordings", "duration", "network", "name"),
     "packet_log",
 )
 SERVER_KEYWORDS = (
     *("protocol", "port", "size", "rate", "channels", "bind", "sdp", "wire", "output", "host_api", "latency", "delay"),
-    *("min_delay", "max_delay", "record", "recordings", "max_sources", "allow", "keep_listening", "duration", "network"),
-    *("name", "quality", "packet_log"),
+    *(
+        "min_delay",
+        "max_delay",
+        "record",
+        "recordings",
+        "max_sources",
+        "allow",
+        "key_file",
+        "keep_listening",
+        "duration",
+    ),
+    *("network", "name", "quality", "packet_log"),
 )
 
 
@@ -109,6 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("client", CLIENT_TEXT, CLIENT_EXAMPLES, _add_client),
         ("server", SERVER_TEXT, SERVER_EXAMPLES, _add_server),
         ("devices", "List the sound devices of this machine.", None, _add_devices),
+        ("keygen", KEYGEN_TEXT, KEYGEN_EXAMPLES, _add_keygen),
         ("demo", DEMO_TEXT, DEMO_EXAMPLES, _add_demo),
     ):
         add(
@@ -192,6 +221,18 @@ def run_devices(args: argparse.Namespace) -> int:
     return script.status
 
 
+def run_keygen(args: argparse.Namespace) -> int:
+    """Makes a key; returns the exit status."""
+    with Script(args) as script:
+        key = generate_key(args.suite)
+        if args.file is None:
+            print(key)
+        else:
+            write_key(args.file, key)
+            script.say(f"A new key is in {args.file}, for your eyes only; give both ends --key-file {args.file}")
+    return script.status
+
+
 def run_demo(args: argparse.Namespace) -> int:
     """Runs the demonstration; returns the exit status."""
     from .demo import run
@@ -232,6 +273,11 @@ def _add_client(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     )
     network.add_argument("--sdp", metavar="FILE", help="write the stream's session description; - for standard output")
     network.add_argument(
+        "--sdp-key",
+        action="store_true",
+        help="tell the key in it, too: then FILE is a secret, and readable by you only",
+    )
+    network.add_argument(
         "--codec",
         choices=["l16", "opus", "pcmu", "pcma"],
         default="l16",
@@ -269,6 +315,7 @@ def _add_client(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     network.add_argument(
         "--reconnect", type=float, default=5.0, metavar="SECONDS", help="how long to retry a lost TCP connection (5)"
     )
+    _add_key(network)
     sound = parser.add_argument_group("sound")
     sound.add_argument(
         "--input",
@@ -316,6 +363,7 @@ def _add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         metavar="NET",
         help="a network to listen to, such as 192.168.0.0/16 or fd00::/8; may be given several times (everybody)",
     )
+    _add_key(network)
     network.add_argument("--quality", action="store_true", help="judge senders by ITU-T G.107: r_factor, mos")
     network.add_argument("--keep-listening", action="store_true", help="TCP: go on when the last client has left")
     sound = parser.add_argument_group("sound")
@@ -349,6 +397,13 @@ def _add_devices(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
+def _add_keygen(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.set_defaults(main=run_keygen, prog=parser.prog)
+    parser.add_argument("file", nargs="?", metavar="FILE", help="a file to make for it (prints it)")
+    parser.add_argument("--suite", choices=[*FOREIGN_SUITES], help="a key for other programs (one of our own)")
+    return parser
+
+
 def _add_demo(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.set_defaults(main=run_demo, prog=parser.prog, log_file=None)
     _add_network(parser, port=0)
@@ -375,6 +430,26 @@ def _add_network(group: Options, port: int = 12345) -> None:
         "wifi, cellular, satellite, congested, lan",
     )
     group.add_argument("--name", help="what you are called, for the other end to see")
+
+
+def _add_key(group: Options) -> None:
+    group.add_argument(
+        "--key-file",
+        metavar="FILE",
+        help="seal the stream (SRTP) with the key in FILE, which only you may read; without this, with the one in "
+        f"{ENVIRONMENT}, if any. There is no option for the key itself: every user of this machine could read it",
+    )
+    group.add_argument("--key", action=_NoKey, nargs="?", help=argparse.SUPPRESS)
+
+
+class _NoKey(argparse.Action):
+    """Says why there is no such option, to those who expect it, and repeats nothing of what they gave."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.error(
+            "there is no --key: every user of this machine could read it in the list of processes, and the shell "
+            f"remembers it; use --key-file, or {ENVIRONMENT}"
+        )
 
 
 def _add_sound(group: Options, *, told: bool = True) -> None:

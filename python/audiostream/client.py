@@ -10,6 +10,7 @@ from . import _engine
 from ._stream import Stream
 from .devices import end_name
 from .errors import AudioStreamError, ConfigError, check_range
+from .keys import find_key
 from .recording import Recording, make_folder, rename
 from .stats import ClientStats, client_stats
 
@@ -76,6 +77,7 @@ class AudioClient(Stream):
         ttl: int = 1,
         reconnect: float = 5.0,
         key: str | None = None,
+        key_file: str | os.PathLike[str] | None = None,
         record: bool | float | None = None,
         recordings: str | os.PathLike[str] = "Recording",
         duration: float | None = None,
@@ -118,9 +120,11 @@ class AudioClient(Stream):
             dscp: The packets' DiffServ code point (RFC 2474), 0 to 63; 46 (EF) asks for low delay.
             ttl: How many hops a multicast packet may take, 1 to 255.
             reconnect: How long a lost TCP connection is tried anew before the stream ends, seconds.
-            key: What sound and reports are sealed with (SRTP), as text: what `audiostream keygen` prints, which the server
-                needs too; or another program's, the base64 of key and salt as SDP's `a=crypto` has it. On the rtp wire
-                only. None sends in clear.
+            key: What sound and reports are sealed with (SRTP), as text: what `audiostream keygen` prints, which the
+                server needs too; or another program's, the base64 of key and salt as SDP's `a=crypto` has it. On the
+                rtp wire only. Where neither this nor `key_file` is given, the environment's `AUDIOSTREAM_KEY` is taken;
+                without that, all is sent in clear.
+            key_file: A file that holds the key, in place of `key`. Others than its owner must not be able to open it.
             record: Records from the start: True until the end, a number for so many seconds.
             recordings: The folder for recordings.
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
@@ -140,6 +144,7 @@ class AudioClient(Stream):
         check_range(0xFFFF, port=port, local_port=local_port, channels=channels)
         check_range(0xFF, dscp=dscp, ttl=ttl, spacing=spacing)
         check_range(0xFFFF_FFFF, rate=rate, bitrate=bitrate)
+        told, spare = find_key(key, key_file)
         engine = _engine.Client(
             protocol=protocol,
             host=host,
@@ -161,7 +166,7 @@ class AudioClient(Stream):
             dscp=dscp,
             ttl=ttl,
             reconnect=reconnect,
-            key=key,
+            key=spare if told is None else told,
             network=network,
             name=name,
             packet_log=None if packet_log is None else str(packet_log),
@@ -270,19 +275,23 @@ class AudioClient(Stream):
             self._log.info("Recording named %s", recording.path)
         return recording
 
-    def sdp(self) -> str:
+    def sdp(self, *, key: bool = False) -> str:
         """Describes the stream for those who are to hear it: where it goes, in which coding, in which packets.
 
         ffmpeg, GStreamer and VLC play from it, and `AdvancedAudioServer(sdp=...)` listens as it says. It stays the same
         for the client's life.
 
+        Args:
+            key: Whether it tells the stream's key too (`a=crypto`, RFC 4568). It is a secret then: who reads it can
+                hear the stream, and forge it.
+
         Returns:
             A session description (RFC 8866), its lines ended by CR LF: write it to a file with `newline=""`.
 
         Raises:
-            ConfigError: The classic wire has none.
+            ConfigError: The classic wire has none; the stream has no key to tell.
         """
-        return self._engine.sdp()
+        return self._engine.sdp(key)
 
     @property
     def stats(self) -> ClientStats:

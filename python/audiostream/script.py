@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import select
 import signal
 import sys
@@ -108,7 +109,8 @@ class Script:
         self._ends = ends
         sdp: str | None = getattr(self._args, "sdp", None)
         if sdp is not None and isinstance(ends[0], AudioClient):
-            self._write(sdp, ends[0].sdp())
+            key: bool = getattr(self._args, "sdp_key", False)
+            self._write(sdp, ends[0].sdp(key=key), secret=key)
         over = self._ask(ends[0]) if isinstance(ends[0], AudioClient) and self._may_ask() else lambda: False
         self._interruptible = False
         with self._figures(ends):
@@ -120,18 +122,21 @@ class Script:
         if not self._quiet:
             print(text, file=self._out, flush=True)
 
-    def _write(self, path: str, text: str) -> None:
+    def _write(self, path: str, text: str, *, secret: bool = False) -> None:
         """Writes a text to a file, its line ends kept, or to standard output (`-`)."""
         if path == "-":
             sys.stdout.write(text.replace("\r\n", "\n"))
             sys.stdout.flush()
         else:
-            Path(path).write_text(text, encoding="utf-8", newline="")
+            with open(path, "w", encoding="utf-8", newline="", opener=_for_me_only if secret else None) as file:
+                file.write(text)
 
     def _set_up_output(self) -> None:
         if self._json is not None and self._json != "-":
             # A path that cannot be written is better told now than after an hour.
             Path(self._json).open("a", encoding="utf-8").close()
+        if getattr(self._args, "sdp_key", False) and self._args.sdp is None:
+            raise ConfigError("--sdp-key is about the description that --sdp FILE writes: give that, too")
         if self._json == "-" and getattr(self._args, "output", None) == "-":
             raise ConfigError("--stats-json - and --output - both want standard output: give one of them a path")
         if self._json == "-" and getattr(self._args, "sdp", None) == "-" and hasattr(self._args, "host"):
@@ -237,6 +242,13 @@ class Script:
 
 def _role(end: End) -> str:
     return "client" if isinstance(end, AudioClient) else "server"
+
+
+def _for_me_only(path: str, flags: int) -> int:
+    made = os.open(path, flags, 0o600)
+    # It may have been there before, open to others.
+    os.fchmod(made, 0o600)
+    return made
 
 
 def _prompt(text: str) -> str:

@@ -11,6 +11,7 @@ from . import _engine, logs
 from ._stream import STEP, Stream
 from .devices import end_name
 from .errors import AudioStreamError, ConfigError, check_range
+from .keys import find_key
 from .recording import Recording, make_folder
 from .stats import ServerStats, server_stats
 
@@ -75,6 +76,7 @@ class AdvancedAudioServer(Stream):
         max_sources: int = 32,
         allow: str | Iterable[str] | None = None,
         key: str | None = None,
+        key_file: str | os.PathLike[str] | None = None,
         keep_listening: bool = False,
         duration: float | None = None,
         network: str | None = None,
@@ -94,8 +96,8 @@ class AdvancedAudioServer(Stream):
             bind: The address to listen on; None is every interface, IPv4 and IPv6. A multicast group is joined. Or an
                 `rtp://@:PORT`, `rtp://ADDRESS:PORT` URL.
             sdp: A session description (RFC 8866), as text, or the file that holds it: says what the payload types mean
-                and, where that is not given here, port, multicast group, protocol, rate and channels. The first audio
-                in it that can be played is taken; its sender is not checked.
+                and, where that is not given here, port, multicast group, protocol, rate, channels and key. The first
+                audio in it that can be played is taken; its sender is not checked.
             wire: The packet format: `'rtp'`, `'classic'`, or `'auto'`, which finds it out for each sender.
             output: Where the sound goes: None for the default speaker; a device, its name, a part of it or its index
                 (`list_devices`); `'null'` for nowhere, at the pace of a clock; `'-'` for PCM on standard output;
@@ -116,7 +118,10 @@ class AdvancedAudioServer(Stream):
                 with commas between, or a list. What comes from elsewhere is dropped unseen and counted. None, or an
                 empty list, listens to everybody. An address can be forged: it is no proof of who sends.
             key: What the sound and the reports are sealed with (SRTP), as text, as `AudioClient` has it. What is not
-                sealed with it is neither heard nor recorded, and counted. None hears what is in clear.
+                sealed with it is neither heard nor recorded, and counted. Where neither this nor `key_file` is given,
+                the sdp's is taken, or else the environment's `AUDIOSTREAM_KEY`; without those, what is in clear is
+                heard.
+            key_file: A file that holds the key, in place of `key`. Others than its owner must not be able to open it.
             keep_listening: With TCP, go on when the last client has left; otherwise that ends `run()`, as in the
                 original.
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
@@ -138,6 +143,7 @@ class AdvancedAudioServer(Stream):
         """
         check_range(0xFFFF, port=port, channels=channels or 0, max_sources=max_sources)
         check_range(0xFFFF_FFFF, rate=rate or 0)
+        told_key, spare_key = find_key(key, key_file)
         engine = _engine.Server(
             protocol=protocol,
             port=port,
@@ -158,7 +164,8 @@ class AdvancedAudioServer(Stream):
             quality=quality,
             max_sources=max_sources,
             allow=_networks(allow),
-            key=key,
+            key=told_key,
+            spare_key=spare_key,
             keep_listening=keep_listening,
             record=str(recordings) if record else None,
             record_name=record if isinstance(record, str) else None,
@@ -351,7 +358,8 @@ class AdvancedAudioServer(Stream):
 
 def _networks(allow: str | Iterable[str] | None) -> list[str]:
     """Each network's text."""
-    texts = [allow] if isinstance(allow, str) else list(allow or ())
-    if not all(isinstance(text, str) for text in texts):
+    texts: list[object] = [allow] if isinstance(allow, str) else list(allow or ())
+    named = [text for text in texts if isinstance(text, str)]
+    if len(named) < len(texts):
         raise ConfigError(f"allow takes networks as text, not {allow!r}")
-    return [part for text in texts for part in text.split(",")]
+    return [part for text in named for part in text.split(",")]

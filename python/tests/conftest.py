@@ -42,8 +42,9 @@ def no_sound_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test works in its own folder: recordings and logs never land in the project's."""
+    """Every test works in its own folder: recordings and logs never land in the project's. Nobody's key is used."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUDIOSTREAM_KEY", raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use zeroize::Zeroizing;
 
 use super::error::to_python;
 use super::gateway::{Close, Held};
+use super::key::read_key;
 use super::logging;
 use super::recording::{recorded_dict, state_dict};
 use crate::engine::coding::Coding;
@@ -18,7 +18,6 @@ use crate::engine::config::{
 };
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
-use crate::engine::key::Key;
 use crate::engine::session::client::{self, Identity};
 use crate::engine::sim::config::LinkConfig;
 use crate::engine::stats::RemoteStats;
@@ -197,8 +196,8 @@ impl Client {
         })
     }
 
-    fn sdp(&self, py: Python<'_>) -> PyResult<String> {
-        self.held.call_long(py, client::Client::cancel, client::Client::sdp)
+    fn sdp(&self, py: Python<'_>, key: bool) -> PyResult<String> {
+        self.held.call_long(py, client::Client::cancel, move |client| client.sdp(key))
     }
 
     fn destination(&self, py: Python<'_>) -> PyResult<(String, u16)> {
@@ -236,11 +235,6 @@ fn remote_dict<'py>(py: Python<'py>, remote: &RemoteStats) -> PyResult<Bound<'py
     dict.set_item("r_factor", voice.and_then(|voice| voice.r_factor))?;
     dict.set_item("mos", voice.and_then(|voice| voice.mos))?;
     Ok(dict)
-}
-
-/// The key that the argument `key` has; the text is overwritten.
-pub fn read_key(text: Option<String>) -> Result<Option<Key>> {
-    text.map(|text| Key::parse(&Zeroizing::new(text))).transpose()
 }
 
 /// The duration that the argument `name` gives in milliseconds, fractions kept.

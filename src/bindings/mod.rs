@@ -9,6 +9,7 @@ mod client;
 mod devices;
 mod error;
 mod gateway;
+mod key;
 mod logging;
 mod recording;
 mod server;
@@ -25,6 +26,8 @@ mod engine_module {
     use super::devices::{host_apis, list_devices};
     #[pymodule_export]
     use super::gateway::shutdown;
+    #[pymodule_export]
+    use super::key::{key_suite, make_key};
     #[pymodule_export]
     use super::logging::set_log_level;
     #[pymodule_export]

@@ -6,9 +6,10 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::client::{milliseconds, read_key};
+use super::client::milliseconds;
 use super::error::to_python;
 use super::gateway::{Close, Held};
+use super::key::read_key;
 use super::logging;
 use super::recording::{recorded_dict, state_dict};
 use crate::engine::config::{Audio, BlockSize, DEFAULT_PORT, Latency, Output, Protocol, ServerConfig, Wire};
@@ -41,7 +42,8 @@ impl Close for server::Server {
 impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, allow, key, keep_listening, record, record_name, network, name, quality, packet_log))]
+                        max_delay, max_sources, allow, key, spare_key, keep_listening, record, record_name, network, name, quality,
+                        packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
@@ -67,6 +69,7 @@ impl Server {
         max_sources: usize,
         allow: Vec<String>,
         key: Option<String>,
+        spare_key: Option<String>,
         keep_listening: bool,
         record: Option<PathBuf>,
         record_name: Option<String>,
@@ -81,9 +84,11 @@ impl Server {
             // Python cannot tell a default from the same value given: both give way.
             let protocol = Some(Protocol::parse(protocol)?).filter(|&protocol| protocol != Protocol::Udp);
             let port = Some(port).filter(|&port| port != DEFAULT_PORT);
-            let told = Told { protocol, bind, port, wire: Wire::parse(wire)?, rate, channels };
+            let wire = Wire::parse(wire)?;
+            let (key, spare_key) = (read_key(key)?, read_key(spare_key)?);
+            let told = Told { protocol, bind, port, wire, rate, channels, key, spare_key };
             let description = sdp.as_deref().map(place::description).transpose()?;
-            let Listening { protocol, bind, port, wire, format, payloads } =
+            let Listening { protocol, bind, port, wire, format, payloads, key } =
                 Listening::new(told, description.as_ref())?;
             let audio = Audio { format, block, host_api, latency: Latency::parse(latency)? };
             let output = Output::parse(output)?;
@@ -103,7 +108,7 @@ impl Server {
                 max_delay,
                 max_sources,
                 allow: Networks::parse(&allow)?,
-                key: read_key(key)?,
+                key,
                 keep_listening,
                 network: network.as_deref().map(LinkConfig::parse).transpose()?,
                 name,

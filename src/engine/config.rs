@@ -452,7 +452,8 @@ fn check_name(name: Option<&str>) -> Result<()> {
     }
 }
 
-const NO_CLASSIC_KEY: &str = "the classic wire cannot be sealed: use wire='rtp', or no key";
+const NO_CLASSIC_KEY: &str =
+    "the classic wire cannot be sealed: use wire='rtp', or no key (key=, key_file=, AUDIOSTREAM_KEY)";
 
 const NO_NETWORK_OVER_TCP: &str =
     "network impairs datagrams: with protocol='tcp' put the bad network under the system's TCP, or use 'udp'";

@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .programs import Program
@@ -16,6 +16,8 @@ from .scripts import ROOT
 PAGE = ROOT / "docs" / "interop.md"
 RECEIVER, SENDER = "192.168.1.20", "192.168.1.30"
 PORT = 12_345
+KEYGEN, KEY_FILE = "Sealed streams", "theirs.key"
+"""The block that makes a key, and the file that it is in."""
 TWO_CHANNELS = {
     "audiostream server": "audiostream server --channels 2",
     "audiostream client": "audiostream client --channels 2",
@@ -32,6 +34,7 @@ A_LAW = {
     "AVP 0": "AVP 8",
     "payload=0": "payload=8",
 }
+GCM = {"AES_CM_128_HMAC_SHA1_80": "AEAD_AES_128_GCM", "aes-128-icm": "aes-128-gcm", "hmac-sha1-80": "null"}
 OPUS_OF_TWO = {"--rate 48000": "--rate 48000 --channels 2", "-ac 1": "-ac 2", "channels=1": "channels=2"}
 
 
@@ -43,6 +46,8 @@ class Block:
     lines: tuple[str, ...]
     description: str | None
     """`stream.sdp`, where the page gives one."""
+    words: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What has been changed."""
 
     @property
     def is_tcp(self) -> bool:
@@ -58,23 +63,27 @@ class Block:
             return text
 
         description = self.description and changed(self.description)
-        return Block(self.title, tuple(map(changed, self.lines)), description)
+        return Block(self.title, tuple(map(changed, self.lines)), description, words)
 
-    def write_description(self, folder: Path, port: int) -> None:
-        """Writes what the programs are to find."""
+    def prepare(self, folder: Path, port: int) -> None:
+        """Writes what the programs are to find: `stream.sdp`, and a key, as the page has it made."""
         if self.description is not None:
             (folder / "stream.sdp").write_text(here(self.description, port))
+        if any(KEY_FILE in line for line in self.lines):
+            with blocks()[KEYGEN].changed(self.words).start(0, folder=folder, port=port) as keygen:
+                keygen.succeeds()
 
     def start(
         self, line: int, *, folder: Path, port: int, env: Mapping[str, str] | None = None, figures: str | None = None
     ) -> Program:
         """Starts one of the lines in `folder`, its receiver being here on `port`. `figures`: where ours writes them."""
-        command = shlex.split(here(self.lines[line], port))
+        text = here(self.lines[line], port)
+        command = ["sh", "-c", f"exec {text}"] if "$(" in text else shlex.split(text)
         if figures is not None and command[0] == "audiostream":
             command += ["--stats-json", figures]
         # VLC wants a home that it may write to.
         home = {"HOME": str(folder), **(env or {})}
-        return Program(launched(command), folder=folder, name=command[0], env=home)
+        return Program(launched(command), folder=folder, name=text.split()[0], env=home)
 
 
 def blocks() -> dict[str, Block]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.documented import A_LAW, OPUS_OF_TWO, TWO_CHANNELS, Block, blocks
+from harness.documented import A_LAW, GCM, KEYGEN, OPUS_OF_TWO, TWO_CHANNELS, Block, blocks
 from harness.ports import free_pair, wait_open
 from harness.signals import Samples, correlation, g711_noise, noise, read_wav, speech, write_wav
 from harness.wait import steady, until
@@ -82,6 +82,8 @@ LINEAR = {
     "audiostream to GStreamer": Stream(),
     "GStreamer to audiostream over TCP": Stream(),
     "audiostream to GStreamer over TCP": Stream(),
+    "ffmpeg to audiostream, sealed": Stream(),
+    "GStreamer to audiostream, sealed": Stream(),
 }
 STREAMS = {
     **LINEAR,
@@ -100,11 +102,14 @@ CASES = {
     **STREAMS,
     **{f"{title}; stereo": replace(stream, channels=2, words=TWO_CHANNELS) for title, stream in LINEAR.items()},
     **{f"{title}; stereo": replace(stream, channels=2, words=OPUS_OF_TWO) for title, stream in OPUS.items()},
+    "GStreamer to audiostream, sealed; GCM": Stream(words=GCM),
     **{f"{title}; A-law": replace(stream, law="A", words=A_LAW) for title, stream in TELEPHONE.items()},
 }
 ELSEWHERE = {
     *("audiostream to GStreamer, with reports", "GStreamer to audiostream, with reports"),
     *("audiostream to ffmpeg, as described", "ffmpeg to audiostream, as described"),
+    *("audiostream to ffmpeg, sealed", "ffmpeg to audiostream, sealed and described"),
+    *("audiostream to GStreamer, sealed", KEYGEN),
     *("GStreamer to audiostream, Opus with pauses",),
     *("tshark counts an RTP stream", "The classic wire"),
 }
@@ -160,7 +165,7 @@ def run(block: Block, stream: Stream) -> Samples:
         folder, port = Path(name), free_pair()
         folder.chmod(0o777)
         write_wav(folder / "speech.wav", stream.sound(), stream.rate)
-        block.write_description(folder, port)
+        block.prepare(folder, port)
         with block.start(0, folder=folder, port=port, figures="heard.json") as receiver:
             wait_open("tcp" if block.is_tcp else "udp", port)
             with block.start(1, folder=folder, port=port) as sender:
@@ -181,7 +186,7 @@ def run(block: Block, stream: Stream) -> Samples:
 def nothing_is_missing(figures: dict[str, Any]) -> None:
     """What our server says of a whole stream."""
     assert len(figures["sources"]) == 1
-    for key in ("lost", "late", "malformed", "duplicated", "reordered", "dropped_local"):
+    for key in ("lost", "late", "malformed", "duplicated", "reordered", "dropped_local", "unauthentic"):
         assert figures[f"packets_{key}"] == 0, key
     assert figures["frames_concealed"] == 0
 

@@ -132,7 +132,7 @@ impl Client {
 
     /// The session description (RFC 8866) of what it sends, for those who are to hear it; the same for as long as it lives.
     /// Finds the server, if that has not been done.
-    pub fn sdp(&self) -> Result<String> {
+    pub fn sdp(&self, with_key: bool) -> Result<String> {
         if self.addresses().is_none() {
             self.open_socket()?;
         }
@@ -141,7 +141,15 @@ impl Client {
         let packet = self.config.encoding().format.duration(sender.frames_per_packet() as u64);
         let means = new_repeater(&self.config, &sender)?.map(|repeater| repeater.means());
         let cname = party(self.identity.ssrc, None).cname;
-        Ok(describe(&self.config, self.identity, &cname, ends, packet, means)?.write())
+        let mut description = describe(&self.config, self.identity, &cname, ends, packet, means)?;
+        match &self.config.key {
+            Some(key) if with_key => description.set_key(key),
+            None if with_key => {
+                return Err(Error::config("sdp: there is no key to tell: the stream is in clear"));
+            }
+            _ => {}
+        }
+        Ok(description.write())
     }
 
     /// Streams from now on, opening what is not open yet; again is nothing.

@@ -12,7 +12,8 @@ use crate::engine::stream::repeat::{Means, copy_ssrc};
 use crate::engine::wire::sdp::{Description, Direction, Origin, Setup, SourceName};
 
 /// The description of a client's stream from `local` to `peer`, in packets of `packet`, under the name of its
-/// reports, with what goes twice by `means`. The same for as long as it streams.
+/// reports, with what goes twice by `means`. The same for as long as it streams. It says that the stream is sealed, but not
+/// by which key: see [`Description::set_key`].
 pub fn describe(
     config: &ClientConfig,
     identity: Identity,
@@ -40,6 +41,7 @@ pub fn describe(
     description.direction = Direction::Receive;
     description.rtcp_mux = true;
     description.transport.protocol = protocol;
+    description.transport.secure = config.key.is_some();
     match protocol {
         // For those who know RFC 3605 and not RFC 5761; an odd port is no RTCP port either.
         Protocol::Udp => description.rtcp_port = Some(peer.port()),
@@ -87,6 +89,7 @@ fn types(config: &ClientConfig, means: Option<Means>) -> PayloadTypes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::key::Key;
 
     const IDENTITY: Identity = Identity { ssrc: 7, sequence: 8, timestamp: 9 };
 
@@ -171,6 +174,15 @@ mod tests {
         assert!(text.contains("c=IN IP6 ::1\r\n"));
         assert!(text.contains("m=audio 5004 TCP/RTP/AVP 11\r\n"));
         assert!(text.contains("a=setup:passive\r\n"));
+    }
+
+    #[test]
+    fn a_sealed_stream_is_described_without_its_key() {
+        let key = Some(Key::from_random([7; 32]));
+        let text =
+            described(&ClientConfig { key, ..ClientConfig::default() }, "127.0.0.1:1").unwrap().write();
+        assert!(text.contains("m=audio 1 RTP/SAVP 11\r\n"));
+        assert!(!text.contains("crypto"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::engine::coding::{Coding, Encoding, Payload, PayloadTypes};
 use crate::engine::config::{ClientConfig, DEFAULT_PORT, Path, Protocol, Wire};
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
+use crate::engine::key::Key;
 use crate::engine::url::RtpUrl;
 use crate::engine::wire::sdp::{Description, Setup};
 
@@ -26,6 +27,10 @@ pub struct Told {
     pub rate: Option<u32>,
     /// The output's channels.
     pub channels: Option<u16>,
+    /// The key that the sound is sealed with.
+    pub key: Option<Key>,
+    /// The key to take where neither this nor a description has one.
+    pub spare_key: Option<Key>,
 }
 
 /// Where a server listens, and what it is to hear.
@@ -43,6 +48,8 @@ pub struct Listening {
     pub format: Format,
     /// What RTP's payload types stand for.
     pub payloads: PayloadTypes,
+    /// The key that the sound is sealed with; `None` hears plain sound.
+    pub key: Option<Key>,
 }
 
 impl Listening {
@@ -66,13 +73,9 @@ impl Listening {
             let format = format(told.rate, told.channels, Format::DEFAULT)?;
             let protocol = told.protocol.unwrap_or(Protocol::Udp);
             let payloads = PayloadTypes::new(format);
-            return Ok(Self { protocol, bind, port: port.unwrap_or(DEFAULT_PORT), wire, format, payloads });
+            let (port, key) = (port.unwrap_or(DEFAULT_PORT), told.key.or(told.spare_key));
+            return Ok(Self { protocol, bind, port, wire, format, payloads, key });
         };
-        if description.transport.secure {
-            return Err(Error::config(
-                "the sdp is of encrypted sound (RTP/SAVP), this server hears plain sound: have it sent as RTP/AVP",
-            ));
-        }
         let protocol = description.transport.protocol;
         if told.protocol.is_some_and(|told| told != protocol) {
             let (name, transport) = (protocol.name(), description.transport.name());
@@ -92,6 +95,7 @@ impl Listening {
             wire,
             format: format(told.rate, told.channels, sound)?,
             payloads: heard(&description.types, told.channels),
+            key: key(told.key, told.spare_key, description)?,
         })
     }
 }
@@ -128,6 +132,21 @@ pub fn description(sdp: &str) -> Result<Description> {
     file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(|e| failed(&e).with_errno(&e))?;
     Description::parse(&String::from_utf8_lossy(&bytes))
         .map_err(|error| Error::config(format!("{sdp}: {}", error.message())))
+}
+
+/// The key that was told, else the description's, else the spare one. ffmpeg describes sealed sound as `RTP/AVP` too, so that
+/// the key alone decides.
+fn key(told: Option<Key>, spare: Option<Key>, description: &Description) -> Result<Option<Key>> {
+    if told.is_some() {
+        return Ok(told);
+    }
+    let key = description.key()?.or(spare);
+    if key.is_none() && description.transport.secure {
+        return Err(Error::config(
+            "the sdp is of encrypted sound (RTP/SAVP) and holds no key: give the key it is sealed with (key=, key_file=)",
+        ));
+    }
+    Ok(key)
 }
 
 fn format(rate: Option<u32>, channels: Option<u16>, otherwise: Format) -> Result<Format> {

@@ -4,8 +4,9 @@
 //! decides where and how sound is heard must be right, and an error names the line; what only informs is passed over
 //! where it cannot be read. Bounded: text, lines, and everything that is kept.
 //!
-//! Not here: offer and answer (RFC 3264), ICE, DTLS keys.
+//! Not here: offer and answer (RFC 3264), ICE, DTLS keys, keys with an identifier.
 
+mod crypto;
 mod read;
 mod write;
 

@@ -55,7 +55,7 @@ fn what_is_told_goes_before_a_description() {
 }
 
 #[test]
-fn a_description_of_another_transport_wire_or_of_encrypted_sound_is_refused() {
+fn a_description_of_another_transport_or_wire_is_refused() {
     let tcp = Told { protocol: Some(Protocol::Tcp), ..Told::default() };
     assert!(why_not(listening(tcp.clone(), OPUS)).contains("must be 'udp'"));
     assert!(listening(tcp, TCP).is_ok());
@@ -64,7 +64,36 @@ fn a_description_of_another_transport_wire_or_of_encrypted_sound_is_refused() {
     assert!(
         why_not(Listening::new(Told { wire: classic.wire, ..url("rtp://:1") }, None)).contains("classic")
     );
-    assert!(why_not(listening(Told::default(), &OPUS.replace("/AVP", "/SAVP"))).contains("encrypted"));
+}
+
+#[test]
+fn a_described_key_goes_before_a_spare_one_and_a_told_one_before_both() {
+    let keys = [1, 2, 3].map(|seed| Key::from_random([seed; 32]));
+    let [told, described, spare] = keys.each_ref().map(|key| Some(key.clone()));
+    let sealed = format!("{STEREO}a=crypto:1 AEAD_AES_128_GCM {}\n", *keys[1].reveal());
+    let key = |told: &Option<Key>, spare: &Option<Key>, sdp: &str| {
+        let told = Told { key: told.clone(), spare_key: spare.clone(), ..Told::default() };
+        listening(told, sdp).unwrap().key
+    };
+    assert_eq!(key(&None, &None, &sealed), described);
+    assert_eq!(key(&None, &spare, &sealed), described);
+    assert_eq!(key(&told, &spare, &sealed), told);
+    assert_eq!(key(&told, &spare, STEREO), told);
+    assert_eq!(key(&None, &spare, STEREO), spare);
+    assert_eq!(key(&None, &None, STEREO), None);
+    let plain =
+        |told, spare_key| Listening::new(Told { key: told, spare_key, ..Told::default() }, None).unwrap().key;
+    assert_eq!((plain(told.clone(), spare.clone()), plain(None, spare.clone())), (told, spare));
+}
+
+#[test]
+fn sealed_sound_is_refused_where_no_key_is_known() {
+    let sealed = OPUS.replace("/AVP", "/SAVP");
+    assert!(why_not(listening(Told::default(), &sealed)).contains("key_file="));
+    let told = Told { spare_key: Some(Key::from_random([1; 32])), ..Told::default() };
+    assert!(listening(told.clone(), &sealed).is_ok());
+    let unusable = format!("{sealed}a=crypto:1 F8_128_HMAC_SHA1_80 inline:AAAA\n");
+    assert!(why_not(listening(told, &unusable)).contains("F8_128_HMAC_SHA1_80"));
 }
 
 #[test]
