@@ -15,6 +15,7 @@ mod party;
 pub mod place;
 mod receiving;
 mod reporting;
+mod sealing;
 mod sending;
 pub mod server;
 mod sources;
