@@ -24,3 +24,5 @@ mod timed;
 
 #[cfg(test)]
 mod access_tests;
+#[cfg(test)]
+mod sealed_tests;
