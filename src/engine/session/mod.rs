@@ -18,9 +18,11 @@ mod reporting;
 mod sealing;
 mod sending;
 pub mod server;
-mod sources;
+pub mod sources;
 mod stepper;
 mod timed;
+
+pub use reporting::Way;
 
 #[cfg(test)]
 mod access_tests;
