@@ -143,7 +143,7 @@ pub struct ServerStats {
     pub refused: u64,
     /// Packets turned away because they spoke in the name of a source that plays from another address.
     pub wrong_source: u64,
-    /// Packets that were not sealed with the key, or were opened before; zero without a key.
+    /// Packets that were not sealed with the key, or were opened before; without a key, those that look sealed.
     pub unauthentic: u64,
     /// Dropped on this machine: by the kernel's socket buffer or a full queue of ours.
     pub dropped_local: u64,

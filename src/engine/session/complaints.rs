@@ -28,12 +28,14 @@ pub enum Refusal {
     Replayed,
     /// As [`WrongSource`](Self::WrongSource), and under a foreign key it would share a keystream.
     SharedKeystream,
+    /// It seems to be sealed, and there is no key.
+    Sealed,
 }
 
 /// The refusals, each told at once the first time and then ever more rarely: once a second at most, once a minute while they go on.
 #[derive(Debug, Default)]
 pub struct Complaints {
-    kinds: [Complaint; 9],
+    kinds: [Complaint; 10],
 }
 
 /// One kind of them.
@@ -62,7 +64,7 @@ pub struct Budget {
 impl Refusal {
     /// Whether it could not be opened.
     pub const fn is_unauthentic(self) -> bool {
-        matches!(self, Self::WrongKey | Self::NotSealed | Self::Replayed)
+        matches!(self, Self::WrongKey | Self::NotSealed | Self::Replayed | Self::Sealed)
     }
 
     /// One word for the packet log.
@@ -70,7 +72,7 @@ impl Refusal {
         match self {
             Self::NotAllowed | Self::TooMany | Self::TooManyThere | Self::TooManyConnections => "refused",
             Self::WrongSource | Self::SharedKeystream => "wrong_source",
-            Self::WrongKey | Self::NotSealed | Self::Replayed => "unauthentic",
+            Self::WrongKey | Self::NotSealed | Self::Replayed | Self::Sealed => "unauthentic",
         }
     }
 
@@ -83,6 +85,7 @@ impl Refusal {
             Self::TooManyConnections => "as many connections as may are open",
             Self::WrongKey => "it is not authentic: sealed with another key, or damaged on the way",
             Self::NotSealed => "it is not sealed, and key= is set: it needs the same key",
+            Self::Sealed => "it looks sealed, and no key= is set here: it takes the same key to hear it",
             Self::Replayed => "it is a replay: such a packet came before",
             Self::SharedKeystream => {
                 "a source of that ssrc plays from another address, and with this key both would share a keystream: \

@@ -18,9 +18,13 @@ mod reporting;
 mod sealing;
 mod sending;
 pub mod server;
-mod sources;
+pub mod sources;
 mod stepper;
 mod timed;
 
+pub use reporting::Way;
+
 #[cfg(test)]
 mod access_tests;
+#[cfg(test)]
+mod sealed_tests;

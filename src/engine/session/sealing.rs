@@ -143,7 +143,7 @@ pub fn random_nonce() -> Result<Nonce> {
 }
 
 /// Whether a packet that is not authentic looks as if it never was sealed: encrypted bytes are all equally frequent. For the log.
-fn looks_plain(packet: &[u8]) -> bool {
+pub fn looks_plain(packet: &[u8]) -> bool {
     let Some(payload) = packet.get(12..).filter(|payload| !payload.is_empty()) else { return true };
     let mut counts = [0_usize; 256];
     for byte in payload {
@@ -158,4 +158,65 @@ const MOST_STREAMS: usize = 8;
 const MOST_ANSWERING: usize = 32;
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::engine::wire::rtcp::write_receiver_report;
+    use crate::engine::wire::rtp::RtpHeader;
+
+    const KEYS: [&str; 3] = [
+        "audiostream1:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=",
+        "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0e",
+        "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHA==",
+    ];
+
+    fn sealing(text: &str) -> Sealing {
+        Sealing::new(Key::parse(text).unwrap(), 7).unwrap()
+    }
+
+    fn report(ssrc: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_receiver_report(ssrc, &[], &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn no_packet_goes_twice() {
+        for text in KEYS {
+            let mut sealing = sealing(text);
+            let mut packet = Vec::new();
+            RtpHeader { sequence: 5, ssrc: 7, ..RtpHeader::default() }.write(&mut packet);
+            assert!(sealing.sound(&packet, false).unwrap().is_some());
+            assert!(sealing.sound(&packet, false).unwrap().is_none());
+            packet[8..12].copy_from_slice(&(!7u32).to_be_bytes());
+            assert!(sealing.sound(&packet, true).unwrap().is_some());
+        }
+    }
+
+    #[test]
+    fn our_own_reports_are_no_answers() {
+        for text in KEYS {
+            let mut sealing = sealing(text);
+            let own = sealing.report(&report(7)).unwrap().unwrap().to_vec();
+            assert_eq!(sealing.open(&own), Err(Refusal::Replayed));
+            assert_eq!(sealing.open(&report(8)), Err(Refusal::NotSealed));
+        }
+    }
+
+    #[test]
+    fn answers_are_for_one_client_and_openers_few() {
+        for text in KEYS {
+            let key = Key::parse(text).unwrap();
+            let (mut ours, mut out) = (sealing(text), Vec::new());
+            let way = Way::ToClient(ours.streams[0].nonce);
+            for ssrc in 100..200 {
+                let nonce = Nonce([ssrc as u8; Nonce::LEN]);
+                Sealer::new(&key, way, nonce, ssrc).seal_rtcp(&report(ssrc), &mut out).unwrap();
+                assert_eq!(ours.open(&out).unwrap(), report(ssrc));
+                assert_eq!(ours.open(&out), Err(Refusal::Replayed));
+                assert!(ours.answers.len() <= MOST_ANSWERING);
+                // With a key of our own it is for nobody else.
+                assert_eq!(sealing(text).open(&out).is_ok(), key.form() != KeyForm::Audiostream);
+            }
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod access;
 mod control;
 mod opening;
 mod strangers;
+mod suspicion;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use crate::engine::time::Micros;
 use crate::engine::wire::{classic, rtp};
 use access::Access;
 use opening::Opening;
+use suspicion::Suspicion;
 
 /// All sources of a server.
 pub struct Sources {
@@ -49,6 +51,8 @@ pub struct Sources {
     out: Outlets,
     /// With a key.
     opening: Option<Box<Opening>>,
+    /// Without one.
+    suspicion: Suspicion,
     /// What is said to the sources, and heard of them.
     pub reporting: Reporting,
 }
@@ -87,6 +91,7 @@ impl Sources {
             reporting: Reporting::new(config.name.clone()),
             opening: config.key.clone().map(|key| Box::new(Opening::new(key))),
             config,
+            suspicion: Suspicion::default(),
             entries: HashMap::new(),
             next_number: 1,
             departed: Departed::default(),
@@ -308,7 +313,7 @@ impl Sources {
 
     /// Takes a packet of sound; false where it is refused.
     fn packet(&mut self, name: Name, way: Way, arrival: Micros, bytes: &[u8], connected: bool) -> bool {
-        if let Some(why) = self.objection(&name, arrival) {
+        if let Some(why) = self.objection(&name, arrival).or_else(|| self.suspicion(&name, bytes)) {
             self.refuse(why, name.address, arrival);
             self.log(name.address, arrival, None, bytes, why.name());
             return false;

@@ -12,6 +12,9 @@ impl Sources {
     /// Reports have come. They are for the sources at the same address, or at the port below (RFC 3550 §11).
     pub(super) fn control(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
         let Ok(compound) = Compound::parse(bytes) else {
+            if self.looks_sealed(bytes) {
+                return self.refuse(Refusal::Sealed, way.address, arrival);
+            }
             return self.not_believed(way.address, arrival, bytes);
         };
         let mut below = way.address;
