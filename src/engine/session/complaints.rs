@@ -20,12 +20,14 @@ pub enum Refusal {
     WrongSource,
     /// As many connections as may are open.
     TooManyConnections,
+    /// It has sent more sound than time has passed, by far.
+    TooFast,
 }
 
 /// The refusals, each told at once the first time and then ever more rarely: once a second at most, once a minute while they go on.
 #[derive(Debug, Default)]
 pub struct Complaints {
-    kinds: [Complaint; 5],
+    kinds: [Complaint; 6],
 }
 
 /// One kind of them.
@@ -55,8 +57,8 @@ impl Refusal {
     /// One word for the packet log.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::NotAllowed | Self::TooMany | Self::TooManyThere | Self::TooManyConnections => "refused",
             Self::WrongSource => "wrong_source",
+            _ => "refused",
         }
     }
 
@@ -67,6 +69,7 @@ impl Refusal {
             Self::TooManyThere => "as many as one address may have are there",
             Self::WrongSource => "a source of that ssrc plays from another address",
             Self::TooManyConnections => "as many connections as may are open",
+            Self::TooFast => "it has sent ten minutes of sound more than time has passed",
         }
     }
 }

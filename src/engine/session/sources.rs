@@ -62,6 +62,7 @@ struct Entry {
     encoding: Encoding,
     receiver: Receiver,
     outlet: Outlet,
+    came: Micros,
     last_arrival: Micros,
     /// Connections end; senders of datagrams just fall silent.
     connected: bool,
@@ -120,7 +121,8 @@ impl Sources {
     pub fn datagram(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
         let address = way.address;
         if way.beside {
-            return self.control(way, arrival, bytes);
+            self.control(way, arrival, bytes);
+            return;
         }
         let rtp = self.as_rtp(address, bytes);
         let classic = self.as_classic(address, bytes);
@@ -143,7 +145,7 @@ impl Sources {
                 }
             }
             (Some(name), None) | (None, Some(name)) => _ = self.packet(name, way, arrival, bytes, false),
-            (None, None) if rtp::is_rtcp(bytes) => self.control(way, arrival, bytes),
+            (None, None) if rtp::is_rtcp(bytes) => _ = self.control(way, arrival, bytes),
             (None, None) => self.not_believed(address, arrival, bytes),
         }
     }
@@ -155,13 +157,13 @@ impl Sources {
             Wire::Classic => self.as_classic(address, bytes),
         };
         match name {
-            Some(name) => {
-                return self.packet(name, address.into(), arrival, bytes, true) && self.is_believed(&name);
-            }
+            Some(name) => self.packet(name, address.into(), arrival, bytes, true) && self.is_believed(&name),
             None if wire == Wire::Rtp && rtp::is_rtcp(bytes) => self.control(address.into(), arrival, bytes),
-            None => self.not_believed(address, arrival, bytes),
+            None => {
+                self.not_believed(address, arrival, bytes);
+                false
+            }
         }
-        false
     }
 
     /// Bytes that are no packet.
@@ -298,6 +300,7 @@ impl Sources {
         if !self.entries.contains_key(&name) {
             match self.new_entry(name, bytes, connected) {
                 Ok(mut entry) => {
+                    entry.came = arrival;
                     entry.correspond(&name, way, arrival);
                     self.enter(name, entry);
                 }
@@ -380,6 +383,7 @@ impl Sources {
             encoding,
             receiver: if connected { receiver.believed_at_once() } else { receiver },
             outlet: Outlet::None,
+            came: Micros::ZERO,
             last_arrival: Micros::ZERO,
             connected,
             dropped: 0,

@@ -154,27 +154,30 @@ fn reference(letter: &Letter) -> Option<(u32, u64)> {
     })
 }
 
+/// What a source says that has read a letter, or something a little off it.
+fn echo(letter: &Letter, off: u32) -> Vec<u8> {
+    let (ssrc, ntp) = reference(letter).unwrap();
+    let last_rr = ((ntp >> 16) as u32).wrapping_add(off);
+    let mut bytes = Vec::new();
+    write_receiver_report(SSRC, &[], &mut bytes);
+    write_extended(SSRC, None, Some(&Dlrr { ssrc, last_rr, delay: 0 }), None, &mut bytes);
+    bytes
+}
+
 #[test]
 fn a_source_that_echoes_nothing_has_a_report_in_five_seconds() {
     let mut scene = Scene::new(config());
     scene.stream(5004, 6000);
     assert!((8..=30).contains(&scene.said.len()), "{} reports in a minute", scene.said.len());
-    let (ssrc, ntp) = reference(scene.said.last().unwrap()).unwrap();
-    let echo = |last_rr| {
-        let mut bytes = Vec::new();
-        write_receiver_report(SSRC, &[], &mut bytes);
-        write_extended(SSRC, None, Some(&Dlrr { ssrc, last_rr, delay: 0 }), None, &mut bytes);
-        bytes
-    };
-    let middle = (ntp >> 16) as u32;
-    // What was never sent proves nothing, nor does it from elsewhere.
-    scene.hear(5004, &echo(middle.wrapping_add(1)));
-    scene.hear(7000, &echo(middle));
+    // What was never sent proves nothing, nor does what was from elsewhere.
+    let [wrong, right] = [1, 0].map(|off| echo(scene.said.last().unwrap(), off));
+    scene.hear(5004, &wrong);
+    scene.hear(7000, &right);
     scene.said.clear();
     scene.stream(5004, 6000);
     assert!(scene.said.len() <= 30, "{} reports in a minute", scene.said.len());
-    let (_, ntp) = reference(scene.said.last().unwrap()).unwrap();
-    scene.hear(5004, &echo((ntp >> 16) as u32));
+    let right = echo(scene.said.last().unwrap(), 0);
+    scene.hear(5004, &right);
     scene.said.clear();
     scene.stream(5004, 6000);
     assert!((80..=160).contains(&scene.said.len()), "{} reports in a minute", scene.said.len());
@@ -259,6 +262,10 @@ fn the_sender_learns_of_losses_and_bursts() {
             scene.hear(5004, &packet(n, 882));
         }
         scene.pass(10);
+        if n == 50 {
+            let echo = echo(scene.said.last().unwrap(), 0);
+            scene.hear(5004, &echo);
+        }
     }
     let wall = WallClock::new(Micros::ZERO, Duration::ZERO);
     for letter in &scene.said {

@@ -4,6 +4,7 @@
 //! of one address; what is refused costs a look into a short list, and is counted.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::strangers::Strangers;
 use super::{Entry, IDLE_AFTER, Name, Outlet, Sources, TARGET};
@@ -26,6 +27,13 @@ pub struct Access {
     complaints: Complaints,
     /// For the lines that peers cause.
     pub budget: Budget,
+}
+
+impl Access {
+    /// Whether it plays.
+    pub fn plays(&self, name: &Name) -> bool {
+        self.players.contains(name)
+    }
 }
 
 impl Sources {
@@ -56,8 +64,10 @@ impl Sources {
     /// Why a packet by that name must not be heard now.
     pub(super) fn objection(&self, name: &Name, now: Micros) -> Option<Refusal> {
         let entry = self.entries.get(name);
-        if entry.is_some_and(|entry| matches!(entry.outlet, Outlet::Playing { .. } | Outlet::Unplayable)) {
-            return None;
+        if let Some(entry) = entry
+            && matches!(entry.outlet, Outlet::Playing { .. } | Outlet::Unplayable)
+        {
+            return entry.is_too_fast(now).then_some(Refusal::TooFast);
         }
         if self.plays_elsewhere(name, now).is_some() {
             return Some(Refusal::WrongSource);
@@ -150,6 +160,12 @@ impl Sources {
 }
 
 impl Entry {
+    /// A file may be sent at once; but nobody fills a disk faster than time passes for long.
+    fn is_too_fast(&self, now: Micros) -> bool {
+        let sound = self.encoding.format.duration(self.receiver.reception().frames);
+        sound > now.since(self.came) + MOST_AHEAD
+    }
+
     /// A new source's reports.
     pub(super) fn correspond(&mut self, name: &Name, way: super::Way, arrival: Micros) {
         self.reports = (name.wire == Wire::Rtp).then(|| {
@@ -160,6 +176,8 @@ impl Entry {
 
 /// Sources that play from one address at once, this machine's own excepted.
 const MOST_THERE: usize = 8;
+/// By how much the sound of a source may be more than the time since its first packet.
+const MOST_AHEAD: Duration = Duration::from_secs(600);
 /// Sources remembered that are believed and silent.
 const MOST_SILENT: usize = 256;
 

@@ -9,13 +9,15 @@ use crate::engine::wire::rtcp::Compound;
 
 impl Sources {
     /// Reports have come. They are for the sources at the same address, or at the port below (RFC 3550 §11).
-    pub(super) fn control(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
+    /// Whether one that is heard is among those.
+    pub(super) fn control(&mut self, way: Way, arrival: Micros, bytes: &[u8]) -> bool {
         let Ok(compound) = Compound::parse(bytes) else {
-            return self.not_believed(way.address, arrival, bytes);
+            self.not_believed(way.address, arrival, bytes);
+            return false;
         };
         let mut below = way.address;
         below.set_port(below.port().saturating_sub(1));
-        let mut posing = false;
+        let (mut posing, mut heard) = (false, false);
         for ssrc in speakers(compound) {
             let mut known = false;
             for address in [way.address, below] {
@@ -25,6 +27,7 @@ impl Sources {
                     continue;
                 };
                 known = true;
+                heard |= self.access.plays(&name);
                 if reports.hear(&mut self.reporting, compound, way, arrival) && self.may_tell(arrival) {
                     log::info!(target: TARGET, "{name} has said goodbye");
                 }
@@ -35,6 +38,7 @@ impl Sources {
         if posing {
             self.refuse(Refusal::WrongSource, way.address, arrival);
         }
+        heard
     }
 
     /// What is to be said to the sources now.
