@@ -3,10 +3,11 @@
 use std::net::UdpSocket;
 
 use super::*;
-use crate::engine::config::{ClientConfig, Input, Output, Path, Protocol, Wire};
+use crate::engine::config::{ClientConfig, Input, Output, Path, Protocol, Redundancy, Wire};
 use crate::engine::session::client::{Client, Identity};
 use crate::engine::session::server::Server;
 use crate::engine::session::sources::Sources;
+use crate::engine::sim::config::LinkConfig;
 use crate::engine::stats::RemoteStats;
 use crate::engine::stream::reports::Speaker;
 use crate::engine::wire::rtcp::{
@@ -401,4 +402,31 @@ fn a_stranger_hears_nothing_while_a_source_is_told_and_bidden_goodbye() {
     );
     stranger.set_nonblocking(true).unwrap();
     assert_eq!(stranger.recv(&mut [0; 100]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn copies_go_as_soon_as_the_server_reports_losses() {
+    let (server, port) = server(Protocol::Udp);
+    let path = Path { host: "127.0.0.1".into(), port, ..Path::default() };
+    let stream = |loss: &str| {
+        let network = Some(LinkConfig::parse(loss).unwrap());
+        let redundancy = Redundancy::Auto;
+        let path = path.clone();
+        let config =
+            ClientConfig { path, input: Input::Tone, redundancy, network, ..ClientConfig::default() };
+        let identity = Identity { ssrc: SSRC, sequence: 1, timestamp: 2 };
+        let client = Client::new(config, identity, None).unwrap();
+        client.start().unwrap();
+        client
+    };
+    let unhurt = stream("loss=0");
+    wait("two reports", || unhurt.stats().remote.filter(|remote| remote.reports >= 2));
+    assert_eq!(unhurt.stats().copies_sent, 0);
+    unhurt.close(true).unwrap();
+    let hurt = stream("loss=30,seed=3");
+    wait("copies", || (hurt.stats().copies_sent > 20).then_some(()));
+    let stats = hurt.stats();
+    assert!(stats.remote.is_some() && stats.packets_sent > 20, "{stats:?}");
+    hurt.close(false).unwrap();
+    server.close(false).unwrap();
 }
