@@ -180,6 +180,9 @@ fn a_source_that_echoes_nothing_has_a_report_in_five_seconds() {
     let right = echo(scene.said.last().unwrap(), 0);
     scene.hear(5004, &right);
     scene.said.clear();
+    scene.stream(5004, 100);
+    assert!(!scene.said.is_empty(), "the next one is brought forward");
+    scene.said.clear();
     scene.stream(5004, 6000);
     assert!((80..=160).contains(&scene.said.len()), "{} reports in a minute", scene.said.len());
 }
