@@ -4,6 +4,7 @@
 //! Bounded: so many sources play at once, so many strangers are on probation, so many departed are remembered.
 
 mod control;
+mod copies;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,11 +22,11 @@ use crate::engine::playout::histogram::Bar;
 use crate::engine::playout::render::Roster;
 use crate::engine::record::reception::Labels;
 use crate::engine::stats::{Playback, Reception, ServerStats, SourceStats};
-use crate::engine::stream::queue::PacketWriter;
+use crate::engine::stream::queue::{Head, PacketWriter};
 use crate::engine::stream::receiver::{Receiver, Verdict};
 use crate::engine::stream::reports::Listener;
 use crate::engine::time::Micros;
-use crate::engine::wire::{classic, rtp};
+use crate::engine::wire::{Malformed, classic, rtp};
 
 /// All sources of a server.
 pub struct Sources {
@@ -60,6 +61,8 @@ struct Entry {
     last_arrival: Micros,
     /// Connections end; senders of datagrams just fall silent.
     connected: bool,
+    /// A stream that repeats it has been heard (RFC 7198).
+    repeated: bool,
     dropped: u64,
     /// Over RTP.
     reports: Option<Box<Correspondence>>,
@@ -116,6 +119,9 @@ impl Sources {
             return self.control(way, arrival, bytes);
         }
         let rtp = self.as_rtp(address, bytes);
+        if rtp.is_some_and(|name| self.copied(name, way, arrival, bytes)) {
+            return;
+        }
         let classic = self.as_classic(address, bytes);
         match (rtp, classic) {
             (Some(rtp), Some(classic)) if !self.is_believed(&rtp) && self.is_believed(&classic) => {
@@ -276,15 +282,7 @@ impl Sources {
             self.make_room();
             match self.new_entry(name, bytes, connected) {
                 Ok(mut entry) => {
-                    entry.reports = (name.wire == Wire::Rtp).then(|| {
-                        Box::new(Correspondence::new(
-                            name.ssrc,
-                            entry.encoding.format,
-                            way,
-                            connected,
-                            arrival,
-                        ))
-                    });
+                    entry.correspond(&name, way, arrival);
                     self.entries.insert(name, entry);
                 }
                 Err(why) => {
@@ -296,32 +294,21 @@ impl Sources {
                 }
             }
         }
-        let playing = match self.entries.get(&name).map(|entry| &entry.outlet) {
-            Some(Outlet::None | Outlet::Past(_)) => self.playing(),
-            _ => 0,
-        };
         let Some(entry) = self.entries.get_mut(&name) else { return };
         entry.last_arrival = arrival;
         if let Some(reports) = &mut entry.reports {
             reports.came(way);
         }
-        let Entry { number, encoding, receiver, outlet, dropped, .. } = entry;
-        let (config, out) = (&self.config, &mut self.out);
-        let before = receiver.reception().received;
-        let verdict = receiver.receive(bytes, arrival, &mut |head, samples| {
-            outlet.open(config, *encoding, playing, out, &name, *number);
-            if let Outlet::Playing { queue, .. } = outlet
-                && !queue.push(head, samples)
-            {
-                *dropped += 1;
-            }
-            if !matches!(outlet, Outlet::Refused) {
-                out.record(head, samples, encoding.format);
-            }
-        });
+        let before = entry.receiver.reception().received;
+        let Some(verdict) =
+            self.feed(&name, &mut |receiver, deliver| receiver.receive(bytes, arrival, deliver))
+        else {
+            return;
+        };
+        let Some(entry) = self.entries.get_mut(&name) else { return };
+        let (receiver, counted) = (&mut entry.receiver, !matches!(entry.outlet, Outlet::Refused));
         self.malformed += receiver.take_refused();
         let sequence = receiver.last_sequence();
-        let counted = !matches!(outlet, Outlet::Refused);
         match verdict {
             Ok(verdict) => {
                 if verdict == Verdict::Believed {
@@ -333,13 +320,43 @@ impl Sources {
                     tell(&name, receiver, verdict, bytes.len());
                 }
                 self.log(name.address, arrival, Some(sequence), bytes, verdict.name());
+                if verdict == Verdict::Believed {
+                    self.forget_copies(&name);
+                }
             }
-            Err(why) => {
-                self.malformed += 1;
-                self.log(name.address, arrival, None, bytes, "malformed");
-                log::debug!(target: TARGET, "not a packet: {} bytes from {}: {why}", bytes.len(), name.address);
-            }
+            Err(why) => self.refuse(&name, arrival, bytes, why),
         }
+    }
+
+    /// Lets a source's receiver take something; what it delivers is played and recorded.
+    fn feed<R>(
+        &mut self,
+        name: &Name,
+        take: &mut dyn FnMut(&mut Receiver, &mut dyn FnMut(Head, &[i16])) -> R,
+    ) -> Option<R> {
+        let playing = match self.entries.get(name).map(|entry| &entry.outlet) {
+            Some(Outlet::None | Outlet::Past(_)) => self.playing(),
+            _ => 0,
+        };
+        let Entry { number, encoding, receiver, outlet, dropped, .. } = self.entries.get_mut(name)?;
+        let (config, out) = (&self.config, &mut self.out);
+        Some(take(receiver, &mut |head, samples| {
+            outlet.open(config, *encoding, playing, out, name, *number);
+            if let Outlet::Playing { queue, .. } = outlet
+                && !queue.push(head, samples)
+            {
+                *dropped += 1;
+            }
+            if !matches!(outlet, Outlet::Refused) {
+                out.record(head, samples, encoding.format);
+            }
+        }))
+    }
+
+    fn refuse(&mut self, name: &Name, arrival: Micros, bytes: &[u8], why: Malformed) {
+        self.malformed += 1;
+        self.log(name.address, arrival, None, bytes, "malformed");
+        log::debug!(target: TARGET, "not a packet: {} bytes from {}: {why}", bytes.len(), name.address);
     }
 
     fn new_entry(&mut self, name: Name, bytes: &[u8], connected: bool) -> Result<Entry> {
@@ -359,6 +376,7 @@ impl Sources {
             outlet: Outlet::None,
             last_arrival: Micros::ZERO,
             connected,
+            repeated: false,
             dropped: 0,
             reports: None,
         })
@@ -412,6 +430,13 @@ impl Sources {
 }
 
 impl Entry {
+    /// Begins to report to it, over RTP.
+    fn correspond(&mut self, name: &Name, way: Way, arrival: Micros) {
+        let (format, connected) = (self.encoding.format, self.connected);
+        self.reports = (name.wire == Wire::Rtp)
+            .then(|| Box::new(Correspondence::new(name.ssrc, format, way, connected, arrival)));
+    }
+
     fn counts(&self) -> bool {
         self.receiver.is_believed() && !matches!(self.outlet, Outlet::Refused)
     }

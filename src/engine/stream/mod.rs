@@ -1,7 +1,10 @@
 //! One sender, one receiver: packets numbered, believed, counted, put in order. Pure.
 
+mod beside;
 mod decoding;
+mod lately;
 mod media_clock;
+mod mended;
 mod probation;
 pub mod queue;
 pub mod receiver;
