@@ -1,6 +1,6 @@
 //! One sender, one receiver: packets numbered, believed, counted, put in order. Pure.
 
-mod beside;
+mod standby;
 mod decoding;
 mod lately;
 mod media_clock;

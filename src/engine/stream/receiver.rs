@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use super::beside::Beside;
+use super::standby::Standby;
 use super::decoding::Decoding;
 use super::lately::Lately;
 use super::media_clock::{MediaClock, ORIGIN, frames_between};
@@ -54,7 +54,7 @@ pub struct Receiver {
     decoding: Decoding,
     lately: Lately,
     /// Decodes copies in another coding, once one has come.
-    beside: Option<Box<Beside>>,
+    standby: Option<Box<Standby>>,
     sound: Vec<i16>,
 }
 
@@ -136,7 +136,7 @@ impl Receiver {
             advanced: Micros::ZERO,
             decoding: Decoding::new(wire, encoding)?,
             lately: Lately::new(),
-            beside: None,
+            standby: None,
             sound: Vec::new(),
         })
     }
@@ -331,8 +331,8 @@ impl Receiver {
         self.clock.reset();
         self.decoding.reset();
         self.lately.clear();
-        if let Some(beside) = &mut self.beside {
-            beside.reset();
+        if let Some(standby) = &mut self.standby {
+            standby.reset();
         }
         let step = u64::from(first.wrapping_sub(highest as u16));
         if self.wire == Wire::Rtp && (1..=MAX_MISORDER).contains(&step) {

@@ -7,7 +7,7 @@
 use super::{Receiver, Sound};
 use crate::engine::coding::{Encoding, Payload};
 use crate::engine::config::Wire;
-use crate::engine::stream::beside::Beside;
+use crate::engine::stream::standby::Standby;
 use crate::engine::stream::probation::Claim;
 use crate::engine::stream::queue::{Head, Origin, Position};
 use crate::engine::stream::sequence::{MAX_DROPOUT, Place, WINDOW};
@@ -108,7 +108,7 @@ impl Receiver {
             let Some(encoding) = self.payloads.sound(block.payload_type) else { continue };
             let at = Position(head.position.0 - u64::from(block.behind));
             if encoding != self.encoding {
-                self.mend_beside(head, at, encoding, block.bytes, deliver);
+                self.mend_otherwise(head, at, encoding, block.bytes, deliver);
             } else if let Some(frames) = self.decoding.frames(block.bytes)
                 && let Some(missing) = self.missing_at(at, frames, head)
             {
@@ -118,7 +118,7 @@ impl Receiver {
     }
 
     /// The same of a block in another coding: the packets' lengths are the packet's that came.
-    fn mend_beside(
+    fn mend_otherwise(
         &mut self,
         head: &Head,
         at: Position,
@@ -126,12 +126,12 @@ impl Receiver {
         bytes: &[u8],
         deliver: &mut dyn FnMut(Head, &[i16]),
     ) {
-        let Some(encoding) = Beside::encoding(self.encoding, encoding) else { return };
-        if self.beside.is_none() {
-            self.beside = Beside::new(self.encoding.format, encoding).ok().map(Box::new);
+        let Some(encoding) = Standby::encoding(self.encoding, encoding) else { return };
+        if self.standby.is_none() {
+            self.standby = Standby::new(self.encoding.format, encoding).ok().map(Box::new);
         }
-        let beside = self.beside.as_mut().filter(|beside| beside.decodes() == encoding);
-        let Some(frames) = beside.and_then(|beside| beside.keep(at, bytes)) else { return };
+        let standby = self.standby.as_mut().filter(|standby| standby.decodes() == encoding);
+        let Some(frames) = standby.and_then(|standby| standby.keep(at, bytes)) else { return };
         let channels = self.encoding.format.channels();
         let mut sound = std::mem::take(&mut self.sound);
         sound.clear();
@@ -139,7 +139,7 @@ impl Receiver {
             let skipped = (n * head.frames) as usize;
             let Some(missing) = self.missing_at(at.plus(skipped), head.frames, head) else { continue };
             let rendered = !sound.is_empty()
-                || self.beside.as_mut().is_some_and(|beside| beside.render(at, &mut sound));
+                || self.standby.as_mut().is_some_and(|standby| standby.render(at, &mut sound));
             if !rendered {
                 break;
             }

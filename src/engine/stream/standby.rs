@@ -14,7 +14,7 @@ use crate::engine::format::{Format, to_f32, to_i16};
 use crate::engine::rate::Run;
 
 /// Decodes the copies beside one source's sound.
-pub struct Beside {
+pub struct Standby {
     encoding: Encoding,
     decoder: Decoder,
     fresh: Snapshot,
@@ -41,7 +41,7 @@ struct Copy {
     payload: Vec<u8>,
 }
 
-impl Beside {
+impl Standby {
     /// For a source whose sound has the format `source`, and copies in `encoding`, as many channels as the source.
     pub fn new(source: Format, encoding: Encoding) -> Result<Self> {
         let decoder = Decoder::new(encoding)?;
@@ -230,20 +230,20 @@ mod tests {
     #[test]
     fn copies_are_kept_in_order_few_and_once() {
         let encoding = Encoding { coding: Coding::Pcmu, format: Format::NARROW };
-        let mut beside = Beside::new(Format::DEFAULT, encoding).unwrap();
+        let mut standby = Standby::new(Format::DEFAULT, encoding).unwrap();
         for n in [0, 2, 1, 1, 2] {
-            assert_eq!(beside.keep(Position(n * 441), &[0x55; 80]), Some(441));
+            assert_eq!(standby.keep(Position(n * 441), &[0x55; 80]), Some(441));
         }
-        assert_eq!(beside.waiting.iter().map(|copy| copy.at.0 / 441).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(standby.waiting.iter().map(|copy| copy.at.0 / 441).collect::<Vec<_>>(), [0, 1, 2]);
         let mut out = vec![1];
-        assert!(beside.render(Position(441), &mut out));
+        assert!(standby.render(Position(441), &mut out));
         assert_eq!(out.len(), 441);
-        assert!(!beside.render(Position(441), &mut out) && out.is_empty(), "it was given");
-        assert_eq!(beside.keep(Position(0), &[0x55; 80]), None, "too late");
-        assert_eq!(beside.keep(Position(882), &[]), None);
+        assert!(!standby.render(Position(441), &mut out) && out.is_empty(), "it was given");
+        assert_eq!(standby.keep(Position(0), &[0x55; 80]), None, "too late");
+        assert_eq!(standby.keep(Position(882), &[]), None);
         for n in 3..20 {
-            beside.keep(Position(n * 441), &[0x55; 80]);
+            standby.keep(Position(n * 441), &[0x55; 80]);
         }
-        assert_eq!((beside.waiting.len(), beside.waiting[0].at.0 / 441), (KEPT, 12));
+        assert_eq!((standby.waiting.len(), standby.waiting[0].at.0 / 441), (KEPT, 12));
     }
 }
