@@ -38,6 +38,8 @@ class Client:
         bitrate: int,
         fec: bool,
         ptime: float | None,
+        redundancy: str,
+        spacing: int,
         host_api: str | None,
         latency: str,
         local_port: int,

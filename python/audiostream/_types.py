@@ -67,6 +67,7 @@ class ClientStatsDict(TypedDict):
     protocol: str
     wire: str
     packets_sent: int
+    copies_sent: int
     bytes_sent: int
     frames_captured: int
     frames_dropped: int

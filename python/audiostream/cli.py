@@ -36,6 +36,12 @@ examples:
       to a multicast group, and its description for other programs (ffplay, VLC)
   %(prog)s --codec opus --bitrate 24000 --ptime 20
       a twentieth of the bits, and single losses repaired
+  %(prog)s --redundancy auto
+      copies while the server reports losses, and only then
+  %(prog)s --redundancy 1 --spacing 4
+      every packet again 4 packets later: bursts of up to 4 lost packets are repaired
+  %(prog)s --redundancy opus
+      low-rate Opus beside the PCM: single losses repaired for 24 kbit/s more
   %(prog)s --list-devices
       what --input may name
 
@@ -78,7 +84,7 @@ examples:
 
 CLIENT_KEYWORDS = (
     *("protocol", "host", "port", "size", "rate", "channels", "input", "wire", "codec", "bitrate"),
-    *("fec", "ptime", "host_api", "latency"),
+    *("fec", "ptime", "redundancy", "spacing", "host_api", "latency"),
     *("local_port", "dscp", "ttl", "reconnect", "record", "recordings", "duration", "network", "name"),
     "packet_log",
 )
@@ -246,6 +252,17 @@ def _add_client(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         metavar="MS",
         help="length of an RTP packet, where not --size; Opus: 2.5, 5, 10, 20, 40 or 60",
     )
+    network.add_argument(
+        "--redundancy",
+        type=copies,
+        default=0,
+        metavar="{0,1,2,3,4,auto,opus}",
+        help="copies of each packet, to repair losses from; auto: as many as reported losses call for; opus: low-rate "
+        "Opus beside PCM (0)",
+    )
+    network.add_argument(
+        "--spacing", type=int, default=1, metavar="PACKETS", help="how many packets later a copy goes, 1-50 (1)"
+    )
     network.add_argument("--local-port", type=int, default=0, metavar="PORT", help="port to send from (any)")
     network.add_argument("--dscp", type=int, default=46, help="DiffServ code point, 0-63 (46: low delay)")
     network.add_argument("--ttl", type=int, default=1, help="hops a multicast packet may take (1)")
@@ -399,6 +416,11 @@ def rtp_url(text: str) -> str:
     if "://" not in text:
         raise argparse.ArgumentTypeError(f"expected an rtp:// URL, not {text!r}")
     return text
+
+
+def copies(text: str) -> int | str:
+    """A number of copies, or a word for it; which there are, the engine checks."""
+    return int(text) if text.isdecimal() else text
 
 
 def milliseconds(text: str) -> float:

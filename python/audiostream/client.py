@@ -67,6 +67,8 @@ class AudioClient(Stream):
         bitrate: int = 64_000,
         fec: bool = True,
         ptime: float | None = None,
+        redundancy: int | Literal["auto", "opus"] | str = 0,  # noqa: PYI051
+        spacing: int = 1,
         host_api: str | None = None,
         latency: Literal["low", "high"] | str = "low",  # noqa: PYI051
         local_port: int = 0,
@@ -103,6 +105,12 @@ class AudioClient(Stream):
             ptime: The RTP packet's length, ms, where it is not the block's. Packets never exceed 1,400 bytes: longer
                 ones are sent as several. Opus has packets of 2.5, 5, 10, 20, 40 and 60 ms; a block of another length
                 goes out in 20 ms.
+            redundancy: How many copies of each packet go besides itself, 0 to 4, for the server to repair losses from:
+                inside later packets (RFC 2198) where they fit, else as a second stream (RFC 7198). `'auto'` sends none
+                while nothing is lost and one or two while the server reports losses; `'opus'` puts low-rate Opus
+                (24 kbit/s) beside `codec='l16'`. UDP on the rtp wire only.
+            spacing: How many packets later a copy goes, 1 to 50: more outlives longer bursts of loss, at more delay
+                where something is lost. `'auto'` takes it as the least.
             host_api: The sound system (`host_apis`); None takes the first that answers.
             latency: `'low'` asks the device for one block of buffer, `'high'` for its own default.
             local_port: The port to send from; 0 lets the system choose.
@@ -126,7 +134,7 @@ class AudioClient(Stream):
             RecordingError: The folder cannot be made, the input file not read.
         """
         check_range(0xFFFF, port=port, local_port=local_port, channels=channels)
-        check_range(0xFF, dscp=dscp, ttl=ttl)
+        check_range(0xFF, dscp=dscp, ttl=ttl, spacing=spacing)
         check_range(0xFFFF_FFFF, rate=rate, bitrate=bitrate)
         engine = _engine.Client(
             protocol=protocol,
@@ -141,6 +149,8 @@ class AudioClient(Stream):
             bitrate=bitrate,
             fec=fec,
             ptime=ptime,
+            redundancy=str(redundancy),
+            spacing=spacing,
             host_api=host_api,
             latency=latency,
             local_port=local_port,

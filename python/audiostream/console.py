@@ -125,6 +125,8 @@ def _client_rows(rows: Table, client: AudioClient) -> str:
     rows.add_row("from", Text(client.input_name))
     rows.add_row("level", meter(client.level_db))
     rows.add_row("sent", f"{stats.packets_sent:,} packets, {stats.bytes_sent / 1e6:,.2f} MB ({stats.wire})")
+    if stats.copies_sent:
+        rows.add_row("again", f"{stats.copies_sent:,} copies")
     rows.add_row(
         "dropped", f"{stats.frames_dropped:,} frames, {stats.overruns} overruns, {stats.reconnects} reconnects"
     )

@@ -79,8 +79,9 @@ class ClientStats(_Snapshot):
     Attributes:
         protocol: `'udp'` or `'tcp'`.
         wire: The packet format, `'rtp'` or `'classic'`.
-        packets_sent: Packets handed to the network.
-        bytes_sent: Their bytes, wire headers (RTP or classic) included; not those of UDP, TCP and IP.
+        packets_sent: Packets handed to the network; a packet that is only a copy of another is not one of them.
+        copies_sent: Copies of packets that went too (`redundancy=`), inside later packets or as packets of their own.
+        bytes_sent: Bytes of all of that, wire headers (RTP or classic) included; not those of UDP, TCP and IP.
         frames_captured: Frames that the source of sound delivered.
         frames_dropped: Frames captured and never sent: the queue was full, the oldest went first.
         overruns: How often the queue was full.
@@ -92,6 +93,7 @@ class ClientStats(_Snapshot):
     protocol: str
     wire: str
     packets_sent: int = 0
+    copies_sent: int = 0
     bytes_sent: int = 0
     frames_captured: int = 0
     frames_dropped: int = 0

@@ -56,6 +56,7 @@ REPORTED = {"round_trip_ms": float | None, "cname": str | None, "name": str | No
 SOURCE_KEYS = {**RECEIVED, **REPORTED, "codec": str, "ssrc": int, "address": str}
 CLIENT_KEYS = {
     "packets_sent": int,
+    "copies_sent": int,
     "bytes_sent": int,
     "frames_captured": int,
     "frames_dropped": int,

@@ -14,7 +14,10 @@ RECEIVED = {
     *("wire", "protocol"),
     *("concealments", "frames_accelerated", "frames_expanded", "resets", "drift_ppm"),
 }
-SENT = {"packets_sent", "bytes_sent", "frames_captured", "frames_dropped", "overruns", "reconnects", "remote"}
+SENT = {
+    *("packets_sent", "copies_sent", "bytes_sent", "frames_captured", "frames_dropped", "overruns", "reconnects"),
+    "remote",
+}
 
 
 def names(kind):

@@ -12,7 +12,9 @@ use super::gateway::{Close, Held};
 use super::logging;
 use super::recording::{recorded_dict, state_dict};
 use crate::engine::coding::Coding;
-use crate::engine::config::{Audio, BlockSize, ClientConfig, Input, Latency, Path, Protocol, Wire};
+use crate::engine::config::{
+    Audio, BlockSize, ClientConfig, Input, Latency, Path, Protocol, Redundancy, Wire,
+};
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
 use crate::engine::session::client::{self, Identity};
@@ -36,8 +38,8 @@ impl Close for client::Client {
 #[pymethods]
 impl Client {
     #[new]
-    #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, wire, codec, bitrate, fec, ptime, host_api, latency, local_port,
-                        dscp, ttl, reconnect, network, name, packet_log))]
+    #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, wire, codec, bitrate, fec, ptime, redundancy, spacing, host_api,
+                        latency, local_port, dscp, ttl, reconnect, network, name, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::needless_pass_by_value,
@@ -57,6 +59,8 @@ impl Client {
         bitrate: u32,
         fec: bool,
         ptime: Option<f64>,
+        redundancy: &str,
+        spacing: u8,
         host_api: Option<String>,
         latency: &str,
         local_port: u16,
@@ -95,6 +99,8 @@ impl Client {
                 bitrate,
                 fec,
                 ptime,
+                redundancy: Redundancy::parse(redundancy)?,
+                spacing,
                 network,
                 name,
             })
@@ -159,6 +165,7 @@ impl Client {
         let (stats, ssrc) = self.held.call(py, |client| Ok((client.stats(), client.ssrc())))?;
         let dict = PyDict::new(py);
         dict.set_item("packets_sent", stats.packets_sent)?;
+        dict.set_item("copies_sent", stats.copies_sent)?;
         dict.set_item("bytes_sent", stats.bytes_sent)?;
         dict.set_item("frames_captured", stats.frames_captured)?;
         dict.set_item("frames_dropped", stats.frames_dropped)?;

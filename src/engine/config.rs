@@ -1,8 +1,13 @@
 //! What a client and a server are told to do. A config that exists is valid: the parsing is here.
 
+mod ends;
+mod redundancy;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
+
+pub use ends::{DeviceChoice, Input, Output};
+pub use redundancy::Redundancy;
 
 use super::coding::{Coding, DYNAMIC, Encoding, PayloadTypes};
 use super::error::{Error, Result};
@@ -122,99 +127,6 @@ impl Default for BlockSize {
     }
 }
 
-/// Which device of a host: the default one, one by its place in the list, or by its name or a part of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// The system's default.
-    #[default]
-    Default,
-    /// The index that `list_devices` shows.
-    Index(usize),
-    /// The whole name, or a part of exactly one name, in any case.
-    Name(String),
-}
-
-/// Where a client's sound comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// A microphone.
-    Device(DeviceChoice),
-    /// A sine of 440 Hz at -12 dBFS.
-    Tone,
-    /// A short speech-like sound of our own, repeated.
-    Voice,
-    /// Digital silence.
-    Silence,
-    /// PCM (`i16`, little-endian, interleaved) from standard input, until it ends.
-    Stdin,
-    /// A WAV file, streamed in real time, until it ends.
-    File(PathBuf),
-}
-
-impl Input {
-    /// From the words of `--input` and `input=`: `tone`, `voice`, `silence`, `-`, `file:PATH`, an index, or a device's name.
-    pub fn parse(text: &str) -> Result<Self> {
-        Ok(match text {
-            "tone" => Self::Tone,
-            "voice" => Self::Voice,
-            "silence" => Self::Silence,
-            "-" => Self::Stdin,
-            _ => match text.strip_prefix("file:") {
-                Some("") => return Err(Error::config("file: needs a path, as in file:speech.wav")),
-                Some(path) => Self::File(path.into()),
-                None => Self::Device(device_choice(text)),
-            },
-        })
-    }
-
-    /// Whether it ends by itself.
-    pub const fn is_finite(&self) -> bool {
-        matches!(self, Self::Stdin | Self::File(_))
-    }
-}
-
-/// Where a server's sound goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// A speaker.
-    Device(DeviceChoice),
-    /// Nowhere, at the pace of a clock.
-    Null,
-    /// PCM (`i16`, little-endian, interleaved) to standard output.
-    Stdout,
-    /// A WAV file: from the first sound to the last, silence between them at its length.
-    File(PathBuf),
-}
-
-impl Output {
-    /// From the words of `--output` and `output=`: `null`, `-`, `file:PATH`, an index, or a device's name.
-    pub fn parse(text: &str) -> Result<Self> {
-        Ok(match text {
-            "null" => Self::Null,
-            "-" => Self::Stdout,
-            _ => match text.strip_prefix("file:") {
-                Some("") => return Err(Error::config("file: needs a path, as in file:heard.wav")),
-                Some(path) => Self::File(path.into()),
-                None => Self::Device(device_choice(text)),
-            },
-        })
-    }
-}
-
-impl Output {
-    /// Whether everything is wanted, however late, and not what is due now.
-    pub const fn is_whole(&self) -> bool {
-        matches!(self, Self::Stdout | Self::File(_))
-    }
-}
-
-fn device_choice(text: &str) -> DeviceChoice {
-    match text {
-        "" | "default" => DeviceChoice::Default,
-        _ => text.parse().map_or_else(|_| DeviceChoice::Name(text.into()), DeviceChoice::Index),
-    }
-}
-
 /// How large a buffer to ask of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Latency {
@@ -302,6 +214,10 @@ pub struct ClientConfig {
     pub fec: bool,
     /// The RTP packet's length, where it is not the block's.
     pub ptime: Option<Duration>,
+    /// What goes twice, so that losses can be repaired.
+    pub redundancy: Redundancy,
+    /// How many packets later a copy goes, 1 to 50.
+    pub spacing: u8,
     /// A bad network to send through.
     pub network: Option<LinkConfig>,
     /// What the user is called, for the other end to see (RFC 3550 §6.5.2).
@@ -320,6 +236,9 @@ impl Default for ClientConfig {
             bitrate: 64_000,
             fec: true,
             ptime: None,
+            redundancy: Redundancy::None,
+            // The least delay: the receiver waits for a copy no longer than it must.
+            spacing: 1,
             network: None,
             name: None,
         }
@@ -381,6 +300,7 @@ impl ClientConfig {
                 return Err(Error::config(format!("ptime must be 1 to 150 ms, not {ms}")));
             }
         }
+        redundancy::check(&self)?;
         if self.network.is_some() && self.path.protocol == Protocol::Tcp {
             return Err(Error::config(NO_NETWORK_OVER_TCP));
         }

@@ -146,6 +146,13 @@ impl Converter {
         Ok(Self { from, to, run, floats: Vec::new(), ints: Vec::new() })
     }
 
+    /// Frames, at the rate it gives, that what it has given may be behind what it was fed.
+    pub fn lag(&self) -> usize {
+        self.run.as_ref().map_or(0, |run| {
+            run.push.delay() + (CHUNK_FRAMES * run.to as usize).div_ceil(run.from as usize) + 1
+        })
+    }
+
     /// Feeds interleaved whole frames; `deliver` gets what they complete.
     pub fn push(&mut self, samples: &[i16], deliver: &mut dyn FnMut(&[i16])) {
         let (from, to) = (self.from.channels(), self.to.channels());

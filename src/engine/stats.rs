@@ -182,9 +182,11 @@ pub struct RemoteVoice {
 /// A client's figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ClientStats {
-    /// Packets handed to the network.
+    /// Packets handed to the network, those that are only copies left out.
     pub packets_sent: u64,
-    /// Their bytes, wire headers included.
+    /// Copies of packets, in later packets or by themselves.
+    pub copies_sent: u64,
+    /// Bytes of all of that, wire headers included.
     pub bytes_sent: u64,
     /// Frames that the source delivered.
     pub frames_captured: u64,

@@ -24,12 +24,13 @@ use super::stepper::Stepper;
 use crate::engine::audio::Notice;
 use crate::engine::audio::capture::Capture;
 use crate::engine::audio::device;
-use crate::engine::codec::encoder::{Encoder, Settings};
+use crate::engine::codec::encoder::Settings;
 use crate::engine::config::{ClientConfig, Path};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::record::Recorded;
 use crate::engine::record::tap::{RecorderState, TapRecorder};
 use crate::engine::stats::{ClientStats, RemoteStats};
+use crate::engine::stream::repeat::Repeater;
 use crate::engine::stream::sender::{Outline, Sender};
 use crate::engine::time::Clock;
 
@@ -75,8 +76,8 @@ impl Client {
     pub fn new(config: ClientConfig, identity: Identity, packet_log: Option<&path::Path>) -> Result<Self> {
         let config = destination(config)?.validated()?;
         device::check_host_api(config.audio.host_api.as_deref())?;
-        // What this build cannot encode is said now, and not when the stream begins.
-        Encoder::new(config.encoding(), outline(&config).settings)?;
+        // What this build cannot encode, or no packet can hold, is said now, and not when the stream begins.
+        new_repeater(&config, &new_sender(&config, identity)?)?;
         let log = packet_log.map(PacketLog::open).transpose()?;
         Ok(Self {
             config,
@@ -136,9 +137,11 @@ impl Client {
             self.open_socket()?;
         }
         let ends = self.addresses().ok_or_else(|| Error::new(ErrorKind::State, "the socket is not open"))?;
-        let packet = self.config.encoding().format.duration(self.new_sender()?.frames_per_packet() as u64);
-        Ok(describe(&self.config, self.identity, &party(self.identity.ssrc, None).cname, ends, packet)?
-            .write())
+        let sender = new_sender(&self.config, self.identity)?;
+        let packet = self.config.encoding().format.duration(sender.frames_per_packet() as u64);
+        let means = new_repeater(&self.config, &sender)?.map(|repeater| repeater.means());
+        let cname = party(self.identity.ssrc, None).cname;
+        Ok(describe(&self.config, self.identity, &cname, ends, packet, means)?.write())
     }
 
     /// Streams from now on, opening what is not open yet; again is nothing.
@@ -168,6 +171,7 @@ impl Client {
         let (captured, progress) = (&self.captured, &self.progress);
         ClientStats {
             packets_sent: progress.packets.load(Relaxed),
+            copies_sent: progress.copies.load(Relaxed),
             bytes_sent: progress.bytes.load(Relaxed),
             frames_captured: captured.frames.load(Relaxed),
             frames_dropped: captured.frames_dropped.load(Relaxed) + progress.frames_dropped.load(Relaxed),
@@ -272,12 +276,14 @@ impl Client {
         if parts.thread.is_none()
             && let (Some(ring), Some(transport)) = (parts.ring.take(), parts.transport.take())
         {
-            let sender = self.new_sender()?;
+            let sender = new_sender(&self.config, self.identity)?;
+            let repeater = new_repeater(&self.config, &sender)?;
             self.progress.next_sequence.store(u64::from(sender.next_sequence()), Relaxed);
             let notices = parts.notices.take().unwrap_or_else(crossbeam_channel::never);
             let (captured, progress) = (Arc::clone(&self.captured), Arc::clone(&self.progress));
             let supply = Supply { ring, transport, log: parts.log.take() };
-            let sending = Sending::new(self.config.clone(), self.clock, sender, supply, captured, progress)?;
+            let sending =
+                Sending::new(self.config.clone(), self.clock, sender, repeater, supply, captured, progress)?;
             let stepper = Arc::clone(&self.stepper);
             let thread = std::thread::Builder::new()
                 .name("as-send".into())
@@ -296,11 +302,6 @@ impl Client {
         Ok(())
     }
 
-    fn new_sender(&self) -> Result<Sender> {
-        let Identity { ssrc, sequence, timestamp } = self.identity;
-        Sender::new(&outline(&self.config), ssrc, sequence, timestamp)
-    }
-
     fn parts(&self) -> Result<MutexGuard<'_, Parts>> {
         let parts = lock(&self.parts);
         if parts.closed {
@@ -314,6 +315,16 @@ impl Drop for Client {
     fn drop(&mut self) {
         let _ = self.close(false);
     }
+}
+
+fn new_sender(config: &ClientConfig, identity: Identity) -> Result<Sender> {
+    let Identity { ssrc, sequence, timestamp } = identity;
+    Sender::new(&outline(config), ssrc, sequence, timestamp)
+}
+
+fn new_repeater(config: &ClientConfig, sender: &Sender) -> Result<Option<Repeater>> {
+    let frames = sender.frames_per_packet();
+    Repeater::new(&outline(config), frames, sender.ssrc(), config.redundancy, config.spacing)
 }
 
 /// What is to be sent.

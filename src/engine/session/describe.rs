@@ -4,24 +4,28 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::client::Identity;
-use crate::engine::coding::{Coding, Payload, PayloadTypes};
-use crate::engine::config::{ClientConfig, Protocol, Wire};
+use crate::engine::coding::{Coding, Encoding, OPUS, Payload, PayloadTypes, REDUNDANT};
+use crate::engine::config::{ClientConfig, Protocol, Redundancy, Wire};
 use crate::engine::error::{Error, Result};
+use crate::engine::format::Format;
+use crate::engine::stream::repeat::{Means, copy_ssrc};
 use crate::engine::wire::sdp::{Description, Direction, Origin, Setup, SourceName};
 
-/// The description of a client's stream from `local` to `peer`, in packets of `packet`, under the name of its reports. The same for as long as it streams.
+/// The description of a client's stream from `local` to `peer`, in packets of `packet`, under the name of its
+/// reports, with what goes twice by `means`. The same for as long as it streams.
 pub fn describe(
     config: &ClientConfig,
     identity: Identity,
     cname: &str,
     (local, peer): (SocketAddr, SocketAddr),
     packet: Duration,
+    means: Option<Means>,
 ) -> Result<Description> {
     if config.wire == Wire::Classic {
         return Err(Error::config("the classic wire has no session description: use wire='rtp'"));
     }
     let protocol = config.path.protocol;
-    let mut description = Description::new(Some(peer.ip().to_string()), peer.port(), types(config));
+    let mut description = Description::new(Some(peer.ip().to_string()), peer.port(), types(config, means));
     description.name = "audiostream".into();
     description.origin = Origin {
         session: u64::from(identity.timestamp) << 16 | u64::from(identity.sequence),
@@ -41,27 +45,58 @@ pub fn describe(
         Protocol::Udp => description.rtcp_port = Some(peer.port()),
         Protocol::Tcp => description.transport.setup = Some(Setup::Passive),
     }
-    description.sources = vec![SourceName { ssrc: identity.ssrc, cname: cname.into() }];
+    let ssrc = identity.ssrc;
+    let mut name = |ssrc| description.sources.push(SourceName { ssrc, cname: cname.into() });
+    name(ssrc);
+    let copies = config.redundancy.most_copies();
+    match means {
+        None => {}
+        Some(Means::Blocks) => {
+            description.redundant = vec![config.payload_type(); usize::from(copies) + 1];
+        }
+        Some(Means::Beside) => description.redundant = vec![config.payload_type(), OPUS],
+        Some(Means::Streams) => {
+            for copy in 1..=copies {
+                name(copy_ssrc(ssrc, copy));
+                description.duplicates.push((ssrc, copy_ssrc(ssrc, copy)));
+            }
+            description.duplication_delay = Some(packet * u32::from(config.spacing));
+        }
+    }
     Ok(description)
 }
 
-/// The one type that is sent.
-fn types(config: &ClientConfig) -> PayloadTypes {
+/// The types that are sent, the likeliest first.
+fn types(config: &ClientConfig, means: Option<Means>) -> PayloadTypes {
     let mut types = PayloadTypes::empty();
+    let redundant = matches!(means, Some(Means::Blocks | Means::Beside));
+    if redundant && config.redundancy != Redundancy::Auto {
+        types.set(REDUNDANT, Payload::Redundant);
+    }
     types.set(config.payload_type(), Payload::Sound(config.encoding()));
+    if means == Some(Means::Beside) {
+        let format = Format::opus(config.audio.format.channels());
+        types.set(OPUS, Payload::Sound(Encoding { coding: Coding::Opus, format }));
+    }
+    if redundant && config.redundancy == Redundancy::Auto {
+        types.set(REDUNDANT, Payload::Redundant);
+    }
     types
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::format::Format;
 
     const IDENTITY: Identity = Identity { ssrc: 7, sequence: 8, timestamp: 9 };
 
     fn described(config: &ClientConfig, peer: &str) -> Result<Description> {
+        repeated(config, peer, None)
+    }
+
+    fn repeated(config: &ClientConfig, peer: &str, means: Option<Means>) -> Result<Description> {
         let ends = ("192.0.2.1:40000".parse().unwrap(), peer.parse().unwrap());
-        describe(config, IDENTITY, "me@here", ends, Duration::from_millis(10))
+        describe(config, IDENTITY, "me@here", ends, Duration::from_millis(10), means)
     }
 
     #[test]
@@ -94,6 +129,38 @@ mod tests {
         let text = described(&config, "127.0.0.1:1").unwrap().write();
         assert!(text.contains("m=audio 1 RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\n"));
         assert!(text.contains("a=fmtp:111 sprop-stereo=1;useinbandfec=1\r\n"));
+    }
+
+    #[test]
+    fn blocks_have_a_type_of_their_own_and_say_what_is_in_them() {
+        let text =
+            |config: &ClientConfig, means| repeated(config, "127.0.0.1:1", Some(means)).unwrap().write();
+        let redundancy = Redundancy::Copies(1);
+        let opus = ClientConfig { codec: Coding::Opus, redundancy, ..ClientConfig::default() };
+        let told = text(&opus, Means::Blocks);
+        assert!(
+            told.contains("m=audio 1 RTP/AVP 116 111\r\na=rtpmap:116 red/48000/2\r\na=fmtp:116 111/111\r\n")
+        );
+        let auto = ClientConfig { redundancy: Redundancy::Auto, ..opus };
+        let told = text(&auto, Means::Blocks);
+        assert!(told.contains("RTP/AVP 111 116\r\n") && told.contains("a=fmtp:116 111/111/111\r\n"));
+        let beside = ClientConfig { redundancy: Redundancy::Opus, ..ClientConfig::default() };
+        let told = text(&beside, Means::Beside);
+        assert!(told.contains("RTP/AVP 116 11 111\r\na=rtpmap:116 red/44100/1\r\na=fmtp:116 11/111\r\n"));
+        assert!(told.contains("a=rtpmap:111 opus/48000/2\r\n"));
+        assert_eq!(Description::parse(&told).unwrap().first_sound().map(|(first, _)| first), Some(11));
+    }
+
+    #[test]
+    fn streams_of_copies_are_named_with_their_delay() {
+        let redundancy = Redundancy::Copies(2);
+        let config = ClientConfig { redundancy, spacing: 3, ..ClientConfig::default() };
+        let text = repeated(&config, "127.0.0.1:1", Some(Means::Streams)).unwrap().write();
+        assert!(text.contains("RTP/AVP 11\r\n"));
+        assert!(text.contains("a=ssrc:7 cname:me@here\r\na=ssrc:4294967288 cname:me@here\r\n"));
+        assert!(text.contains("a=ssrc:4294967287 cname:me@here\r\n"));
+        assert!(text.contains("a=ssrc-group:DUP 7 4294967288\r\na=ssrc-group:DUP 7 4294967287\r\n"));
+        assert!(text.contains("a=duplication-delay:30\r\n"));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Feedback {
     out: Vec<u8>,
     began: Option<Micros>,
     listener: Presence,
+    /// The last report, until it is taken.
+    report: Option<RemoteStats>,
     tried_beside: bool,
 }
 
@@ -65,6 +67,7 @@ impl Feedback {
             out: Vec::new(),
             began: None,
             listener: Presence::Unknown,
+            report: None,
             tried_beside: false,
         })
     }
@@ -90,6 +93,11 @@ impl Feedback {
             }
         }
         self.miss(transport, now);
+    }
+
+    /// The last report of our stream, where one has come since the last time.
+    pub fn take_report(&mut self) -> Option<RemoteStats> {
+        self.report.take()
     }
 
     /// The end of the stream.
@@ -148,6 +156,7 @@ impl Feedback {
         let remote = self.speaker.remote();
         *lock(&self.shared.remote) = remote;
         let Some((remote, _)) = remote else { return };
+        self.report = Some(remote);
         let told = Told(remote);
         log::debug!(target: TARGET, "report from {}: {told}", transport.peer());
         if self.listener == Presence::Missed {

@@ -8,6 +8,7 @@ mod impairment;
 mod notices;
 mod outlet;
 pub mod packet_log;
+mod packets;
 mod party;
 pub mod place;
 mod receiving;

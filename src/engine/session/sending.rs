@@ -18,18 +18,21 @@ use super::feedback::Feedback;
 use super::impairment::Impairment;
 use super::notices::report;
 use super::packet_log::{PacketLine, PacketLog};
+use super::packets::Packets;
 use super::stepper::Stepper;
 use crate::engine::audio::Notice;
 use crate::engine::audio::priority::promote;
-use crate::engine::config::{ClientConfig, Path, Protocol, Wire};
+use crate::engine::config::{ClientConfig, Path, Protocol, Redundancy, Wire};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::tcp::{SendOutcome, TcpSender};
 use crate::engine::net::udp::{Sent, UdpSender};
 use crate::engine::rate::Converter;
 use crate::engine::stats::RemoteStats;
+use crate::engine::stream::remedy::Adviser;
+use crate::engine::stream::repeat::{Outgoing, Repeater};
 use crate::engine::stream::sender::Sender;
 use crate::engine::time::{Clock, Micros};
-use crate::engine::wire::{framing, rtp};
+use crate::engine::wire::rtp;
 
 /// What the sending thread owns.
 pub struct Sending {
@@ -37,6 +40,8 @@ pub struct Sending {
     clock: Clock,
     ring: Consumer<i16>,
     sender: Sender,
+    repeater: Option<Repeater>,
+    adviser: Adviser,
     converter: Converter,
     /// Dropped frames that make no whole frame at the rate that is sent, in parts of one.
     dropped_rest: usize,
@@ -54,9 +59,11 @@ pub struct Sending {
 /// What it tells.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Packets handed to the network.
+    /// Packets handed to the network, those that are only copies left out.
     pub packets: AtomicU64,
-    /// Their bytes.
+    /// Copies of packets, in later packets or by themselves.
+    pub copies: AtomicU64,
+    /// Bytes of all of that.
     pub bytes: AtomicU64,
     /// Frames captured and never sent, on this thread's account.
     pub frames_dropped: AtomicU64,
@@ -92,15 +99,6 @@ pub enum Transport {
     Tcp(TcpSender),
 }
 
-/// Packets of one block as the transport takes them, kept so that a stalled one can wait.
-#[derive(Default)]
-struct Packets {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-    /// RTP on a stream goes in RFC 4571 frames.
-    framed: bool,
-}
-
 impl Transport {
     /// Connects as `path` says, giving up when `cancelled`.
     pub fn connect(path: &Path, cancelled: &AtomicBool) -> Result<Self> {
@@ -134,6 +132,7 @@ impl Sending {
         config: ClientConfig,
         clock: Clock,
         sender: Sender,
+        repeater: Option<Repeater>,
         supply: Supply,
         captured: Arc<Captured>,
         shared: Arc<Progress>,
@@ -144,11 +143,14 @@ impl Sending {
         let feedback = Feedback::new(&config, sender.ssrc(), clock, Arc::clone(&shared));
         let samples = config.audio.block.frames(config.audio.format) * config.audio.format.channels();
         let converter = Converter::new(config.audio.format, config.encoding().format)?;
+        let packet = config.encoding().format.duration(sender.frames_per_packet() as u64);
         Ok(Self {
+            adviser: Adviser::new(packet, config.spacing),
             config,
             clock,
             ring,
             sender,
+            repeater,
             converter,
             dropped_rest: 0,
             transport,
@@ -156,7 +158,7 @@ impl Sending {
             captured,
             shared,
             block: vec![0; samples],
-            packets: Packets { framed, ..Packets::default() },
+            packets: Packets::new(framed),
             network,
             feedback,
             warned: Micros::ZERO,
@@ -193,6 +195,9 @@ impl Sending {
             self.deliver()?;
             if let Some(feedback) = &mut self.feedback {
                 feedback.turn(&mut self.transport, self.network.as_mut());
+                if let Some(report) = feedback.take_report() {
+                    self.follow(&report);
+                }
             }
             if allowed && self.ring.slots() >= self.block.len() {
                 let mut block = std::mem::take(&mut self.block);
@@ -216,9 +221,14 @@ impl Sending {
         let mut block = std::mem::take(&mut self.block);
         let _ = self.ring.pop_entire_slice(&mut block[..rest]);
         self.pack(&block[..rest]);
-        let Self { converter, sender, packets, .. } = self;
-        converter.finish(None, &mut |sound| sender.push(sound, &mut |packet| packets.add(packet)));
-        self.sender.flush(&mut |packet| self.packets.add(packet));
+        let Self { converter, sender, repeater, packets, .. } = self;
+        converter.finish(None, &mut |sound| {
+            sender.push(sound, &mut |packet| packets.take(packet, repeater.as_mut()));
+        });
+        sender.flush(&mut |packet| packets.take(packet, repeater.as_mut()));
+        if let Some(repeater) = repeater {
+            repeater.flush(&mut |outgoing| packets.add(outgoing));
+        }
         self.send_packets(stepper)?;
         while let Some(network) = &self.network
             && !network.is_empty()
@@ -236,8 +246,25 @@ impl Sending {
 
     /// Makes captured sound into packets.
     fn pack(&mut self, captured: &[i16]) {
-        let Self { converter, sender, packets, .. } = self;
-        converter.push(captured, &mut |sound| sender.push(sound, &mut |packet| packets.add(packet)));
+        let Self { converter, sender, repeater, packets, .. } = self;
+        converter.push(captured, &mut |sound| {
+            sender.push(sound, &mut |packet| packets.take(packet, repeater.as_mut()));
+        });
+    }
+
+    /// What is sent follows what the other end reports.
+    fn follow(&mut self, report: &RemoteStats) {
+        let remedy = self.adviser.hear(report, self.clock.now());
+        self.sender.set_loss_percent(self.adviser.loss_percent());
+        let Some(repeater) = self.repeater.as_mut().filter(|_| self.config.redundancy == Redundancy::Auto)
+        else {
+            return;
+        };
+        if remedy.copies != repeater.remedy().copies {
+            let lost = report.fraction_lost * 100.0;
+            log::info!(target: TARGET, "{lost:.1} % lost: {} copies of each packet from now on", remedy.copies);
+        }
+        repeater.set(remedy);
     }
 
     fn say_goodbye(&mut self) {
@@ -268,14 +295,14 @@ impl Sending {
     }
 
     fn send_packets(&mut self, stepper: &Stepper) -> Result<()> {
-        let packets = std::mem::take(&mut self.packets);
-        let mut start = 0;
-        for &end in &packets.ends {
-            self.send(&packets.bytes[start..end], packets.header())?;
-            start = end;
+        let mut packets = std::mem::take(&mut self.packets);
+        let mut count = 0;
+        for outgoing in packets.iter() {
+            self.send(outgoing, packets.header())?;
+            count += u64::from(!outgoing.is_copy);
         }
-        let count = packets.ends.len() as u64;
-        self.packets = packets.cleared();
+        packets.clear();
+        self.packets = packets;
         self.shared.next_sequence.store(u64::from(self.sender.next_sequence()), Relaxed);
         if count > 0 {
             stepper.sent(count);
@@ -285,10 +312,12 @@ impl Sending {
 
     /// Sends one packet behind a frame header of `header` bytes, however long it takes while nobody aborts; sound that
     /// comes meanwhile is trimmed.
-    fn send(&mut self, frame: &[u8], header: usize) -> Result<()> {
+    fn send(&mut self, outgoing: Outgoing<'_>, header: usize) -> Result<()> {
+        let frame = outgoing.bytes;
+        let packet = Outgoing { bytes: &frame[header..], ..outgoing };
         if let Some(network) = &mut self.network {
             network.enter(self.clock.now(), (), frame);
-            self.count(frame, "sent");
+            self.count(packet, "sent");
             return self.deliver();
         }
         loop {
@@ -322,7 +351,7 @@ impl Sending {
                     }
                 },
             };
-            self.count(&frame[header..], verdict);
+            self.count(packet, verdict);
             return Ok(());
         }
     }
@@ -338,11 +367,14 @@ impl Sending {
         Ok(())
     }
 
-    fn count(&mut self, packet: &[u8], verdict: &'static str) {
+    fn count(&mut self, outgoing: Outgoing<'_>, verdict: &'static str) {
+        let Outgoing { bytes: packet, copies, is_copy } = outgoing;
         if verdict != "dropped" {
-            self.shared.packets.fetch_add(1, Relaxed);
+            self.shared.packets.fetch_add(u64::from(!is_copy), Relaxed);
+            self.shared.copies.fetch_add(u64::from(copies), Relaxed);
             self.shared.bytes.fetch_add(packet.len() as u64, Relaxed);
-            if let Some(feedback) = &mut self.feedback {
+            // Reports are of the stream itself.
+            if let Some(feedback) = self.feedback.as_mut().filter(|_| !is_copy) {
                 let length = self.config.encoding().format.duration(self.sender.frames_per_packet() as u64);
                 feedback.sent(packet, length);
             }
@@ -350,6 +382,7 @@ impl Sending {
         if self.log.is_none() && !log::log_enabled!(target: TARGET, log::Level::Debug) {
             return;
         }
+        let verdict = if is_copy && verdict == "sent" { "copy" } else { verdict };
         let header = match self.config.wire {
             Wire::Rtp => rtp::parse(packet).ok().map(|(h, _)| (h.sequence, Some(h.timestamp))),
             Wire::Classic => packet.first_chunk().map(|bytes| (u16::from_le_bytes(*bytes), None)),
@@ -422,27 +455,6 @@ impl Sending {
             self.warned = now;
             log::warn!(target: TARGET, "{text}");
         }
-    }
-}
-
-impl Packets {
-    fn add(&mut self, packet: &[u8]) {
-        if self.framed {
-            framing::write_frame(packet, &mut self.bytes);
-        } else {
-            self.bytes.extend_from_slice(packet);
-        }
-        self.ends.push(self.bytes.len());
-    }
-
-    fn header(&self) -> usize {
-        if self.framed { 2 } else { 0 }
-    }
-
-    fn cleared(mut self) -> Self {
-        self.bytes.clear();
-        self.ends.clear();
-        self
     }
 }
 

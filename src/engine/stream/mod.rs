@@ -1,6 +1,6 @@
 //! One sender, one receiver: packets numbered, believed, counted, put in order. Pure.
 
-mod standby;
+mod beside;
 mod decoding;
 mod lately;
 mod media_clock;
@@ -8,6 +8,9 @@ mod mended;
 mod probation;
 pub mod queue;
 pub mod receiver;
+pub mod remedy;
+pub mod repeat;
 pub mod reports;
 pub mod sender;
 pub mod sequence;
+mod standby;

@@ -3,6 +3,7 @@
 //! Sound of any length goes in; packets of the right length come out as soon as they are full. After the first packets nothing
 //! allocates.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use crate::engine::codec::encoder::{Encoder, Settings};
@@ -36,6 +37,25 @@ impl Outline {
         let encoding = Encoding::l16(format);
         let payload_type = PayloadTypes::new(format).type_of(encoding).unwrap_or(DYNAMIC);
         Self { wire, encoding, payload_type, block, ptime, settings: Settings::default() }
+    }
+}
+
+/// A finished packet. It stands for its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// As they go over the wire.
+    pub bytes: &'a [u8],
+    /// What was encoded: whole frames, interleaved.
+    pub sound: &'a [i16],
+    /// How many frames that is.
+    pub frames: u32,
+}
+
+impl Deref for Packet<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes
     }
 }
 
@@ -96,7 +116,7 @@ impl Sender {
     }
 
     /// Takes sound (whole frames, interleaved), and hands every packet that is full to `emit`.
-    pub fn push(&mut self, mut samples: &[i16], emit: &mut dyn FnMut(&[u8])) {
+    pub fn push(&mut self, mut samples: &[i16], emit: &mut dyn FnMut(&Packet<'_>)) {
         debug_assert!(samples.len().is_multiple_of(self.encoding.format.channels()), "whole frames");
         self.close_gap(emit);
         self.owed |= !samples.is_empty();
@@ -119,7 +139,7 @@ impl Sender {
     }
 
     /// Sends what is left at the end: a shorter packet where RTP can have one, else one filled up with silence.
-    pub fn flush(&mut self, emit: &mut dyn FnMut(&[u8])) {
+    pub fn flush(&mut self, emit: &mut dyn FnMut(&Packet<'_>)) {
         if self.encoding.coding == Coding::Opus && std::mem::take(&mut self.owed) {
             // The encoder's own delay, so that the last sound comes out of it.
             self.push(&[0; 2 * OPUS_DELAY][..OPUS_DELAY * self.encoding.format.channels()], emit);
@@ -154,7 +174,7 @@ impl Sender {
     }
 
     /// Where dropped sound was, a packet ends and the next begins after it.
-    fn close_gap(&mut self, emit: &mut dyn FnMut(&[u8])) {
+    fn close_gap(&mut self, emit: &mut dyn FnMut(&Packet<'_>)) {
         if self.skipped == 0 || self.wire == Wire::Classic {
             return;
         }
@@ -167,7 +187,7 @@ impl Sender {
     }
 
     /// Sends the packet that is being filled, as short as it may be. Returns the frames of silence that were added.
-    fn end_packet(&mut self, emit: &mut dyn FnMut(&[u8])) -> usize {
+    fn end_packet(&mut self, emit: &mut dyn FnMut(&Packet<'_>)) -> usize {
         if self.sound.is_empty() {
             return 0;
         }
@@ -186,7 +206,7 @@ impl Sender {
         added
     }
 
-    fn send(&mut self, emit: &mut dyn FnMut(&[u8])) {
+    fn send(&mut self, emit: &mut dyn FnMut(&Packet<'_>)) {
         let frames = self.sound.len() / self.encoding.format.channels();
         self.packet.clear();
         let encoded = match self.wire {
@@ -207,12 +227,13 @@ impl Sender {
             }
         };
         debug_assert_eq!(encoded, Ok(()), "the plan knows the lengths");
-        self.sound.clear();
         self.timestamp = self.timestamp.wrapping_add(frames as u32);
         if encoded.is_err() {
+            self.sound.clear();
             return;
         }
-        emit(&self.packet);
+        emit(&Packet { bytes: &self.packet, sound: &self.sound, frames: frames as u32 });
+        self.sound.clear();
         self.sequence = self.sequence.wrapping_add(1);
         self.marker = false;
         self.packets += 1;
@@ -261,11 +282,11 @@ impl Plan {
 }
 
 /// The lengths that an Opus packet of ours can have: 2.5, 5, 10, 20, 40 and 60 ms at 48 kHz (RFC 6716 §2.1.4).
-const OPUS_FRAMES: [usize; 6] = [120, 240, 480, 960, 1_920, 2_880];
+pub const OPUS_FRAMES: [usize; 6] = [120, 240, 480, 960, 1_920, 2_880];
 /// 20 ms: what Opus is made for.
 const OPUS_DEFAULT: usize = 960;
-/// What the encoder delays, at most.
-const OPUS_DELAY: usize = 312;
+/// What the encoder delays, in frames of 48 kHz.
+pub const OPUS_DELAY: usize = 312;
 
 /// An RTP packet's bytes at most: with the headers below it within the MTU of Ethernet, and of most tunnels.
 pub const MAX_PACKET: usize = 1400;

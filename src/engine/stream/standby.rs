@@ -208,10 +208,10 @@ const KEPT: usize = 8;
 const MOST_BRIDGED: i64 = 3;
 /// The longest older block.
 const LONGEST: usize = 1_023;
-/// The filter is fed a 200th of a second of the past …
-const PAST_PER_SECOND: u32 = 200;
+/// The filter, 8 ms at most to either side, is fed a hundredth of a second of the past …
+const PAST_PER_SECOND: u32 = 100;
 /// … and as much of what may come.
-const FUTURE_PER_SECOND: u32 = 200;
+const FUTURE_PER_SECOND: u32 = 100;
 
 #[cfg(test)]
 mod tests {
@@ -222,9 +222,9 @@ mod tests {
         for (from, to) in [(48_000, 44_100), (48_000, 16_000), (48_000, 22_050), (8_000, 44_100)] {
             let (own, source) = past(from, to);
             assert_eq!(own as u64 * u64::from(to), source as u64 * u64::from(from), "{from} {to}");
-            assert!(own >= (from / 200) as usize && own <= (from / 50) as usize, "{from} {to}: {own}");
+            assert!(own >= (from / 100) as usize && own <= (from / 25) as usize, "{from} {to}: {own}");
         }
-        assert_eq!(past(48_000, 47_999).0, 240);
+        assert_eq!(past(48_000, 47_999).0, 480);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::engine::stream::queue::{PacketWriter, packet_queue};
 use assert_no_alloc::assert_no_alloc;
 
 mod abroad;
+mod copies;
 mod drift;
 mod hostile;
 mod loss;

@@ -79,3 +79,7 @@ const fn what(copied: Copied) -> &'static str {
 
 /// Copies of one source at most.
 const MOST_COPIES: u32 = 4;
+
+#[cfg(test)]
+#[path = "copies_tests.rs"]
+mod tests;
