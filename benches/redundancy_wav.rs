@@ -46,8 +46,11 @@ fn main() {
     outline.encoding = Encoding { coding, format };
     outline.payload_type =
         PayloadTypes::new(format).type_of(outline.encoding).expect("a payload type of ours");
-    outline.settings =
-        Settings { bitrate: bitrate.parse().expect("BITRATE"), fec: redundancy == "0", ..Settings::default() };
+    outline.settings = Settings {
+        bitrate: bitrate.parse().expect("BITRATE"),
+        fec: redundancy == "0",
+        ..Settings::default()
+    };
     let redundancy = match redundancy.as_str() {
         "opus" => Redundancy::Opus,
         "0" => Redundancy::None,
@@ -72,13 +75,7 @@ struct Path {
 }
 
 /// Sends `sound` twice, and leaves out what is lost.
-fn send(
-    outline: &Outline,
-    sound: &[i16],
-    redundancy: Redundancy,
-    spacing: u8,
-    losses: &[Vec<bool>],
-) -> Path {
+fn send(outline: &Outline, sound: &[i16], redundancy: Redundancy, spacing: u8, losses: &[Vec<bool>]) -> Path {
     let format = outline.encoding.format;
     let mut sender = Sender::new(outline, SSRC, 1, 1).expect("a sender");
     let frames = sender.frames_per_packet();

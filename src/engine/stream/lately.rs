@@ -87,8 +87,7 @@ impl Lately {
             if put.sequence < head.sequence {
                 head.position.distance(put.end()) >= 0
             } else {
-                put.sequence > head.sequence
-                    && put.position.distance(head.position) >= i64::from(head.frames)
+                put.sequence > head.sequence && put.position.distance(head.position) >= i64::from(head.frames)
             }
         })
     }
@@ -134,7 +133,10 @@ mod tests {
         let missing = |at| lately.missing_at(Position(at), 10, &near);
         assert_eq!([missing(1020), missing(1030), missing(1050)], [Some(102), Some(103), Some(105)]);
         assert_eq!([missing(1000), missing(1010), missing(1040)], [None; 3], "there already");
-        assert_eq!([missing(1025), missing(1015), missing(990), missing(1055)], [Some(102), None, None, None]);
+        assert_eq!(
+            [missing(1025), missing(1015), missing(990), missing(1055)],
+            [Some(102), None, None, None]
+        );
     }
 
     #[test]

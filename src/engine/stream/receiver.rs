@@ -13,13 +13,13 @@
 
 use std::time::Duration;
 
-use super::standby::Standby;
 use super::decoding::Decoding;
 use super::lately::Lately;
 use super::media_clock::{MediaClock, ORIGIN, frames_between};
 use super::probation::{Claim, Held, Probation};
 use super::queue::{Head, Origin, Position};
 use super::sequence::{MAX_DROPOUT, MAX_MISORDER, Place, SequenceTracker, WINDOW};
+use super::standby::Standby;
 use crate::engine::coding::{Encoding, PayloadTypes};
 use crate::engine::config::Wire;
 use crate::engine::error::Result;

@@ -97,14 +97,15 @@ impl Standby {
             return None;
         }
         let place = self.waiting.partition_point(|copy| copy.at < at);
-        if self.waiting.get(place).is_none_or(|copy| copy.at != at) {
-            let mut bytes = self.spare.pop().unwrap_or_default();
-            bytes.clear();
-            bytes.extend_from_slice(payload);
-            self.waiting.insert(place, Copy { at, frames, payload: bytes });
-            if self.waiting.len() > KEPT {
-                self.spare.extend(self.waiting.pop_front().map(|copy| copy.payload));
-            }
+        if let Some(copy) = self.waiting.get(place).filter(|copy| copy.at == at) {
+            return Some(copy.frames);
+        }
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.clear();
+        bytes.extend_from_slice(payload);
+        self.waiting.insert(place, Copy { at, frames, payload: bytes });
+        if self.waiting.len() > KEPT {
+            self.spare.extend(self.waiting.pop_front().map(|copy| copy.payload));
         }
         Some(frames)
     }

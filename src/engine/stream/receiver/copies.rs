@@ -7,10 +7,10 @@
 use super::{Receiver, Sound};
 use crate::engine::coding::{Encoding, Payload};
 use crate::engine::config::Wire;
-use crate::engine::stream::standby::Standby;
 use crate::engine::stream::probation::Claim;
 use crate::engine::stream::queue::{Head, Origin, Position};
 use crate::engine::stream::sequence::{MAX_DROPOUT, Place, WINDOW};
+use crate::engine::stream::standby::Standby;
 use crate::engine::time::Micros;
 use crate::engine::wire::{Malformed, red, rtp};
 
@@ -81,7 +81,8 @@ impl Receiver {
         let mut older = None;
         if self.payloads.get(payload_type) == Some(Payload::Redundant) {
             let blocks = red::parse(payload)?;
-            let nested = |block: &red::Block| self.payloads.get(block.payload_type) == Some(Payload::Redundant);
+            let nested =
+                |block: &red::Block| self.payloads.get(block.payload_type) == Some(Payload::Redundant);
             if blocks.older().iter().any(nested) {
                 return Err(Malformed::PayloadType);
             }

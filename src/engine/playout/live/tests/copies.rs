@@ -33,7 +33,9 @@ fn listen(link: &str, redundancy: Redundancy, spacing: u8) -> Figures {
     let types = PayloadTypes::new(Format::DEFAULT);
     let outline = Outline::l16(Wire::Rtp, Format::DEFAULT, BlockSize::default(), None);
     let mut repeater = Repeater::new(&outline, 441, 7, redundancy, spacing).unwrap();
-    let mut link = Link::new(LinkConfig::parse(link).unwrap());
+    // Copies go their own way, so that the stream's fate is the same with them and without.
+    let config = LinkConfig::parse(link).unwrap();
+    let mut links = [config.seed, config.seed + 100].map(|seed| Link::new(LinkConfig { seed, ..config }));
     let mut under_way = BinaryHeap::new();
     let mut sent = 0u64;
     for n in 0..LENGTH.as_millis() as u64 / 10 {
@@ -42,8 +44,9 @@ fn listen(link: &str, redundancy: Redundancy, spacing: u8) -> Figures {
         let mut bytes = header.to_bytes().to_vec();
         let sound: Vec<i16> = (n * 441..n * 441 + 441).map(ramp).collect();
         bytes.extend(sound.iter().flat_map(|sample| sample.to_be_bytes()));
-        let mut send = |bytes: &[u8], is_copy| {
-            for at in link.send(START + n as u32 * 10 * MS, Direction::Up, bytes.len()) {
+        let mut send = |bytes: &[u8], is_copy: bool| {
+            for at in links[usize::from(is_copy)].send(START + n as u32 * 10 * MS, Direction::Up, bytes.len())
+            {
                 sent += 1;
                 under_way.push(Reverse((at, sent, is_copy, bytes.to_vec())));
             }
