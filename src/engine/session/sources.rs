@@ -5,6 +5,7 @@
 
 mod control;
 mod copies;
+mod entry;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -16,15 +17,13 @@ use super::reporting::{Correspondence, Reporting, Way};
 use crate::engine::coding::Encoding;
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::error::Result;
-use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::playout::histogram::Bar;
 use crate::engine::playout::render::Roster;
 use crate::engine::record::reception::Labels;
-use crate::engine::stats::{Playback, Reception, ServerStats, SourceStats};
+use crate::engine::stats::{Playback, Reception, ServerStats};
 use crate::engine::stream::queue::{Head, PacketWriter};
 use crate::engine::stream::receiver::{Receiver, Verdict};
-use crate::engine::stream::reports::Listener;
 use crate::engine::time::Micros;
 use crate::engine::wire::{Malformed, classic, rtp};
 
@@ -67,6 +66,9 @@ struct Entry {
     /// Over RTP.
     reports: Option<Box<Correspondence>>,
 }
+
+/// Takes a packet's sound.
+type Deliver<'a> = &'a mut dyn FnMut(Head, &[i16]);
 
 #[derive(Default)]
 struct Departed {
@@ -329,11 +331,7 @@ impl Sources {
     }
 
     /// Lets a source's receiver take something; what it delivers is played and recorded.
-    fn feed<R>(
-        &mut self,
-        name: &Name,
-        take: &mut dyn FnMut(&mut Receiver, &mut dyn FnMut(Head, &[i16])) -> R,
-    ) -> Option<R> {
+    fn feed<R>(&mut self, name: &Name, take: &mut dyn FnMut(&mut Receiver, Deliver<'_>) -> R) -> Option<R> {
         let playing = match self.entries.get(name).map(|entry| &entry.outlet) {
             Some(Outlet::None | Outlet::Past(_)) => self.playing(),
             _ => 0,
@@ -425,59 +423,6 @@ impl Sources {
                 bytes: bytes.len(),
                 verdict,
             });
-        }
-    }
-}
-
-impl Entry {
-    /// Begins to report to it, over RTP.
-    fn correspond(&mut self, name: &Name, way: Way, arrival: Micros) {
-        let (format, connected) = (self.encoding.format, self.connected);
-        self.reports = (name.wire == Wire::Rtp)
-            .then(|| Box::new(Correspondence::new(name.ssrc, format, way, connected, arrival)));
-    }
-
-    fn counts(&self) -> bool {
-        self.receiver.is_believed() && !matches!(self.outlet, Outlet::Refused)
-    }
-
-    /// Its figures with the jitter in frames of `format`, so that it can be held against others'.
-    fn reception_at(&self, format: Format) -> Reception {
-        let mut reception = self.receiver.reception();
-        let ratio = f64::from(format.rate()) / f64::from(self.encoding.format.rate());
-        reception.jitter_frames *= ratio;
-        reception.jitter_mean_frames *= ratio;
-        reception
-    }
-
-    /// Its name and what it sends.
-    fn title(&self, name: &Name) -> String {
-        format!("{name}, {}", self.encoding)
-    }
-
-    fn stats(&self, name: &Name) -> SourceStats {
-        let listener = self.reports.as_deref().map(Correspondence::listener);
-        SourceStats {
-            ssrc: name.ssrc,
-            address: name.address,
-            wire: name.wire,
-            coding: self.encoding,
-            last_sequence: self.receiver.last_sequence(),
-            reception: self.receiver.reception(),
-            playback: self.outlet.counters().map(PlayerCounters::snapshot).unwrap_or_default(),
-            dropped_local: self.dropped,
-            round_trip_ms: listener.and_then(Listener::round_trip).map(|trip| trip.as_secs_f64() * 1e3),
-            cname: listener.and_then(Listener::cname).map(Into::into),
-            name: listener.and_then(Listener::name).map(Into::into),
-        }
-    }
-}
-
-impl std::fmt::Display for Name {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.wire {
-            Wire::Rtp => write!(f, "{} (rtp, ssrc {:08x})", self.address, self.ssrc),
-            Wire::Classic => write!(f, "{} (classic)", self.address),
         }
     }
 }
