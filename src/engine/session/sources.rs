@@ -5,6 +5,8 @@
 
 mod access;
 mod control;
+mod copies;
+mod entry;
 mod strangers;
 
 use std::collections::HashMap;
@@ -18,7 +20,6 @@ use super::reporting::{Correspondence, Reporting, Way};
 use crate::engine::coding::Encoding;
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::error::Result;
-use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::playout::histogram::Bar;
 use crate::engine::playout::render::Roster;
@@ -26,9 +27,8 @@ use crate::engine::record::reception::Labels;
 use crate::engine::stats::{Playback, Reception, ServerStats, SourceStats};
 use crate::engine::stream::queue::{Head, PacketWriter};
 use crate::engine::stream::receiver::{Receiver, Verdict};
-use crate::engine::stream::reports::Listener;
 use crate::engine::time::Micros;
-use crate::engine::wire::{classic, rtp};
+use crate::engine::wire::{Malformed, classic, rtp};
 use access::Access;
 
 /// All sources of a server.
@@ -66,10 +66,15 @@ struct Entry {
     last_arrival: Micros,
     /// Connections end; senders of datagrams just fall silent.
     connected: bool,
+    /// A stream that repeats it has been heard (RFC 7198).
+    repeated: bool,
     dropped: u64,
     /// Over RTP.
     reports: Option<Box<Correspondence>>,
 }
+
+/// Takes a packet's sound.
+type Deliver<'a> = &'a mut dyn FnMut(Head, &[i16]);
 
 #[derive(Default)]
 struct Departed {
@@ -125,6 +130,9 @@ impl Sources {
             return;
         }
         let rtp = self.as_rtp(address, bytes);
+        if rtp.is_some_and(|name| self.copied(name, way, arrival, bytes)) {
+            return;
+        }
         let classic = self.as_classic(address, bytes);
         match (rtp, classic) {
             (Some(rtp), Some(classic)) if !self.is_believed(&rtp) && self.is_believed(&classic) => {
@@ -318,30 +326,16 @@ impl Sources {
         if let Some(reports) = &mut entry.reports {
             reports.came(way);
         }
-        let Entry { number, encoding, receiver, outlet, dropped, .. } = entry;
-        let (config, out, next_number) = (&self.config, &mut self.out, &mut self.next_number);
-        let was_playing = outlet.is_playing();
-        let before = receiver.reception().received;
-        let verdict = receiver.receive(bytes, arrival, &mut |head, samples| {
-            if *number == 0 {
-                *number = *next_number;
-                *next_number = next_number.wrapping_add(1).max(1);
-            }
-            let head = Head { source: *number, ..head };
-            outlet.open(config, *encoding, out, &name, *number);
-            if let Outlet::Playing { queue, .. } = outlet
-                && !queue.push(head, samples)
-            {
-                *dropped += 1;
-            }
-            if !matches!(outlet, Outlet::Unplayable) {
-                out.record(head, samples, encoding.format);
-            }
-        });
+        let before = entry.receiver.reception().received;
+        let Some(verdict) =
+            self.feed(&name, &mut |receiver, deliver| receiver.receive(bytes, arrival, deliver))
+        else {
+            return true;
+        };
+        let Some(entry) = self.entries.get_mut(&name) else { return true };
+        let (receiver, counted) = (&mut entry.receiver, !matches!(entry.outlet, Outlet::Unplayable));
         self.malformed += receiver.take_refused();
         let sequence = receiver.last_sequence();
-        let counted = !matches!(outlet, Outlet::Unplayable);
-        let begins = !was_playing && outlet.is_playing();
         match verdict {
             Ok(verdict) => {
                 if verdict == Verdict::Believed {
@@ -355,18 +349,47 @@ impl Sources {
                 if verdict == Verdict::Believed {
                     self.access.strangers.remove(&name);
                 }
-                if begins {
-                    self.note_player(name);
-                }
                 self.log(name.address, arrival, Some(sequence), bytes, verdict.name());
+                if verdict == Verdict::Believed {
+                    self.forget_copies(&name);
+                }
             }
-            Err(why) => {
-                self.malformed += 1;
-                self.log(name.address, arrival, None, bytes, "malformed");
-                log::debug!(target: TARGET, "not a packet: {} bytes from {}: {why}", bytes.len(), name.address);
-            }
+            Err(why) => self.disbelieve(&name, arrival, bytes, why),
         }
         true
+    }
+
+    /// Lets a source's receiver take something; what it delivers is played and recorded.
+    fn feed<R>(&mut self, name: &Name, take: &mut dyn FnMut(&mut Receiver, Deliver<'_>) -> R) -> Option<R> {
+        let Entry { number, encoding, receiver, outlet, dropped, .. } = self.entries.get_mut(name)?;
+        let (config, out, next_number) = (&self.config, &mut self.out, &mut self.next_number);
+        let was_playing = outlet.is_playing();
+        let taken = take(receiver, &mut |head, samples| {
+            if *number == 0 {
+                *number = *next_number;
+                *next_number = next_number.wrapping_add(1).max(1);
+            }
+            let head = Head { source: *number, ..head };
+            outlet.open(config, *encoding, out, name, *number);
+            if let Outlet::Playing { queue, .. } = outlet
+                && !queue.push(head, samples)
+            {
+                *dropped += 1;
+            }
+            if !matches!(outlet, Outlet::Unplayable) {
+                out.record(head, samples, encoding.format);
+            }
+        });
+        if !was_playing && outlet.is_playing() {
+            self.note_player(*name);
+        }
+        Some(taken)
+    }
+
+    fn disbelieve(&mut self, name: &Name, arrival: Micros, bytes: &[u8], why: Malformed) {
+        self.malformed += 1;
+        self.log(name.address, arrival, None, bytes, "malformed");
+        log::debug!(target: TARGET, "not a packet: {} bytes from {}: {why}", bytes.len(), name.address);
     }
 
     fn new_entry(&mut self, name: Name, bytes: &[u8], connected: bool) -> Result<Entry> {
@@ -386,6 +409,7 @@ impl Sources {
             came: Micros::ZERO,
             last_arrival: Micros::ZERO,
             connected,
+            repeated: false,
             dropped: 0,
             reports: None,
         })
@@ -410,53 +434,6 @@ impl Sources {
                 bytes: bytes.len(),
                 verdict,
             });
-        }
-    }
-}
-
-impl Entry {
-    fn counts(&self) -> bool {
-        self.receiver.is_believed() && !matches!(self.outlet, Outlet::Unplayable)
-    }
-
-    /// Its figures with the jitter in frames of `format`, so that it can be held against others'.
-    fn reception_at(&self, format: Format) -> Reception {
-        let mut reception = self.receiver.reception();
-        let ratio = f64::from(format.rate()) / f64::from(self.encoding.format.rate());
-        reception.jitter_frames *= ratio;
-        reception.jitter_mean_frames *= ratio;
-        reception
-    }
-
-    /// Its name and what it sends.
-    fn title(&self, name: &Name) -> String {
-        format!("{name}, {}", self.encoding)
-    }
-
-    fn stats(&self, name: &Name) -> SourceStats {
-        let listener = self.reports.as_deref().map(Correspondence::listener);
-        SourceStats {
-            ssrc: name.ssrc,
-            address: name.address,
-            wire: name.wire,
-            coding: self.encoding,
-            last_sequence: self.receiver.last_sequence(),
-            reception: self.receiver.reception(),
-            playback: self.outlet.counters().map(PlayerCounters::snapshot).unwrap_or_default(),
-            dropped_local: self.dropped,
-            round_trip_ms: listener.and_then(Listener::round_trip).map(|trip| trip.as_secs_f64() * 1e3),
-            cname: listener.and_then(Listener::cname).map(Into::into),
-            name: listener.and_then(Listener::name).map(Into::into),
-            quality: None,
-        }
-    }
-}
-
-impl std::fmt::Display for Name {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.wire {
-            Wire::Rtp => write!(f, "{} (rtp, ssrc {:08x})", self.address, self.ssrc),
-            Wire::Classic => write!(f, "{} (classic)", self.address),
         }
     }
 }

@@ -11,7 +11,6 @@ use super::{Entry, IDLE_AFTER, Name, Outlet, Sources, TARGET};
 use crate::engine::config::Wire;
 use crate::engine::networks::Place;
 use crate::engine::session::complaints::{Budget, Complaints, Refusal};
-use crate::engine::session::reporting::Correspondence;
 use crate::engine::time::Micros;
 
 /// What is known of those that want to be heard.
@@ -164,13 +163,6 @@ impl Entry {
     fn is_too_fast(&self, now: Micros) -> bool {
         let sound = self.encoding.format.duration(self.receiver.reception().frames);
         sound > now.since(self.came) + MOST_AHEAD
-    }
-
-    /// A new source's reports.
-    pub(super) fn correspond(&mut self, name: &Name, way: super::Way, arrival: Micros) {
-        self.reports = (name.wire == Wire::Rtp).then(|| {
-            Box::new(Correspondence::new(name.ssrc, self.encoding.format, way, self.connected, arrival))
-        });
     }
 }
 
