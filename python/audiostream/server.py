@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from . import _engine, logs
 from ._stream import STEP, Stream
 from .devices import end_name
-from .errors import AudioStreamError, ConfigError, check_range
+from .errors import AudioStreamError, check_range
 from .recording import Recording, make_folder
 from .stats import ServerStats, server_stats
 
@@ -352,6 +352,4 @@ class AdvancedAudioServer(Stream):
 def _networks(allow: str | Iterable[str] | None) -> list[str]:
     """Each network's text."""
     texts = [allow] if isinstance(allow, str) else list(allow or ())
-    if not all(isinstance(text, str) for text in texts):
-        raise ConfigError(f"allow takes networks as text, not {allow!r}")
-    return [part for text in texts for part in text.split(",")]
+    return [part for text in texts for part in str(text).split(",")]

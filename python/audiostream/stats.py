@@ -204,10 +204,10 @@ class ServerStats(_Received):
     Attributes:
         tier: How dear concealment is now: 0 to 3 for predictors of order 440, 256, 128, 64 (at 44.1 kHz), 4 for the
             repetition of a pitch period. It becomes cheaper when playing takes too long.
-        packets_refused: Packets and TCP connections turned away unseen: from networks that `allow=` does not name, or more
-            than `max_sources=` or one address may have. Part of nothing else.
-        packets_wrong_source: Packets and reports turned away because they speak in the name (SSRC) of a source that plays
-            from another address. Part of nothing else.
+        packets_refused: Packets and TCP connections turned away unseen: from networks that `allow=` does not name, or
+            more than `max_sources=` or one address may have. Part of nothing else.
+        packets_wrong_source: Packets and reports turned away because they speak in the name (SSRC) of a source that
+            plays from another address. Part of nothing else.
         packets_unauthentic: Packets and reports that were not sealed with the `key=`, were damaged, or came again:
             neither heard nor recorded. Part of nothing else.
         sources: One `SourceStats` for each sender that is there now, oldest first.
