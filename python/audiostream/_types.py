@@ -75,6 +75,7 @@ class ClientStatsDict(TypedDict):
     frames_dropped: int
     overruns: int
     reconnects: int
+    packets_unauthentic: int
     next_sequence: int
     level_db: float
     ssrc: int
@@ -131,3 +132,4 @@ class ServerStatsDict(_Received):
     tier: int
     packets_refused: int
     packets_wrong_source: int
+    packets_unauthentic: int

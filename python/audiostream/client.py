@@ -75,6 +75,7 @@ class AudioClient(Stream):
         dscp: int = 46,
         ttl: int = 1,
         reconnect: float = 5.0,
+        key: str | None = None,
         record: bool | float | None = None,
         recordings: str | os.PathLike[str] = "Recording",
         duration: float | None = None,
@@ -117,6 +118,9 @@ class AudioClient(Stream):
             dscp: The packets' DiffServ code point (RFC 2474), 0 to 63; 46 (EF) asks for low delay.
             ttl: How many hops a multicast packet may take, 1 to 255.
             reconnect: How long a lost TCP connection is tried anew before the stream ends, seconds.
+            key: What sound and reports are sealed with (SRTP), as text: what `audiostream keygen` prints, which the server
+                needs too; or another program's, the base64 of key and salt as SDP's `a=crypto` has it. On the rtp wire
+                only. None sends in clear.
             record: Records from the start: True until the end, a number for so many seconds.
             recordings: The folder for recordings.
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
@@ -157,6 +161,7 @@ class AudioClient(Stream):
             dscp=dscp,
             ttl=ttl,
             reconnect=reconnect,
+            key=key,
             network=network,
             name=name,
             packet_log=None if packet_log is None else str(packet_log),

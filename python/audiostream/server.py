@@ -74,6 +74,7 @@ class AdvancedAudioServer(Stream):
         recordings: str | os.PathLike[str] = "Recording",
         max_sources: int = 32,
         allow: str | Iterable[str] | None = None,
+        key: str | None = None,
         keep_listening: bool = False,
         duration: float | None = None,
         network: str | None = None,
@@ -114,6 +115,8 @@ class AdvancedAudioServer(Stream):
             allow: The networks that are listened to, as `'192.168.0.0/16'`, `'10.0.0.7'`, `'fd00::/8'`: one, several
                 with commas between, or a list. What comes from elsewhere is dropped unseen and counted. None, or an
                 empty list, listens to everybody. An address can be forged: it is no proof of who sends.
+            key: What the sound and the reports are sealed with (SRTP), as text, as `AudioClient` has it. What is not
+                sealed with it is neither heard nor recorded, and counted. None hears what is in clear.
             keep_listening: With TCP, go on when the last client has left; otherwise that ends `run()`, as in the
                 original.
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
@@ -155,6 +158,7 @@ class AdvancedAudioServer(Stream):
             quality=quality,
             max_sources=max_sources,
             allow=_networks(allow),
+            key=key,
             keep_listening=keep_listening,
             record=str(recordings) if record else None,
             record_name=record if isinstance(record, str) else None,

@@ -90,6 +90,7 @@ class ClientStats(_Snapshot):
         frames_dropped: Frames captured and never sent: the queue was full, the oldest went first.
         overruns: How often the queue was full.
         reconnects: TCP connections made after the first.
+        packets_unauthentic: Reports about the stream that were not sealed with the `key=`, or came again: unread.
         remote: What the other end says of the stream; None while it has said nothing, and on the classic wire, which
             knows no reports.
     """
@@ -103,6 +104,7 @@ class ClientStats(_Snapshot):
     frames_dropped: int = 0
     overruns: int = 0
     reconnects: int = 0
+    packets_unauthentic: int = 0
     remote: RemoteStats | None = None
 
 
@@ -206,12 +208,15 @@ class ServerStats(_Received):
             more than `max_sources=` or one address may have. Part of nothing else.
         packets_wrong_source: Packets and reports turned away because they speak in the name (SSRC) of a source that
             plays from another address. Part of nothing else.
+        packets_unauthentic: Packets and reports that were not sealed with the `key=`, were damaged, or came again:
+            neither heard nor recorded. Part of nothing else.
         sources: One `SourceStats` for each sender that is there now, oldest first.
     """
 
     tier: int = 0
     packets_refused: int = 0
     packets_wrong_source: int = 0
+    packets_unauthentic: int = 0
     sources: tuple[SourceStats, ...] = ()
 
 

@@ -51,7 +51,8 @@ RECEIVED = {
     "wire": str,
     "protocol": str,
 }
-SERVER_KEYS = {**RECEIVED, "sources": list, "tier": int, "packets_refused": int, "packets_wrong_source": int}
+TURNED_AWAY = {"packets_refused": int, "packets_wrong_source": int, "packets_unauthentic": int}
+SERVER_KEYS = {**RECEIVED, **TURNED_AWAY, "sources": list, "tier": int}
 JUDGED = {"r_factor": float | None, "mos": float | None}
 REPORTED = {"round_trip_ms": float | None, "cname": str | None, "name": str | None, **JUDGED}
 SOURCE_KEYS = {**RECEIVED, **REPORTED, "codec": str, "ssrc": int, "address": str}
@@ -63,6 +64,7 @@ CLIENT_KEYS = {
     "frames_dropped": int,
     "overruns": int,
     "reconnects": int,
+    "packets_unauthentic": int,
     "remote": dict | None,
     "wire": str,
     "protocol": str,

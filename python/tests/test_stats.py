@@ -17,6 +17,7 @@ RECEIVED = {
 SENT = {
     *("packets_sent", "copies_sent", "bytes_sent", "frames_captured", "frames_dropped", "overruns", "reconnects"),
     "remote",
+    "packets_unauthentic",
 }
 
 
@@ -28,7 +29,8 @@ def test_the_fields_are_the_json_keys():
     assert names(ClientStats) == SENT | {"wire", "protocol"}
     reported = {"round_trip_ms", "cname", "name", "r_factor", "mos"}
     assert names(SourceStats) == RECEIVED | reported | {"codec", "ssrc", "address"}
-    assert names(ServerStats) == RECEIVED | {"sources", "tier", "packets_refused", "packets_wrong_source"}
+    turned_away = {"packets_refused", "packets_wrong_source", "packets_unauthentic"}
+    assert names(ServerStats) == RECEIVED | turned_away | {"sources", "tier"}
 
 
 def test_a_snapshot_takes_its_fields_and_leaves_the_rest():

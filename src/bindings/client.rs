@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use zeroize::Zeroizing;
 
 use super::error::to_python;
 use super::gateway::{Close, Held};
@@ -17,6 +18,7 @@ use crate::engine::config::{
 };
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
+use crate::engine::key::Key;
 use crate::engine::session::client::{self, Identity};
 use crate::engine::sim::config::LinkConfig;
 use crate::engine::stats::RemoteStats;
@@ -39,7 +41,7 @@ impl Close for client::Client {
 impl Client {
     #[new]
     #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, wire, codec, bitrate, fec, ptime, redundancy, spacing, host_api,
-                        latency, local_port, dscp, ttl, reconnect, network, name, packet_log))]
+                        latency, local_port, dscp, ttl, reconnect, key, network, name, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::needless_pass_by_value,
@@ -67,6 +69,7 @@ impl Client {
         dscp: u8,
         ttl: u8,
         reconnect: f64,
+        key: Option<String>,
         network: Option<String>,
         name: Option<String>,
         packet_log: Option<PathBuf>,
@@ -89,6 +92,7 @@ impl Client {
                 latency: Latency::parse(latency)?,
             };
             let path = Path { protocol, host, port, local_port, dscp, ttl, reconnect };
+            let key = read_key(key)?;
             let network = network.as_deref().map(LinkConfig::parse).transpose()?;
             Ok(ClientConfig {
                 audio,
@@ -101,6 +105,7 @@ impl Client {
                 ptime,
                 redundancy: Redundancy::parse(redundancy)?,
                 spacing,
+                key,
                 network,
                 name,
             })
@@ -171,6 +176,7 @@ impl Client {
         dict.set_item("frames_dropped", stats.frames_dropped)?;
         dict.set_item("overruns", stats.overruns)?;
         dict.set_item("reconnects", stats.reconnects)?;
+        dict.set_item("packets_unauthentic", stats.unauthentic)?;
         dict.set_item("next_sequence", stats.next_sequence)?;
         dict.set_item("level_db", stats.level_db)?;
         dict.set_item("ssrc", ssrc)?;
@@ -230,6 +236,11 @@ fn remote_dict<'py>(py: Python<'py>, remote: &RemoteStats) -> PyResult<Bound<'py
     dict.set_item("r_factor", voice.and_then(|voice| voice.r_factor))?;
     dict.set_item("mos", voice.and_then(|voice| voice.mos))?;
     Ok(dict)
+}
+
+/// The key that the argument `key` has; the text is overwritten.
+pub fn read_key(text: Option<String>) -> Result<Option<Key>> {
+    text.map(|text| Key::parse(&Zeroizing::new(text))).transpose()
 }
 
 /// The duration that the argument `name` gives in milliseconds, fractions kept.

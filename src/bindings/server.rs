@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::client::milliseconds;
+use super::client::{milliseconds, read_key};
 use super::error::to_python;
 use super::gateway::{Close, Held};
 use super::logging;
@@ -41,7 +41,7 @@ impl Close for server::Server {
 impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, allow, keep_listening, record, record_name, network, name, quality, packet_log))]
+                        max_delay, max_sources, allow, key, keep_listening, record, record_name, network, name, quality, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
@@ -66,6 +66,7 @@ impl Server {
         max_delay: f64,
         max_sources: usize,
         allow: Vec<String>,
+        key: Option<String>,
         keep_listening: bool,
         record: Option<PathBuf>,
         record_name: Option<String>,
@@ -102,6 +103,7 @@ impl Server {
                 max_delay,
                 max_sources,
                 allow: Networks::parse(&allow)?,
+                key: read_key(key)?,
                 keep_listening,
                 network: network.as_deref().map(LinkConfig::parse).transpose()?,
                 name,
@@ -179,6 +181,7 @@ impl Server {
         dict.set_item("packets_malformed", stats.malformed)?;
         dict.set_item("packets_refused", stats.refused)?;
         dict.set_item("packets_wrong_source", stats.wrong_source)?;
+        dict.set_item("packets_unauthentic", stats.unauthentic)?;
         dict.set_item("packets_dropped_local", stats.dropped_local)?;
         let wire = stats.sources.first().map(|source| source.wire).or(self.wire);
         dict.set_item("wire", wire.map_or("auto", Wire::name))?;

@@ -12,6 +12,7 @@ pub use redundancy::Redundancy;
 use super::coding::{Coding, DYNAMIC, Encoding, PayloadTypes};
 use super::error::{Error, Result};
 use super::format::Format;
+use super::key::Key;
 use super::networks::Networks;
 use super::sim::config::LinkConfig;
 
@@ -219,6 +220,8 @@ pub struct ClientConfig {
     pub redundancy: Redundancy,
     /// How many packets later a copy goes, 1 to 50.
     pub spacing: u8,
+    /// What the sound is sealed with; `None` sends it in clear.
+    pub key: Option<Key>,
     /// A bad network to send through.
     pub network: Option<LinkConfig>,
     /// What the user is called, for the other end to see (RFC 3550 §6.5.2).
@@ -240,6 +243,7 @@ impl Default for ClientConfig {
             redundancy: Redundancy::None,
             // The least delay: the receiver waits for a copy no longer than it must.
             spacing: 1,
+            key: None,
             network: None,
             name: None,
         }
@@ -302,6 +306,9 @@ impl ClientConfig {
             }
         }
         redundancy::check(&self)?;
+        if self.wire == Wire::Classic && self.key.is_some() {
+            return Err(Error::config(NO_CLASSIC_KEY));
+        }
         if self.network.is_some() && self.path.protocol == Protocol::Tcp {
             return Err(Error::config(NO_NETWORK_OVER_TCP));
         }
@@ -346,6 +353,8 @@ pub struct ServerConfig {
     pub max_sources: usize,
     /// The networks that are listened to.
     pub allow: Networks,
+    /// What the sound is sealed with; nothing else is heard then. `None` hears what is in clear.
+    pub key: Option<Key>,
     /// TCP: go on after the last client has left.
     pub keep_listening: bool,
     /// A bad network to receive through.
@@ -372,6 +381,7 @@ impl Default for ServerConfig {
             max_delay: Duration::from_millis(500),
             max_sources: 32,
             allow: Networks::default(),
+            key: None,
             keep_listening: false,
             network: None,
             name: None,
@@ -387,7 +397,14 @@ impl ServerConfig {
     }
 
     /// Checks what no single field can say.
-    pub fn validated(self) -> Result<Self> {
+    pub fn validated(mut self) -> Result<Self> {
+        if self.key.is_some() {
+            if self.wire == Some(Wire::Classic) {
+                return Err(Error::config(NO_CLASSIC_KEY));
+            }
+            // Nothing else can be sealed.
+            self.wire = Some(Wire::Rtp);
+        }
         if let Some(delay) = self.delay
             && delay > MAX_DELAY
         {
@@ -434,6 +451,8 @@ fn check_name(name: Option<&str>) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+const NO_CLASSIC_KEY: &str = "the classic wire cannot be sealed: use wire='rtp', or no key";
 
 const NO_NETWORK_OVER_TCP: &str =
     "network impairs datagrams: with protocol='tcp' put the bad network under the system's TCP, or use 'udp'";

@@ -143,6 +143,8 @@ pub struct ServerStats {
     pub refused: u64,
     /// Packets turned away because they spoke in the name of a source that plays from another address.
     pub wrong_source: u64,
+    /// Packets that were not sealed with the key, or were opened before; zero without a key.
+    pub unauthentic: u64,
     /// Dropped on this machine: by the kernel's socket buffer or a full queue of ours.
     pub dropped_local: u64,
     /// The sources that are there now, oldest first.
@@ -206,6 +208,8 @@ pub struct ClientStats {
     pub overruns: u64,
     /// TCP connections made after the first.
     pub reconnects: u64,
+    /// Answers that were not sealed with the key, or were opened before; zero without a key.
+    pub unauthentic: u64,
     /// The next sequence number.
     pub next_sequence: u16,
     /// The loudest sample lately, dBFS; negative infinity for silence.

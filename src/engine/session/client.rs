@@ -27,6 +27,7 @@ use crate::engine::audio::device;
 use crate::engine::codec::encoder::Settings;
 use crate::engine::config::{ClientConfig, Path};
 use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::key::Key;
 use crate::engine::record::Recorded;
 use crate::engine::record::tap::{RecorderState, TapRecorder};
 use crate::engine::stats::{ClientStats, RemoteStats};
@@ -75,6 +76,7 @@ impl Client {
     /// A client that has opened nothing yet but its packet log.
     pub fn new(config: ClientConfig, identity: Identity, packet_log: Option<&path::Path>) -> Result<Self> {
         let config = destination(config)?.validated()?;
+        let identity = identity.sealed_with(config.key.as_ref());
         device::check_host_api(config.audio.host_api.as_deref())?;
         // What this build cannot encode, or no packet can hold, is said now, and not when the stream begins.
         new_repeater(&config, &new_sender(&config, identity)?)?;
@@ -177,6 +179,7 @@ impl Client {
             frames_dropped: captured.frames_dropped.load(Relaxed) + progress.frames_dropped.load(Relaxed),
             overruns: captured.overruns.load(Relaxed) + progress.overruns.load(Relaxed),
             reconnects: progress.reconnects.load(Relaxed),
+            unauthentic: progress.unauthentic.load(Relaxed),
             next_sequence: progress.next_sequence.load(Relaxed) as u16,
             level_db: captured.level_db(),
             remote: lock(&progress.remote).map(|(remote, came)| RemoteStats {
@@ -341,6 +344,14 @@ fn outline(config: &ClientConfig) -> Outline {
 }
 
 impl Identity {
+    /// The same for a stream that is sealed: its first packets may be lost, and the wrap not noticed (RFC 3711 §3.3.1).
+    const fn sealed_with(self, key: Option<&Key>) -> Self {
+        match key {
+            Some(_) => Self { sequence: self.sequence & 0x7fff, ..self },
+            None => self,
+        }
+    }
+
     /// The start of an RTP stream, from 64 random bits.
     pub const fn from_random(bits: u64) -> Self {
         Self {

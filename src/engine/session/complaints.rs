@@ -22,12 +22,20 @@ pub enum Refusal {
     TooManyConnections,
     /// It has sent more sound than time has passed, by far.
     TooFast,
+    /// It was not sealed with our key.
+    WrongKey,
+    /// It was not sealed at all.
+    NotSealed,
+    /// It was opened before, or may have been.
+    Replayed,
+    /// As [`WrongSource`](Self::WrongSource), and under a foreign key it would share a keystream.
+    SharedKeystream,
 }
 
 /// The refusals, each told at once the first time and then ever more rarely: once a second at most, once a minute while they go on.
 #[derive(Debug, Default)]
 pub struct Complaints {
-    kinds: [Complaint; 6],
+    kinds: [Complaint; 10],
 }
 
 /// One kind of them.
@@ -54,11 +62,21 @@ pub struct Budget {
 }
 
 impl Refusal {
+    /// Whether it could not be opened.
+    pub const fn is_unauthentic(self) -> bool {
+        matches!(self, Self::WrongKey | Self::NotSealed | Self::Replayed)
+    }
+
     /// One word for the packet log.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::WrongSource => "wrong_source",
-            _ => "refused",
+            Self::NotAllowed
+            | Self::TooMany
+            | Self::TooManyThere
+            | Self::TooManyConnections
+            | Self::TooFast => "refused",
+            Self::WrongSource | Self::SharedKeystream => "wrong_source",
+            Self::WrongKey | Self::NotSealed | Self::Replayed => "unauthentic",
         }
     }
 
@@ -70,6 +88,13 @@ impl Refusal {
             Self::WrongSource => "a source of that ssrc plays from another address",
             Self::TooManyConnections => "as many connections as may are open",
             Self::TooFast => "it has sent ten minutes of sound more than time has passed",
+            Self::WrongKey => "it is not authentic: sealed with another key, or damaged on the way",
+            Self::NotSealed => "it is not sealed, and key= is set: it needs the same key",
+            Self::Replayed => "it is a replay: such a packet came before",
+            Self::SharedKeystream => {
+                "a source of that ssrc plays from another address, and with this key both would share a keystream: \
+                 give each sender its own ssrc"
+            }
         }
     }
 }

@@ -3,10 +3,13 @@
 //! Works on the sending thread, between two packets: nothing here waits.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::complaints::Complaints;
 use super::impairment::Impairment;
 use super::party::{Dice, party, wall_clock};
+use super::sealing::Sealing;
 use super::sending::{Progress, Transport};
 use super::server::lock;
 use crate::engine::coding::PayloadTypes;
@@ -34,6 +37,9 @@ pub struct Feedback {
     /// The last report, until it is taken.
     report: Option<RemoteStats>,
     tried_beside: bool,
+    complaints: Complaints,
+    /// There is a key.
+    is_sealed: bool,
 }
 
 /// Whether the other end hears us, as far as we know.
@@ -69,6 +75,8 @@ impl Feedback {
             listener: Presence::Unknown,
             report: None,
             tried_beside: false,
+            complaints: Complaints::default(),
+            is_sealed: config.key.is_some(),
         })
     }
 
@@ -82,14 +90,19 @@ impl Feedback {
     }
 
     /// Between two packets: hears what has come, says what is due.
-    pub fn turn(&mut self, transport: &mut Transport, network: Option<&mut Impairment<()>>) {
-        self.hear(transport);
+    pub fn turn(
+        &mut self,
+        transport: &mut Transport,
+        network: Option<&mut Impairment<()>>,
+        mut sealing: Option<&mut Sealing>,
+    ) {
+        self.hear(transport, sealing.as_deref_mut());
         let now = self.clock.now();
         if self.speaker.next() <= now {
             let Self { speaker, wall, dice, out, .. } = self;
             out.clear();
             if speaker.report(now, wall, &mut || dice.chance(), out) {
-                self.say(transport, network);
+                self.say(transport, network, sealing);
             }
         }
         self.miss(transport, now);
@@ -101,11 +114,11 @@ impl Feedback {
     }
 
     /// The end of the stream.
-    pub fn goodbye(&mut self, transport: &mut Transport) {
-        self.hear(transport);
+    pub fn goodbye(&mut self, transport: &mut Transport, mut sealing: Option<&mut Sealing>) {
+        self.hear(transport, sealing.as_deref_mut());
         self.out.clear();
         if self.speaker.goodbye(self.clock.now(), &self.wall, &mut self.out) {
-            self.say(transport, None);
+            self.say(transport, None, sealing);
         }
     }
 
@@ -114,10 +127,21 @@ impl Feedback {
         self.deframer = new_deframer();
     }
 
-    fn hear(&mut self, transport: &mut Transport) {
-        let Self { speaker, clock, wall, deframer, .. } = self;
+    fn hear(&mut self, transport: &mut Transport, mut sealing: Option<&mut Sealing>) {
+        let Self { speaker, clock, wall, deframer, shared, complaints, .. } = self;
         let (mut reports, mut goodbye) = (false, None);
+        let peer = transport.peer();
         let mut take = |arrival, bytes: &[u8]| {
+            let bytes = match sealing.as_mut().map_or(Ok(bytes), |sealing| sealing.open(bytes)) {
+                Ok(bytes) => bytes,
+                Err(why) => {
+                    shared.unauthentic.fetch_add(1, Relaxed);
+                    if let Some(line) = complaints.refused(why, peer, arrival) {
+                        log::warn!(target: TARGET, "{line}");
+                    }
+                    return;
+                }
+            };
             if let Ok(compound) = Compound::parse(bytes) {
                 match speaker.hear(compound, arrival, wall) {
                     Said::Nothing => {}
@@ -165,16 +189,25 @@ impl Feedback {
         self.listener = Presence::There;
     }
 
-    fn say(&mut self, transport: &mut Transport, network: Option<&mut Impairment<()>>) {
+    fn say(
+        &mut self,
+        transport: &mut Transport,
+        network: Option<&mut Impairment<()>>,
+        sealing: Option<&mut Sealing>,
+    ) {
+        let out = match sealing.map_or(Ok(Some(&self.out[..])), |sealing| sealing.report(&self.out)) {
+            Ok(Some(out)) => out,
+            Ok(None) | Err(_) => return,
+        };
         // What cannot go now is out of date when it can.
         match (transport, network) {
-            (Transport::Udp(_), Some(network)) => network.enter_control(self.clock.now(), (), &self.out),
+            (Transport::Udp(_), Some(network)) => network.enter_control(self.clock.now(), (), out),
             (Transport::Udp(udp), None) => {
-                let _ = udp.send(&self.out);
+                let _ = udp.send(out);
             }
             (Transport::Tcp(tcp), _) => {
-                let mut frame = Vec::with_capacity(self.out.len() + 2);
-                write_frame(&self.out, &mut frame);
+                let mut frame = Vec::with_capacity(out.len() + 2);
+                write_frame(out, &mut frame);
                 // A lost connection is told to the next packet.
                 let _ = tcp.send(&frame, Duration::ZERO);
             }
@@ -198,9 +231,10 @@ impl Feedback {
         }
         if passed > MISSED_AFTER {
             self.listener = Presence::Missed;
+            let or_else = if self.is_sealed { "its key is another, or none" } else { "it speaks no RTCP" };
             log::warn!(
                 target: TARGET,
-                "{} has sent no report for {} s: perhaps nobody listens there, or it speaks no RTCP",
+                "{} has sent no report for {} s: perhaps nobody listens there, or {or_else}",
                 transport.peer(),
                 MISSED_AFTER.as_secs()
             );

@@ -15,6 +15,7 @@ mod party;
 pub mod place;
 mod receiving;
 mod reporting;
+mod sealing;
 mod sending;
 pub mod server;
 mod sources;
@@ -23,3 +24,5 @@ mod timed;
 
 #[cfg(test)]
 mod access_tests;
+#[cfg(test)]
+mod sealed_tests;

@@ -23,6 +23,7 @@ use crate::engine::net::waker::Waker;
 use crate::engine::time::{Clock, Micros};
 use crate::engine::wire::framing::{Deframer, Packet, write_frame};
 use crate::engine::wire::rtcp::Compound;
+use crate::engine::wire::rtp;
 
 /// A bound socket, and the connections to it.
 pub struct Receiving {
@@ -173,7 +174,7 @@ impl Receiving {
                     }
                     if let Some(network) = network {
                         // Drawn apart, so that reports do not change which packets of sound are lost.
-                        if Compound::parse(datagram.bytes).is_ok() {
+                        if is_control(config, datagram.bytes) {
                             network.enter_control(datagram.arrival, way, datagram.bytes);
                         } else {
                             network.enter(datagram.arrival, way, datagram.bytes);
@@ -181,7 +182,8 @@ impl Receiving {
                         return;
                     }
                     let sources = guard.get_or_insert_with(|| lock(&shared.sources));
-                    if datagram.truncated {
+                    // Sealed ones are not believed for their tag.
+                    if datagram.truncated && config.key.is_none() {
                         sources.not_believed(datagram.address, datagram.arrival, datagram.bytes);
                     } else {
                         sources.datagram(way, datagram.arrival, datagram.bytes);
@@ -311,6 +313,11 @@ fn handle(
             }
         }
     }
+}
+
+/// Whether a datagram holds reports. What is sealed is told by its header: nothing more may be read before it is opened.
+fn is_control(config: &ServerConfig, bytes: &[u8]) -> bool {
+    if config.key.is_some() { rtp::is_rtcp(bytes) } else { Compound::parse(bytes).is_ok() }
 }
 
 const TARGET: &str = "audiostream.server";

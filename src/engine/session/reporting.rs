@@ -100,6 +100,11 @@ impl Reporting {
         self.answers = !is_group;
     }
 
+    /// Who we are to the sources.
+    pub const fn ssrc(&self) -> u32 {
+        self.own.ssrc
+    }
+
     /// How long until there is something to do, `most` at most.
     pub fn patience(&self, now: Micros, most: Duration) -> Duration {
         self.next.since(now).min(most)

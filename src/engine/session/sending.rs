@@ -19,6 +19,7 @@ use super::impairment::Impairment;
 use super::notices::report;
 use super::packet_log::{PacketLine, PacketLog};
 use super::packets::Packets;
+use super::sealing::Sealing;
 use super::stepper::Stepper;
 use crate::engine::audio::Notice;
 use crate::engine::audio::priority::promote;
@@ -51,6 +52,7 @@ pub struct Sending {
     shared: Arc<Progress>,
     block: Vec<i16>,
     packets: Packets,
+    sealing: Option<Sealing>,
     network: Option<Impairment<()>>,
     feedback: Option<Feedback>,
     warned: Micros,
@@ -71,6 +73,8 @@ pub struct Progress {
     pub overruns: AtomicU64,
     /// TCP connections after the first.
     pub reconnects: AtomicU64,
+    /// Answers that were not authentic.
+    pub unauthentic: AtomicU64,
     /// The next sequence number.
     pub next_sequence: AtomicU64,
     /// Told to end.
@@ -139,6 +143,7 @@ impl Sending {
     ) -> Result<Self> {
         let Supply { ring, transport, log } = supply;
         let network = config.network.map(Impairment::new);
+        let sealing = config.key.clone().map(|key| Sealing::new(key, sender.ssrc())).transpose()?;
         let framed = config.wire == Wire::Rtp && config.path.protocol == Protocol::Tcp;
         let feedback = Feedback::new(&config, sender.ssrc(), clock, Arc::clone(&shared));
         let samples = config.audio.block.frames(config.audio.format) * config.audio.format.channels();
@@ -159,6 +164,7 @@ impl Sending {
             shared,
             block: vec![0; samples],
             packets: Packets::new(framed),
+            sealing,
             network,
             feedback,
             warned: Micros::ZERO,
@@ -194,7 +200,7 @@ impl Sending {
             self.trim();
             self.deliver()?;
             if let Some(feedback) = &mut self.feedback {
-                feedback.turn(&mut self.transport, self.network.as_mut());
+                feedback.turn(&mut self.transport, self.network.as_mut(), self.sealing.as_mut());
                 if let Some(report) = feedback.take_report() {
                     self.follow(&report);
                 }
@@ -269,7 +275,7 @@ impl Sending {
 
     fn say_goodbye(&mut self) {
         if let Some(feedback) = &mut self.feedback {
-            feedback.goodbye(&mut self.transport);
+            feedback.goodbye(&mut self.transport, self.sealing.as_mut());
         }
     }
 
@@ -298,7 +304,7 @@ impl Sending {
         let mut packets = std::mem::take(&mut self.packets);
         let mut count = 0;
         for outgoing in packets.iter() {
-            self.send(outgoing, packets.header())?;
+            self.send_sealed(outgoing, packets.header())?;
             count += u64::from(!outgoing.is_copy);
         }
         packets.clear();
@@ -310,14 +316,27 @@ impl Sending {
         Ok(())
     }
 
-    /// Sends one packet behind a frame header of `header` bytes, however long it takes while nobody aborts; sound that
-    /// comes meanwhile is trimmed.
-    fn send(&mut self, outgoing: Outgoing<'_>, header: usize) -> Result<()> {
-        let frame = outgoing.bytes;
-        let packet = Outgoing { bytes: &frame[header..], ..outgoing };
+    /// Sends one packet behind a frame header of `header` bytes, sealed where there is a key.
+    fn send_sealed(&mut self, outgoing: Outgoing<'_>, header: usize) -> Result<()> {
+        let packet = Outgoing { bytes: &outgoing.bytes[header..], ..outgoing };
+        let Some(mut sealing) = self.sealing.take() else {
+            return self.send(outgoing.bytes, packet, packet.bytes.len());
+        };
+        let sent = match sealing.sound(packet.bytes, header > 0) {
+            Ok(Some(frame)) => self.send(frame, packet, frame.len() - header),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.sealing = Some(sealing);
+        sent
+    }
+
+    /// Sends a frame, which holds `bytes` bytes of a packet, however long it takes while nobody aborts; sound that comes
+    /// meanwhile is trimmed.
+    fn send(&mut self, frame: &[u8], packet: Outgoing<'_>, bytes: usize) -> Result<()> {
         if let Some(network) = &mut self.network {
             network.enter(self.clock.now(), (), frame);
-            self.count(packet, "sent");
+            self.count(packet, bytes, "sent");
             return self.deliver();
         }
         loop {
@@ -351,7 +370,7 @@ impl Sending {
                     }
                 },
             };
-            self.count(packet, verdict);
+            self.count(packet, bytes, verdict);
             return Ok(());
         }
     }
@@ -367,12 +386,13 @@ impl Sending {
         Ok(())
     }
 
-    fn count(&mut self, outgoing: Outgoing<'_>, verdict: &'static str) {
+    /// A packet went, as `bytes` bytes.
+    fn count(&mut self, outgoing: Outgoing<'_>, bytes: usize, verdict: &'static str) {
         let Outgoing { bytes: packet, copies, is_copy } = outgoing;
         if verdict != "dropped" {
             self.shared.packets.fetch_add(u64::from(!is_copy), Relaxed);
             self.shared.copies.fetch_add(u64::from(copies), Relaxed);
-            self.shared.bytes.fetch_add(packet.len() as u64, Relaxed);
+            self.shared.bytes.fetch_add(bytes as u64, Relaxed);
             // Reports are of the stream itself.
             if let Some(feedback) = self.feedback.as_mut().filter(|_| !is_copy) {
                 let length = self.config.encoding().format.duration(self.sender.frames_per_packet() as u64);

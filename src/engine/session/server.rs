@@ -145,11 +145,18 @@ impl Server {
             playback.start()?;
         }
         // Once: a key would be the remedy, the list only keeps strangers out.
-        log::info!(
-            target: TARGET,
-            "without a key anyone on the path can read and forge what is sent here; packets from {} are listened to",
-            self.config.allow
-        );
+        let allow = &self.config.allow;
+        match &self.config.key {
+            None => log::info!(
+                target: TARGET,
+                "without a key anyone on the path can read and forge what is sent here; packets from {allow} are listened to"
+            ),
+            Some(key) => log::info!(
+                target: TARGET,
+                "only what is sealed with the key ({}) is heard; packets from {allow} are listened to",
+                key.form().suite()
+            ),
+        }
         let notices = parts.notices.take();
         let shared = Arc::clone(&self.shared);
         parts.thread = Some(

@@ -7,6 +7,7 @@ mod access;
 mod control;
 mod copies;
 mod entry;
+mod opening;
 mod strangers;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ use crate::engine::stream::receiver::{Receiver, Verdict};
 use crate::engine::time::Micros;
 use crate::engine::wire::{Malformed, classic, rtp};
 use access::Access;
+use opening::Opening;
 
 /// All sources of a server.
 pub struct Sources {
@@ -45,6 +47,8 @@ pub struct Sources {
     /// It was said that something cannot be decoded here.
     told: bool,
     out: Outlets,
+    /// With a key.
+    opening: Option<Box<Opening>>,
     /// What is said to the sources, and heard of them.
     pub reporting: Reporting,
 }
@@ -87,6 +91,7 @@ impl Sources {
     pub fn new(config: ServerConfig) -> Self {
         Self {
             reporting: Reporting::new(config.name.clone()),
+            opening: config.key.clone().map(|key| Box::new(Opening::new(key))),
             config,
             entries: HashMap::new(),
             next_number: 1,
@@ -124,6 +129,19 @@ impl Sources {
 
     /// A datagram has come.
     pub fn datagram(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
+        self.opened(way.address, arrival, bytes, |sources, bytes| {
+            sources.plain_datagram(way, arrival, bytes)
+        });
+    }
+
+    /// A whole packet has come over a connection, which says what it speaks. Whether it is of a source that is heard.
+    pub fn framed(&mut self, address: SocketAddr, wire: Wire, arrival: Micros, bytes: &[u8]) -> bool {
+        self.opened(address, arrival, bytes, |sources, bytes| {
+            sources.plain_frame(address, wire, arrival, bytes)
+        })
+    }
+
+    fn plain_datagram(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
         let address = way.address;
         if way.beside {
             self.control(way, arrival, bytes);
@@ -158,8 +176,7 @@ impl Sources {
         }
     }
 
-    /// A whole packet has come over a connection, which says what it speaks. Whether it is of a source that is heard.
-    pub fn framed(&mut self, address: SocketAddr, wire: Wire, arrival: Micros, bytes: &[u8]) -> bool {
+    fn plain_frame(&mut self, address: SocketAddr, wire: Wire, arrival: Micros, bytes: &[u8]) -> bool {
         let name = match wire {
             Wire::Rtp => self.as_rtp(address, bytes),
             Wire::Classic => self.as_classic(address, bytes),
@@ -265,6 +282,7 @@ impl Sources {
             malformed: self.malformed,
             refused: self.access.refused,
             wrong_source: self.access.wrong_source,
+            unauthentic: self.access.unauthentic,
             dropped_local: self.out.dropped,
             sources: Vec::new(),
         };

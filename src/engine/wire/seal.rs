@@ -43,6 +43,15 @@ pub fn ssrc(packet: &[u8]) -> Option<u32> {
     if rtp::is_rtcp(packet) { sealed::rtcp_ssrc(packet) } else { sealed::rtp_ssrc(packet) }
 }
 
+/// The nonce that a packet sealed with a key of such a form ends with, by which, with its SSRC, to find its opener: in clear, and
+/// not to be believed either. Zeros with foreign keys, `None` where the packet is too short.
+pub fn nonce(packet: &[u8], form: KeyForm) -> Option<Nonce> {
+    match form {
+        KeyForm::Audiostream => packet.last_chunk().map(|nonce| Nonce(*nonce)),
+        KeyForm::AesCm | KeyForm::AesGcm => Some(Nonce::default()),
+    }
+}
+
 /// Bytes that sealing adds to an RTP packet.
 pub const fn rtp_overhead(form: KeyForm) -> usize {
     match form {

@@ -23,6 +23,8 @@ pub struct Access {
     pub refused: u64,
     /// In the name of another.
     pub wrong_source: u64,
+    /// Not sealed with the key, or opened before.
+    pub unauthentic: u64,
     complaints: Complaints,
     /// For the lines that peers cause.
     pub budget: Budget,
@@ -48,8 +50,11 @@ impl Sources {
     /// Something was refused: counted, and told now and then.
     pub fn refuse(&mut self, why: Refusal, address: SocketAddr, now: Micros) {
         let access = &mut self.access;
-        let count = if why == Refusal::WrongSource { &mut access.wrong_source } else { &mut access.refused };
-        *count += 1;
+        *match why {
+            Refusal::WrongSource | Refusal::SharedKeystream => &mut access.wrong_source,
+            _ if why.is_unauthentic() => &mut access.unauthentic,
+            _ => &mut access.refused,
+        } += 1;
         if let Some(line) = access.complaints.refused(why, address, now) {
             log::warn!(target: TARGET, "{line}");
         }

@@ -1,5 +1,6 @@
 //! What sources report, and what is said to them.
 
+use super::opening::sealed;
 use super::{Entry, IDLE_AFTER, Name, Sources, TARGET};
 use crate::engine::config::Wire;
 use crate::engine::session::complaints::Refusal;
@@ -48,12 +49,14 @@ impl Sources {
         }
         self.reporting.rest(now);
         let mut letters = Vec::new();
-        for entry in self.entries.values_mut().filter(|entry| entry.counts()) {
+        let own = self.reporting.ssrc();
+        for (name, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.counts()) {
             let Entry { encoding, receiver, outlet, last_arrival, reports: Some(reports), .. } = entry else {
                 continue;
             };
             let subject = Subject { encoding: *encoding, receiver, outlet, last_arrival: *last_arrival };
-            letters.extend(self.reporting.turn(reports, subject, &self.config, now));
+            let letter = self.reporting.turn(reports, subject, &self.config, now);
+            letters.extend(letter.and_then(|letter| sealed(self.opening.as_deref_mut(), name, own, letter)));
         }
         // A goodbye may have been carried out.
         self.list_players();
@@ -69,11 +72,13 @@ impl Sources {
 
     /// The goodbyes to all sources that are there and were reported to.
     pub fn farewell(&mut self, now: Micros) -> Vec<Letter> {
-        let present = self.entries.values_mut().filter(|entry| now.since(entry.last_arrival) < IDLE_AFTER);
+        let own = self.reporting.ssrc();
+        let present = self.entries.iter_mut().filter(|(_, entry)| now.since(entry.last_arrival) < IDLE_AFTER);
         present
-            .filter_map(|entry| {
+            .filter_map(|(name, entry)| {
                 let reception = entry.receiver.reception();
-                self.reporting.goodbye(entry.reports.as_mut()?, &reception)
+                let letter = self.reporting.goodbye(entry.reports.as_mut()?, &reception)?;
+                sealed(self.opening.as_deref_mut(), name, own, letter)
             })
             .collect()
     }

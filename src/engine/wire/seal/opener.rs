@@ -49,7 +49,7 @@ impl Opener {
     /// Under a foreign key, a first packet is tried with `search` rollover counters from zero; after it has been opened none
     /// is tried. That is what a stranger can make us do with one packet: to hash it, and then for each counter three blocks of
     /// SHA-1 (`AES_CM_128_HMAC_SHA1_80`) or one of AES (`AEAD_AES_128_GCM`). With 1 only a stream that has not wrapped is
-    /// opened. Where more than 2^15 packets in a row were lost, only a new opener finds the counter again.
+    /// opened. Where more than 2^15 packets in a row were lost, only [`find_rtp`](Self::find_rtp) finds the counter again.
     ///
     /// Under a key of our own nothing is searched for, first or later; a first packet costs a key derivation.
     pub fn new(key: &Key, way: Way, ssrc: u32, search: u32) -> Self {
@@ -89,6 +89,42 @@ impl Opener {
         accept(&mut self.rtp, index);
         self.believe(sealed.nonce, fresh);
         Ok(())
+    }
+
+    /// From now on so many rollover counters are tried for a first packet: see [`new`](Self::new).
+    pub const fn set_search(&mut self, search: u32) {
+        self.search = search;
+    }
+
+    /// The same as [`open_rtp`](Self::open_rtp) where more than 2^15 packets in a row may have been lost under a foreign key: as many
+    /// rollover counters as for a first packet are tried, from the last on. No packet before the last is found so.
+    pub fn find_rtp(&mut self, packet: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
+        let refused = match self.open_rtp(packet, out) {
+            Err(refused @ (Refused::Tag | Refused::TooOld | Refused::Replayed)) => refused,
+            done => return done,
+        };
+        let sealed = Sealed::rtp(packet, self.key.form()).ok_or(Refused::Short)?;
+        let (Some(window), Some(ciphers), None) = (&mut self.rtp, &self.ciphers, sealed.word) else {
+            return Err(refused);
+        };
+        let place = |index| Place { ssrc: self.ssrc, index, is_rtcp: false };
+        let digest = ciphers.rtp.digest(sealed.header, sealed.encrypted, place(0));
+        let rollover = window.highest() >> 16;
+        let later = (rollover..rollover + u64::from(self.search)).take_while(|n| u32::try_from(*n).is_ok());
+        let index = later
+            .map(|n| n << 16 | u64::from(sealed.sequence()))
+            .find(|index| *index > window.highest() && ciphers.rtp.is_tag(&digest, place(*index), sealed.tag))
+            .ok_or(refused)?;
+        out.extend_from_slice(sealed.header);
+        out.extend_from_slice(sealed.encrypted);
+        ciphers.rtp.apply(place(index), &mut out[sealed.header.len()..]);
+        window.accept(index);
+        Ok(())
+    }
+
+    /// Whether sound was opened.
+    pub const fn knows_rtp(&self) -> bool {
+        self.rtp.is_some()
     }
 
     /// The same for RTCP.

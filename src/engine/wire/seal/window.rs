@@ -20,6 +20,11 @@ impl Window {
         window
     }
 
+    /// The last packet of all.
+    pub const fn highest(&self) -> u64 {
+        self.highest
+    }
+
     /// Whether a packet may be new. Changes nothing: it may be forged.
     pub fn check(&self, index: u64) -> Result<(), Refused> {
         if index > self.highest {

@@ -1,0 +1,161 @@
+//! A client's side of its key: what it sends is sealed, what it is answered is opened (SRTP, SRTCP).
+//!
+//! Guaranteed: what cannot be sealed is not sent, and what is not authentic is not read. No two packets have the same keystream: every
+//! stream, copies too, has a sealer of its own. Bounded: a few streams, a few that answer.
+
+use super::complaints::Refusal;
+use crate::engine::error::{Error, ErrorKind, Result};
+use crate::engine::key::{Key, KeyForm};
+use crate::engine::wire::framing::write_frame;
+use crate::engine::wire::rtp;
+use crate::engine::wire::seal::{self, Nonce, NotSealed, Opener, Refused, Sealer, Way};
+
+/// Seals a client's streams, and opens the answers to them.
+pub struct Sealing {
+    key: Key,
+    /// The stream itself; the others are its copies.
+    primary: u32,
+    streams: Vec<Stream>,
+    /// Those that answer, the oldest first.
+    answers: Vec<(u32, Opener)>,
+    out: Vec<u8>,
+    frame: Vec<u8>,
+    opened: Vec<u8>,
+}
+
+/// What seals one stream.
+struct Stream {
+    ssrc: u32,
+    nonce: Nonce,
+    sealer: Sealer,
+}
+
+impl Sealing {
+    /// For the stream `primary` and its copies.
+    pub fn new(key: Key, primary: u32) -> Result<Self> {
+        let first = Stream::new(&key, primary)?;
+        let (answers, out, frame, opened) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { key, primary, streams: vec![first], answers, out, frame, opened })
+    }
+
+    /// A packet of sound, sealed, in an RFC 4571 frame where it is to be `framed`; `None` where it must not be sent: it went already.
+    pub fn sound(&mut self, packet: &[u8], framed: bool) -> Result<Option<&[u8]>> {
+        let ssrc = seal::ssrc(packet).unwrap_or(self.primary);
+        if self.seal(ssrc, packet, Sealer::seal_rtp)?.is_none() {
+            return Ok(None);
+        }
+        if framed {
+            self.frame.clear();
+            write_frame(&self.out, &mut self.frame);
+        }
+        Ok(Some(if framed { &self.frame } else { &self.out }))
+    }
+
+    /// A report, sealed.
+    pub fn report(&mut self, packet: &[u8]) -> Result<Option<&[u8]>> {
+        self.seal(self.primary, packet, Sealer::seal_rtcp)
+    }
+
+    /// What is in an answer; an error where it is not authentic.
+    pub fn open(&mut self, packet: &[u8]) -> Result<&[u8], Refusal> {
+        let ssrc = seal::ssrc(packet).filter(|_| rtp::is_rtcp(packet)).ok_or(Refusal::NotSealed)?;
+        // With a foreign key our own reports are authentic, too, when they come back.
+        if self.streams.iter().any(|stream| stream.ssrc == ssrc) {
+            return Err(Refusal::Replayed);
+        }
+        let refusal = |refused| Refusal::of(refused, packet);
+        if let Some((_, opener)) = self
+            .answers
+            .iter_mut()
+            .find(|(known, opener)| *known == ssrc && opener.peer() == seal::nonce(packet, self.key.form()))
+        {
+            opener.open_rtcp(packet, &mut self.opened).map_err(refusal)?;
+        } else {
+            let mut opener = Opener::new(&self.key, Way::ToClient(self.streams[0].nonce), ssrc, 1);
+            opener.open_rtcp(packet, &mut self.opened).map_err(refusal)?;
+            if self.answers.len() == MOST_ANSWERING {
+                self.answers.remove(0);
+            }
+            self.answers.push((ssrc, opener));
+        }
+        Ok(&self.opened)
+    }
+
+    fn seal(
+        &mut self,
+        ssrc: u32,
+        packet: &[u8],
+        how: fn(&mut Sealer, &[u8], &mut Vec<u8>) -> Result<(), NotSealed>,
+    ) -> Result<Option<&[u8]>> {
+        let at = match self.streams.iter().position(|stream| stream.ssrc == ssrc) {
+            Some(at) => at,
+            None if self.streams.len() == MOST_STREAMS => return Ok(None),
+            None => {
+                self.streams.push(Stream::new(&self.key, ssrc)?);
+                self.streams.len() - 1
+            }
+        };
+        let mut done = how(&mut self.streams[at].sealer, packet, &mut self.out);
+        if done == Err(NotSealed::Exhausted) && self.key.form() == KeyForm::Audiostream {
+            // Another nonce is another key.
+            self.streams[at] = Stream::new(&self.key, ssrc)?;
+            if at == 0 {
+                self.answers.clear();
+            }
+            done = how(&mut self.streams[at].sealer, packet, &mut self.out);
+        }
+        match done {
+            Ok(()) => Ok(Some(&self.out)),
+            // A copy that was sent already, when copies began to go later.
+            Err(NotSealed::Repeated) => Ok(None),
+            Err(why) => Err(Error::new(ErrorKind::State, format!("{why}: start the stream anew"))),
+        }
+    }
+}
+
+impl Stream {
+    fn new(key: &Key, ssrc: u32) -> Result<Self> {
+        let nonce = random_nonce()?;
+        Ok(Self { ssrc, nonce, sealer: Sealer::new(key, Way::ToServer, nonce, ssrc) })
+    }
+}
+
+impl Refusal {
+    /// What a packet that was not opened looks like.
+    pub fn of(refused: Refused, packet: &[u8]) -> Self {
+        match refused {
+            Refused::Replayed | Refused::TooOld => Self::Replayed,
+            Refused::Plain => Self::NotSealed,
+            Refused::Short | Refused::Source | Refused::Nonce | Refused::Tag if looks_plain(packet) => {
+                Self::NotSealed
+            }
+            Refused::Short | Refused::Source | Refused::Nonce | Refused::Tag => Self::WrongKey,
+        }
+    }
+}
+
+/// From the system: nobody can guess it, nor does it come twice.
+pub fn random_nonce() -> Result<Nonce> {
+    let mut bytes = [0; Nonce::LEN];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::new(ErrorKind::State, format!("no randomness for the key: {error}")))?;
+    Ok(Nonce(bytes))
+}
+
+/// Whether a packet that is not authentic looks as if it never was sealed: encrypted bytes are all equally frequent. For the log.
+fn looks_plain(packet: &[u8]) -> bool {
+    let Some(payload) = packet.get(12..).filter(|payload| !payload.is_empty()) else { return true };
+    let mut counts = [0_usize; 256];
+    for byte in payload {
+        counts[usize::from(*byte)] += 1;
+    }
+    counts.iter().any(|count| *count > 8 + payload.len() / 32)
+}
+
+/// The stream and its copies.
+const MOST_STREAMS: usize = 8;
+/// Openers kept of those that answer: a server that starts anew is another; in a group, so are its members.
+const MOST_ANSWERING: usize = 32;
+
+#[cfg(test)]
+mod tests;
