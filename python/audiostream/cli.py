@@ -108,18 +108,8 @@ CLIENT_KEYWORDS = (
 )
 SERVER_KEYWORDS = (
     *("protocol", "port", "size", "rate", "channels", "bind", "sdp", "wire", "output", "host_api", "latency", "delay"),
-    *(
-        "min_delay",
-        "max_delay",
-        "record",
-        "recordings",
-        "max_sources",
-        "allow",
-        "key_file",
-        "keep_listening",
-        "duration",
-    ),
-    *("network", "name", "quality", "packet_log"),
+    *("min_delay", "max_delay", "record", "recordings", "max_sources", "allow", "key_file", "keep_listening"),
+    *("duration", "network", "name", "quality", "packet_log"),
 )
 
 

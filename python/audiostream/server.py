@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from . import _engine, logs
 from ._stream import STEP, Stream
 from .devices import end_name
-from .errors import AudioStreamError, ConfigError, check_range
+from .errors import AudioStreamError, check_range
 from .keys import find_key
 from .recording import Recording, make_folder
 from .stats import ServerStats, server_stats
@@ -358,8 +358,5 @@ class AdvancedAudioServer(Stream):
 
 def _networks(allow: str | Iterable[str] | None) -> list[str]:
     """Each network's text."""
-    texts: list[object] = [allow] if isinstance(allow, str) else list(allow or ())
-    named = [text for text in texts if isinstance(text, str)]
-    if len(named) < len(texts):
-        raise ConfigError(f"allow takes networks as text, not {allow!r}")
-    return [part for text in named for part in text.split(",")]
+    texts = [allow] if isinstance(allow, str) else list(allow or ())
+    return [part for text in texts for part in str(text).split(",")]

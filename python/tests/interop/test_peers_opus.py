@@ -128,8 +128,8 @@ def opus(length: float) -> list[str]:
 
 
 def decoded(folder: Path, length: float) -> Samples:
-    """What ffmpeg hears in what it codes."""
-    back = ["ffmpeg", "-v", "error", "-y", "-i", "part.opus", "-ac", "1", "heard-part.wav"]
+    """What is in what ffmpeg codes, by libopus: its own decoder turns other phases."""
+    back = ["ffmpeg", "-v", "error", "-y", "-c:a", "libopus", "-i", "part.opus", "-ac", "1", "heard-part.wav"]
     for command in [*opus(length), "part.opus"], back:
         with Program(command, folder=folder) as coder:
             coder.succeeds()

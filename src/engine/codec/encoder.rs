@@ -77,6 +77,14 @@ impl Encoder {
         }
     }
 
+    /// Before the first packet: keeps the waveform, where a voice alone would be relieved of its lowest tones, which shifts the phase of
+    /// those above. For what is put in the place of uncoded sound.
+    pub fn keep_waveform(&mut self) {
+        if let Some(opus) = &mut self.opus {
+            opus.keep_waveform();
+        }
+    }
+
     /// Says how much is lost on the way, as receivers report it. 100 at most.
     pub fn set_loss_percent(&mut self, percent: u8) {
         if let Some(opus) = &mut self.opus {

@@ -249,6 +249,11 @@ impl OpusEncoder {
         done(bytes.min(sys::OPUS_OK))
     }
 
+    pub fn keep_waveform(&mut self) {
+        let set = self.set(sys::OPUS_SET_APPLICATION_REQUEST, sys::OPUS_APPLICATION_AUDIO);
+        debug_assert_eq!(set, Ok(()));
+    }
+
     pub fn set_deep_redundancy(&mut self, reach: Duration) {
         let steps = (reach.as_millis() / 10).min(MAX_DRED_STEPS) as c_int;
         let set = self.set(sys::OPUS_SET_DRED_DURATION_REQUEST, steps);

@@ -42,6 +42,10 @@ impl OpusEncoder {
         match *self {}
     }
 
+    pub fn keep_waveform(&mut self) {
+        match *self {}
+    }
+
     pub fn set_deep_redundancy(&mut self, _: Duration) {
         match *self {}
     }

@@ -20,6 +20,8 @@ pub enum Refusal {
     WrongSource,
     /// As many connections as may are open.
     TooManyConnections,
+    /// It has sent more sound than time has passed, by far.
+    TooFast,
     /// It was not sealed with our key.
     WrongKey,
     /// It was not sealed at all.
@@ -35,7 +37,7 @@ pub enum Refusal {
 /// The refusals, each told at once the first time and then ever more rarely: once a second at most, once a minute while they go on.
 #[derive(Debug, Default)]
 pub struct Complaints {
-    kinds: [Complaint; 10],
+    kinds: [Complaint; 11],
 }
 
 /// One kind of them.
@@ -70,9 +72,9 @@ impl Refusal {
     /// One word for the packet log.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::NotAllowed | Self::TooMany | Self::TooManyThere | Self::TooManyConnections => "refused",
             Self::WrongSource | Self::SharedKeystream => "wrong_source",
-            Self::WrongKey | Self::NotSealed | Self::Replayed | Self::Sealed => "unauthentic",
+            _ if self.is_unauthentic() => "unauthentic",
+            _ => "refused",
         }
     }
 
@@ -83,6 +85,7 @@ impl Refusal {
             Self::TooManyThere => "as many as one address may have are there",
             Self::WrongSource => "a source of that ssrc plays from another address",
             Self::TooManyConnections => "as many connections as may are open",
+            Self::TooFast => "it has sent ten minutes of sound more than time has passed",
             Self::WrongKey => "it is not authentic: sealed with another key, or damaged on the way",
             Self::NotSealed => "it is not sealed, and key= is set: it needs the same key",
             Self::Sealed => "it looks sealed, and no key= is set here: it takes the same key to hear it",

@@ -73,7 +73,9 @@ impl Doors {
             let oldest = unheard.min_by_key(|(id, guest)| (guest.came, **id)).map(|(id, _)| *id);
             gone = Some(oldest.ok_or(Refusal::TooManyConnections)?);
         }
-        gone.iter().for_each(|id| self.leave(*id));
+        if let Some(id) = gone {
+            self.leave(id);
+        }
         self.guests.insert(id, Guest { address, came: now, heard: None });
         Ok(gone)
     }

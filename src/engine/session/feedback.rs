@@ -195,10 +195,8 @@ impl Feedback {
         network: Option<&mut Impairment<()>>,
         sealing: Option<&mut Sealing>,
     ) {
-        let out = match sealing.map_or(Ok(Some(&self.out[..])), |sealing| sealing.report(&self.out)) {
-            Ok(Some(out)) => out,
-            Ok(None) | Err(_) => return,
-        };
+        let plain = Ok(Some(&self.out[..]));
+        let Ok(Some(out)) = sealing.map_or(plain, |sealing| sealing.report(&self.out)) else { return };
         // What cannot go now is out of date when it can.
         match (transport, network) {
             (Transport::Udp(_), Some(network)) => network.enter_control(self.clock.now(), (), out),

@@ -23,6 +23,9 @@ pub struct Sealing {
     opened: Vec<u8>,
 }
 
+/// Sealing sound, or reports.
+type How = fn(&mut Sealer, &[u8], &mut Vec<u8>) -> Result<(), NotSealed>;
+
 /// What seals one stream.
 struct Stream {
     ssrc: u32,
@@ -81,12 +84,7 @@ impl Sealing {
         Ok(&self.opened)
     }
 
-    fn seal(
-        &mut self,
-        ssrc: u32,
-        packet: &[u8],
-        how: fn(&mut Sealer, &[u8], &mut Vec<u8>) -> Result<(), NotSealed>,
-    ) -> Result<Option<&[u8]>> {
+    fn seal(&mut self, ssrc: u32, packet: &[u8], how: How) -> Result<Option<&[u8]>> {
         let at = match self.streams.iter().position(|stream| stream.ssrc == ssrc) {
             Some(at) => at,
             None if self.streams.len() == MOST_STREAMS => return Ok(None),

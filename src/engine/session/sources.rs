@@ -5,6 +5,8 @@
 
 mod access;
 mod control;
+mod copies;
+mod entry;
 mod opening;
 mod strangers;
 mod suspicion;
@@ -20,7 +22,6 @@ use super::reporting::{Correspondence, Reporting, Way};
 use crate::engine::coding::Encoding;
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::error::Result;
-use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::playout::histogram::Bar;
 use crate::engine::playout::render::Roster;
@@ -28,9 +29,8 @@ use crate::engine::record::reception::Labels;
 use crate::engine::stats::{Playback, Reception, ServerStats, SourceStats};
 use crate::engine::stream::queue::{Head, PacketWriter};
 use crate::engine::stream::receiver::{Receiver, Verdict};
-use crate::engine::stream::reports::Listener;
 use crate::engine::time::Micros;
-use crate::engine::wire::{classic, rtp};
+use crate::engine::wire::{Malformed, classic, rtp};
 use access::Access;
 use opening::Opening;
 use suspicion::Suspicion;
@@ -70,13 +70,19 @@ struct Entry {
     encoding: Encoding,
     receiver: Receiver,
     outlet: Outlet,
+    came: Micros,
     last_arrival: Micros,
     /// Connections end; senders of datagrams just fall silent.
     connected: bool,
+    /// A stream that repeats it has been heard (RFC 7198).
+    repeated: bool,
     dropped: u64,
     /// Over RTP.
     reports: Option<Box<Correspondence>>,
 }
+
+/// Takes a packet's sound.
+type Deliver<'a> = &'a mut dyn FnMut(Head, &[i16]);
 
 #[derive(Default)]
 struct Departed {
@@ -129,7 +135,7 @@ impl Sources {
     /// A datagram has come.
     pub fn datagram(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
         self.opened(way.address, arrival, bytes, |sources, bytes| {
-            sources.plain_datagram(way, arrival, bytes)
+            sources.plain_datagram(way, arrival, bytes);
         });
     }
 
@@ -143,9 +149,13 @@ impl Sources {
     fn plain_datagram(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
         let address = way.address;
         if way.beside {
-            return self.control(way, arrival, bytes);
+            self.control(way, arrival, bytes);
+            return;
         }
         let rtp = self.as_rtp(address, bytes);
+        if rtp.is_some_and(|name| self.copied(name, way, arrival, bytes)) {
+            return;
+        }
         let classic = self.as_classic(address, bytes);
         match (rtp, classic) {
             (Some(rtp), Some(classic)) if !self.is_believed(&rtp) && self.is_believed(&classic) => {
@@ -166,7 +176,7 @@ impl Sources {
                 }
             }
             (Some(name), None) | (None, Some(name)) => _ = self.packet(name, way, arrival, bytes, false),
-            (None, None) if rtp::is_rtcp(bytes) => self.control(way, arrival, bytes),
+            (None, None) if rtp::is_rtcp(bytes) => _ = self.control(way, arrival, bytes),
             (None, None) => self.not_believed(address, arrival, bytes),
         }
     }
@@ -177,13 +187,13 @@ impl Sources {
             Wire::Classic => self.as_classic(address, bytes),
         };
         match name {
-            Some(name) => {
-                return self.packet(name, address.into(), arrival, bytes, true) && self.is_believed(&name);
-            }
+            Some(name) => self.packet(name, address.into(), arrival, bytes, true) && self.is_believed(&name),
             None if wire == Wire::Rtp && rtp::is_rtcp(bytes) => self.control(address.into(), arrival, bytes),
-            None => self.not_believed(address, arrival, bytes),
+            None => {
+                self.not_believed(address, arrival, bytes);
+                false
+            }
         }
-        false
     }
 
     /// Bytes that are no packet.
@@ -321,6 +331,7 @@ impl Sources {
         if !self.entries.contains_key(&name) {
             match self.new_entry(name, bytes, connected) {
                 Ok(mut entry) => {
+                    entry.came = arrival;
                     entry.correspond(&name, way, arrival);
                     self.enter(name, entry);
                 }
@@ -338,30 +349,16 @@ impl Sources {
         if let Some(reports) = &mut entry.reports {
             reports.came(way);
         }
-        let Entry { number, encoding, receiver, outlet, dropped, .. } = entry;
-        let (config, out, next_number) = (&self.config, &mut self.out, &mut self.next_number);
-        let was_playing = outlet.is_playing();
-        let before = receiver.reception().received;
-        let verdict = receiver.receive(bytes, arrival, &mut |head, samples| {
-            if *number == 0 {
-                *number = *next_number;
-                *next_number = next_number.wrapping_add(1).max(1);
-            }
-            let head = Head { source: *number, ..head };
-            outlet.open(config, *encoding, out, &name, *number);
-            if let Outlet::Playing { queue, .. } = outlet
-                && !queue.push(head, samples)
-            {
-                *dropped += 1;
-            }
-            if !matches!(outlet, Outlet::Unplayable) {
-                out.record(head, samples, encoding.format);
-            }
-        });
+        let before = entry.receiver.reception().received;
+        let Some(verdict) =
+            self.feed(&name, &mut |receiver, deliver| receiver.receive(bytes, arrival, deliver))
+        else {
+            return true;
+        };
+        let Some(entry) = self.entries.get_mut(&name) else { return true };
+        let (receiver, counted) = (&mut entry.receiver, !matches!(entry.outlet, Outlet::Unplayable));
         self.malformed += receiver.take_refused();
         let sequence = receiver.last_sequence();
-        let counted = !matches!(outlet, Outlet::Unplayable);
-        let begins = !was_playing && outlet.is_playing();
         match verdict {
             Ok(verdict) => {
                 if verdict == Verdict::Believed {
@@ -375,18 +372,47 @@ impl Sources {
                 if verdict == Verdict::Believed {
                     self.access.strangers.remove(&name);
                 }
-                if begins {
-                    self.note_player(name);
-                }
                 self.log(name.address, arrival, Some(sequence), bytes, verdict.name());
+                if verdict == Verdict::Believed {
+                    self.forget_copies(&name);
+                }
             }
-            Err(why) => {
-                self.malformed += 1;
-                self.log(name.address, arrival, None, bytes, "malformed");
-                log::debug!(target: TARGET, "not a packet: {} bytes from {}: {why}", bytes.len(), name.address);
-            }
+            Err(why) => self.disbelieve(&name, arrival, bytes, why),
         }
         true
+    }
+
+    /// Lets a source's receiver take something; what it delivers is played and recorded.
+    fn feed<R>(&mut self, name: &Name, take: &mut dyn FnMut(&mut Receiver, Deliver<'_>) -> R) -> Option<R> {
+        let Entry { number, encoding, receiver, outlet, dropped, .. } = self.entries.get_mut(name)?;
+        let (config, out, next_number) = (&self.config, &mut self.out, &mut self.next_number);
+        let was_playing = outlet.is_playing();
+        let taken = take(receiver, &mut |head, samples| {
+            if *number == 0 {
+                *number = *next_number;
+                *next_number = next_number.wrapping_add(1).max(1);
+            }
+            let head = Head { source: *number, ..head };
+            outlet.open(config, *encoding, out, name, *number);
+            if let Outlet::Playing { queue, .. } = outlet
+                && !queue.push(head, samples)
+            {
+                *dropped += 1;
+            }
+            if !matches!(outlet, Outlet::Unplayable) {
+                out.record(head, samples, encoding.format);
+            }
+        });
+        if !was_playing && outlet.is_playing() {
+            self.note_player(*name);
+        }
+        Some(taken)
+    }
+
+    fn disbelieve(&mut self, name: &Name, arrival: Micros, bytes: &[u8], why: Malformed) {
+        self.malformed += 1;
+        self.log(name.address, arrival, None, bytes, "malformed");
+        log::debug!(target: TARGET, "not a packet: {} bytes from {}: {why}", bytes.len(), name.address);
     }
 
     fn new_entry(&mut self, name: Name, bytes: &[u8], connected: bool) -> Result<Entry> {
@@ -403,8 +429,10 @@ impl Sources {
             encoding,
             receiver: if connected { receiver.believed_at_once() } else { receiver },
             outlet: Outlet::None,
+            came: Micros::ZERO,
             last_arrival: Micros::ZERO,
             connected,
+            repeated: false,
             dropped: 0,
             reports: None,
         })
@@ -429,53 +457,6 @@ impl Sources {
                 bytes: bytes.len(),
                 verdict,
             });
-        }
-    }
-}
-
-impl Entry {
-    fn counts(&self) -> bool {
-        self.receiver.is_believed() && !matches!(self.outlet, Outlet::Unplayable)
-    }
-
-    /// Its figures with the jitter in frames of `format`, so that it can be held against others'.
-    fn reception_at(&self, format: Format) -> Reception {
-        let mut reception = self.receiver.reception();
-        let ratio = f64::from(format.rate()) / f64::from(self.encoding.format.rate());
-        reception.jitter_frames *= ratio;
-        reception.jitter_mean_frames *= ratio;
-        reception
-    }
-
-    /// Its name and what it sends.
-    fn title(&self, name: &Name) -> String {
-        format!("{name}, {}", self.encoding)
-    }
-
-    fn stats(&self, name: &Name) -> SourceStats {
-        let listener = self.reports.as_deref().map(Correspondence::listener);
-        SourceStats {
-            ssrc: name.ssrc,
-            address: name.address,
-            wire: name.wire,
-            coding: self.encoding,
-            last_sequence: self.receiver.last_sequence(),
-            reception: self.receiver.reception(),
-            playback: self.outlet.counters().map(PlayerCounters::snapshot).unwrap_or_default(),
-            dropped_local: self.dropped,
-            round_trip_ms: listener.and_then(Listener::round_trip).map(|trip| trip.as_secs_f64() * 1e3),
-            cname: listener.and_then(Listener::cname).map(Into::into),
-            name: listener.and_then(Listener::name).map(Into::into),
-            quality: None,
-        }
-    }
-}
-
-impl std::fmt::Display for Name {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.wire {
-            Wire::Rtp => write!(f, "{} (rtp, ssrc {:08x})", self.address, self.ssrc),
-            Wire::Classic => write!(f, "{} (classic)", self.address),
         }
     }
 }

@@ -38,7 +38,8 @@ impl Beside {
         let encoding = Encoding { coding: Coding::Opus, format: Format::opus(format.channels()) };
         let block_frames = block_frames(format, frames)?;
         let settings = Settings { bitrate: BITRATE, fec: false, ..Settings::default() };
-        let encoder = Encoder::new(encoding, settings)?;
+        let mut encoder = Encoder::new(encoding, settings)?;
+        encoder.keep_waveform();
         let converter = Converter::new(format, encoding.format)?;
         let ahead = OPUS_DELAY + converter.lag();
         let least = ahead.div_ceil(block_frames);
@@ -183,11 +184,11 @@ mod tests {
 
         /// A sound that resembles itself nowhere else: a voice's band, its pitch gliding.
         fn glide(format: Format, frames: usize) -> Vec<i16> {
-            let mut phase = 0.0f64;
             (0..frames)
                 .flat_map(|n| {
                     let t = n as f64 / f64::from(format.rate());
-                    phase += (180.0 + 60.0 * (7.0 * t).sin() + 40.0 * t) / f64::from(format.rate());
+                    // The integral of a pitch of 180 Hz that swings and rises.
+                    let phase = 180.0 * t + 60.0 / 7.0 * (1.0 - (7.0 * t).cos()) + 20.0 * t * t;
                     let wave: f64 = (1..8)
                         .map(|k| (phase * std::f64::consts::TAU * f64::from(k)).sin() / f64::from(k))
                         .sum();
@@ -234,10 +235,9 @@ mod tests {
                     )
                 };
                 let best = (-120..=120).max_by(|a, b| closeness(*a).total_cmp(&closeness(*b))).unwrap_or(0);
-                // The codec's own filters leave some hundred microseconds open, below its 8 kHz or so.
-                eprintln!("{rate}: {best} {} {}", closeness(0), closeness(best));
-                assert!(best.abs() <= 12, "{rate}: {best} frames off");
-                assert!(closeness(0) > 0.75, "{rate}: {}", closeness(0));
+                // Opus's own filters are that far off in the modes that they differ in.
+                assert!(best.abs() <= 4, "{rate}: {best} frames off");
+                assert!(closeness(0) > 0.95, "{rate}: {}", closeness(0));
             }
         }
 

@@ -2,7 +2,9 @@
 
 mod beside;
 mod decoding;
+mod lately;
 mod media_clock;
+mod mended;
 mod probation;
 pub mod queue;
 pub mod receiver;
@@ -11,3 +13,4 @@ pub mod repeat;
 pub mod reports;
 pub mod sender;
 pub mod sequence;
+mod standby;

@@ -5,6 +5,7 @@
 //! with it, and then it is a restart or a new time base. Every packet is received, refused with `Err`, or in [`Receiver::held`]
 //! or [`Receiver::take_refused`].
 //!
+//! What is missing and comes in copies is delivered as [repaired](Origin::Repaired), once; of an exact copy the original is not delivered again.
 //! Where a packet is missing before one of a coding with a memory (Opus), what can be had in its place is delivered first, as
 //! [repaired](Origin::Repaired) or [concealed](Origin::Concealed); the packet itself may come later.
 //!
@@ -13,16 +14,22 @@
 use std::time::Duration;
 
 use super::decoding::Decoding;
+use super::lately::Lately;
 use super::media_clock::{MediaClock, ORIGIN, frames_between};
 use super::probation::{Claim, Held, Probation};
 use super::queue::{Head, Origin, Position};
 use super::sequence::{MAX_DROPOUT, MAX_MISORDER, Place, SequenceTracker, WINDOW};
+use super::standby::Standby;
 use crate::engine::coding::{Encoding, PayloadTypes};
 use crate::engine::config::Wire;
 use crate::engine::error::Result;
 use crate::engine::stats::Reception;
 use crate::engine::time::Micros;
-use crate::engine::wire::{Malformed, classic, rtp};
+use crate::engine::wire::{Malformed, classic, red};
+
+mod copies;
+
+pub use copies::Copied;
 
 /// The receiving end of one source.
 pub struct Receiver {
@@ -45,6 +52,10 @@ pub struct Receiver {
     /// When the highest sequence number last rose.
     advanced: Micros,
     decoding: Decoding,
+    lately: Lately,
+    /// Decodes copies in another coding, once one has come.
+    standby: Option<Box<Standby>>,
+    sound: Vec<i16>,
 }
 
 /// What became of a packet, for the log.
@@ -95,6 +106,8 @@ impl Verdict {
 struct Sound<'a> {
     claim: Claim,
     payload: &'a [u8],
+    /// Copies of what came before it.
+    older: Option<red::Blocks<'a>>,
     /// Its length on the wire.
     bytes: usize,
 }
@@ -122,6 +135,9 @@ impl Receiver {
             last_sequence: 0,
             advanced: Micros::ZERO,
             decoding: Decoding::new(wire, encoding)?,
+            lately: Lately::new(),
+            standby: None,
+            sound: Vec::new(),
         })
     }
 
@@ -198,27 +214,15 @@ impl Receiver {
     }
 
     fn parse<'a>(&mut self, packet: &'a [u8], arrival: Micros) -> Result<Sound<'a>, Malformed> {
-        let frames;
-        let (sequence, timestamp, payload_type, payload) = match self.wire {
-            Wire::Classic => {
-                let (sequence, payload) = classic::parse(packet, self.encoding.format)?;
-                frames = (payload.len() / self.encoding.format.frame_bytes()) as u32;
-                (sequence, 0, 0, payload)
-            }
-            Wire::Rtp => {
-                let (header, payload) = rtp::parse(packet)?;
-                if self.payloads.sound(header.payload_type) != Some(self.encoding) {
-                    return Err(Malformed::PayloadType);
-                }
-                frames = self.decoding.frames(payload).ok_or(Malformed::Frames)?;
-                if *self.ssrc.get_or_insert(header.ssrc) != header.ssrc {
-                    return Err(Malformed::Source);
-                }
-                (header.sequence, header.timestamp, header.payload_type, payload)
-            }
-        };
-        let claim = Claim { sequence, timestamp, payload_type, frames, arrival };
-        Ok(Sound { claim, payload, bytes: packet.len() })
+        if self.wire == Wire::Rtp {
+            let (ssrc, sound) = self.parse_rtp(packet, arrival)?;
+            let same = *self.ssrc.get_or_insert(ssrc) == ssrc;
+            return if same { Ok(sound) } else { Err(Malformed::Source) };
+        }
+        let (sequence, payload) = classic::parse(packet, self.encoding.format)?;
+        let frames = (payload.len() / self.encoding.format.frame_bytes()) as u32;
+        let claim = Claim { sequence, timestamp: 0, payload_type: 0, frames, arrival };
+        Ok(Sound { claim, payload, older: None, bytes: packet.len() })
     }
 
     /// The extended sequence number of a packet that follows from those before it; `None` if it does not.
@@ -306,6 +310,11 @@ impl Receiver {
             believed.sort_by_key(|(head, _)| head.sequence);
         }
         for (head, payload) in believed {
+            if head.sequence == self.tracker.extend(claim.sequence)
+                && let Some(blocks) = &sound.older
+            {
+                self.mend(&head, blocks, deliver);
+            }
             self.hear(head, &payload, deliver);
         }
         verdict
@@ -321,6 +330,10 @@ impl Receiver {
         self.epoch += 1;
         self.clock.reset();
         self.decoding.reset();
+        self.lately.clear();
+        if let Some(standby) = &mut self.standby {
+            standby.reset();
+        }
         let step = u64::from(first.wrapping_sub(highest as u16));
         if self.wire == Wire::Rtp && (1..=MAX_MISORDER).contains(&step) {
             self.tracker.forget_transit();
@@ -370,6 +383,9 @@ impl Receiver {
     fn admit(&mut self, sound: &Sound, sequence: u64, deliver: &mut dyn FnMut(Head, &[i16])) -> Place {
         let (place, head) = self.count(&sound.claim, sequence, sound.bytes);
         if let Some(head) = head {
+            if let Some(blocks) = &sound.older {
+                self.mend(&head, blocks, deliver);
+            }
             self.hear(head, sound.payload, deliver);
         }
         place
@@ -416,8 +432,13 @@ impl Receiver {
         (place, Some(head))
     }
 
-    /// Decodes a packet that was counted, and what can be had of those missing before it.
+    /// Decodes a packet that was counted or is repaired, and what can be had of those missing before it; unless its exact copy was
+    /// delivered before.
     fn hear(&mut self, head: Head, payload: &[u8], deliver: &mut dyn FnMut(Head, &[i16])) {
+        if self.lately.get(head.sequence).is_some_and(|put| put.whole && put.position == head.position) {
+            return;
+        }
+        self.lately.note(&head, true);
         let tracker = &mut self.tracker;
         self.decoding.decode(head, payload, &mut |head, samples| {
             if head.origin == Origin::Repaired {

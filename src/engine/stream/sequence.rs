@@ -16,6 +16,7 @@
 //!
 //! Which packets are believed is not decided here: a tracker counts what it is given.
 
+use super::mended::Mended;
 use crate::engine::stats::Reception;
 use crate::engine::time::Micros;
 
@@ -26,8 +27,8 @@ pub struct SequenceTracker {
     span: Option<(u64, u64)>,
     /// One bit for each of the last `WINDOW` sequence numbers: whether it was received.
     seen: Box<[u64; WINDOW / 64]>,
-    /// The same, for what was lost and brought back.
-    mended: Box<[u64; WINDOW / 64]>,
+    /// What was lost and brought back.
+    mended: Mended,
     repaired: u64,
     /// What was expected before the sender's last restart.
     expected_before: u64,
@@ -60,7 +61,7 @@ impl SequenceTracker {
             rate,
             span: None,
             seen: Box::new([0; WINDOW / 64]),
-            mended: Box::new([0; WINDOW / 64]),
+            mended: Mended::new(),
             repaired: 0,
             expected_before: 0,
             received: 0,
@@ -109,20 +110,21 @@ impl SequenceTracker {
         match place {
             Place::First => {
                 self.seen.fill(0);
-                self.mended.fill(0);
+                self.mended.clear();
                 self.span = Some((sequence, sequence));
             }
             Place::Next | Place::Ahead(_) => {
                 let (lowest, highest) = self.span.unwrap_or((sequence, sequence));
                 self.forget(highest, sequence);
+                self.repaired += self.mended.advance(highest, sequence);
+                self.mended.unset(sequence);
                 self.span = Some((lowest, sequence));
             }
             Place::Behind(_) => {
                 let (lowest, highest) = self.span.unwrap_or((sequence, sequence));
                 self.reordered += 1;
-                if self.mended[word(sequence)] & bit(sequence) != 0 {
+                if self.mended.unset(sequence) {
                     // It was not lost.
-                    self.mended[word(sequence)] &= !bit(sequence);
                     self.repaired -= 1;
                 }
                 self.span = Some((lowest.min(sequence), highest));
@@ -136,13 +138,16 @@ impl SequenceTracker {
         place
     }
 
-    /// A packet that is missing so far was brought back by redundancy; again, or where it is not missing, is nothing.
+    /// A packet that is missing so far was brought back by redundancy; again, or where it is not missing, is nothing. One that
+    /// is not expected yet counts once it is missing.
     pub fn repair(&mut self, sequence: u64) {
-        let missing = matches!(self.place(sequence), Place::Behind(_));
-        let expected = self.span.is_some_and(|(lowest, _)| sequence > lowest);
-        if missing && expected && self.mended[word(sequence)] & bit(sequence) == 0 {
-            self.mended[word(sequence)] |= bit(sequence);
-            self.repaired += 1;
+        match self.place(sequence) {
+            Place::Behind(_) if self.span.is_some_and(|(lowest, _)| sequence > lowest) => {
+                self.repaired += u64::from(self.mended.set(sequence));
+            }
+            Place::Next => _ = self.mended.set(sequence),
+            Place::Ahead(missing) if missing < WINDOW as u64 => _ = self.mended.set(sequence),
+            _ => {}
         }
     }
 
@@ -209,12 +214,10 @@ impl SequenceTracker {
     fn forget(&mut self, highest: u64, to: u64) {
         if to - highest >= WINDOW as u64 {
             self.seen.fill(0);
-            self.mended.fill(0);
             return;
         }
         for sequence in highest + 1..=to {
             self.seen[word(sequence)] &= !bit(sequence);
-            self.mended[word(sequence)] &= !bit(sequence);
         }
     }
 }

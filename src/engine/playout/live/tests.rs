@@ -16,6 +16,7 @@ use assert_no_alloc::assert_no_alloc;
 
 mod abroad;
 mod bounds;
+mod copies;
 mod drift;
 mod formats;
 mod hostile;

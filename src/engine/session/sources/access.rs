@@ -4,13 +4,13 @@
 //! of one address; what is refused costs a look into a short list, and is counted.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::strangers::Strangers;
 use super::{Entry, IDLE_AFTER, Name, Outlet, Sources, TARGET};
 use crate::engine::config::Wire;
 use crate::engine::networks::Place;
 use crate::engine::session::complaints::{Budget, Complaints, Refusal};
-use crate::engine::session::reporting::Correspondence;
 use crate::engine::time::Micros;
 
 /// What is known of those that want to be heard.
@@ -28,6 +28,13 @@ pub struct Access {
     complaints: Complaints,
     /// For the lines that peers cause.
     pub budget: Budget,
+}
+
+impl Access {
+    /// Whether it plays.
+    pub fn plays(&self, name: &Name) -> bool {
+        self.players.contains(name)
+    }
 }
 
 impl Sources {
@@ -61,8 +68,10 @@ impl Sources {
     /// Why a packet by that name must not be heard now.
     pub(super) fn objection(&self, name: &Name, now: Micros) -> Option<Refusal> {
         let entry = self.entries.get(name);
-        if entry.is_some_and(|entry| matches!(entry.outlet, Outlet::Playing { .. } | Outlet::Unplayable)) {
-            return None;
+        if let Some(entry) = entry
+            && matches!(entry.outlet, Outlet::Playing { .. } | Outlet::Unplayable)
+        {
+            return entry.is_too_fast(now).then_some(Refusal::TooFast);
         }
         if self.plays_elsewhere(name, now).is_some() {
             return Some(Refusal::WrongSource);
@@ -155,16 +164,17 @@ impl Sources {
 }
 
 impl Entry {
-    /// A new source's reports.
-    pub(super) fn correspond(&mut self, name: &Name, way: super::Way, arrival: Micros) {
-        self.reports = (name.wire == Wire::Rtp).then(|| {
-            Box::new(Correspondence::new(name.ssrc, self.encoding.format, way, self.connected, arrival))
-        });
+    /// A file may be sent at once; but nobody fills a disk faster than time passes for long.
+    fn is_too_fast(&self, now: Micros) -> bool {
+        let sound = self.encoding.format.duration(self.receiver.reception().frames);
+        sound > now.since(self.came) + MOST_AHEAD
     }
 }
 
 /// Sources that play from one address at once, this machine's own excepted.
 const MOST_THERE: usize = 8;
+/// By how much the sound of a source may be more than the time since its first packet.
+const MOST_AHEAD: Duration = Duration::from_secs(600);
 /// Sources remembered that are believed and silent.
 const MOST_SILENT: usize = 256;
 

@@ -10,16 +10,19 @@ use crate::engine::wire::rtcp::Compound;
 
 impl Sources {
     /// Reports have come. They are for the sources at the same address, or at the port below (RFC 3550 §11).
-    pub(super) fn control(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
+    /// Whether one that is heard is among those.
+    pub(super) fn control(&mut self, way: Way, arrival: Micros, bytes: &[u8]) -> bool {
         let Ok(compound) = Compound::parse(bytes) else {
             if self.looks_sealed(bytes) {
-                return self.refuse(Refusal::Sealed, way.address, arrival);
+                self.refuse(Refusal::Sealed, way.address, arrival);
+            } else {
+                self.not_believed(way.address, arrival, bytes);
             }
-            return self.not_believed(way.address, arrival, bytes);
+            return false;
         };
         let mut below = way.address;
         below.set_port(below.port().saturating_sub(1));
-        let mut posing = false;
+        let (mut posing, mut heard) = (false, false);
         for ssrc in speakers(compound) {
             let mut known = false;
             for address in [way.address, below] {
@@ -29,6 +32,7 @@ impl Sources {
                     continue;
                 };
                 known = true;
+                heard |= self.access.plays(&name);
                 if reports.hear(&mut self.reporting, compound, way, arrival) && self.may_tell(arrival) {
                     log::info!(target: TARGET, "{name} has said goodbye");
                 }
@@ -39,6 +43,7 @@ impl Sources {
         if posing {
             self.refuse(Refusal::WrongSource, way.address, arrival);
         }
+        heard
     }
 
     /// What is to be said to the sources now.

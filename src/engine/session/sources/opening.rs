@@ -3,7 +3,7 @@
 //! Guaranteed: what is not authentic reaches no parser of sound or reports, changes nothing and is not remembered; it is counted, and
 //! told now and then. No packet is taken twice, from whichever address, as long as its stream is remembered: [`MOST_STREAMS`], and with
 //! a key of our own [`MOST_GONE`] more that are refused as a whole. While a source plays, nothing in its name from elsewhere is
-//! even tried. What strangers can make us compute is bounded.
+//! even tried, nor anything from another machine in the name of a stream that was just heard. What strangers can make us compute is bounded.
 //!
 //! Not guaranteed: that a whole stream is refused that was heard before this server began.
 
@@ -11,7 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Name, Sources};
+use super::{IDLE_AFTER, Name, Sources};
 use crate::engine::config::Wire;
 use crate::engine::key::{Key, KeyForm};
 use crate::engine::networks::Place;
@@ -134,9 +134,13 @@ impl Opening {
         let (ssrc, nonce) = name.ok_or(refusal(Refused::Short))?;
         let place = Place::from(from.ip());
         if let Some(stream) = self.streams.get_mut(&(ssrc, nonce)) {
+            // Copies (RFC 7198) have no other lock.
+            if stream.from.ip() != from.ip() && now.since(stream.last) <= IDLE_AFTER {
+                return Err(Refusal::WrongSource);
+            }
             let opener = &mut stream.opener;
             let is_lost = is_foreign && (!opener.knows_rtp() || now.since(stream.last) > LOST_AFTER);
-            let opened = if is_rtcp {
+            let done = if is_rtcp {
                 opener.open_rtcp(packet, out)
             } else if is_lost && self.searches.spend(place, now) {
                 opener.set_search(Opener::SEARCH);
@@ -145,7 +149,7 @@ impl Opening {
                 opener.set_search(1);
                 opener.open_rtp(packet, out)
             };
-            opened.map_err(refusal)?;
+            done.map_err(refusal)?;
             stream.last = now;
             if !is_rtcp {
                 stream.from = from;
@@ -155,8 +159,8 @@ impl Opening {
         let is_search = is_foreign && !is_rtcp && self.searches.spend(place, now);
         let mut opener =
             Opener::new(&self.key, Way::ToServer, ssrc, if is_search { Opener::SEARCH } else { 1 });
-        let opened = if is_rtcp { opener.open_rtcp(packet, out) } else { opener.open_rtp(packet, out) };
-        opened.map_err(refusal)?;
+        let done = if is_rtcp { opener.open_rtcp(packet, out) } else { opener.open_rtp(packet, out) };
+        done.map_err(refusal)?;
         if !is_foreign && self.gone.contains(&nonce) {
             out.clear();
             return Err(Refusal::Replayed);

@@ -3,7 +3,7 @@
 use super::Name;
 use crate::engine::networks::Place;
 
-/// The names of those that are not believed yet, in the order of their coming. Bounded.
+/// The names of those that are not believed yet. Bounded.
 #[derive(Default)]
 pub struct Strangers {
     names: Vec<Name>,
@@ -11,22 +11,18 @@ pub struct Strangers {
 }
 
 impl Strangers {
-    /// One more; who has to go for it, if anybody. Of one place the oldest goes; where all are too many, chance decides, so that
-    /// no flood of names from everywhere can keep an honest one from its second packet for long.
+    /// One more; who has to go for it, if anybody: of its own place where that has too many, else of all. Chance decides, so that
+    /// no flood of names can keep an honest one from its second packet for long.
     pub fn add(&mut self, name: Name) -> Option<Name> {
         let place = Place::from(name.address.ip());
-        let mut there = self.names.iter().enumerate().filter(|(_, n)| Place::from(n.address.ip()) == place);
-        let oldest = there.next().map(|(index, _)| index);
-        let is_crowd = !place.is_loopback() && there.count() + 1 >= MOST_THERE;
-        let gone = match oldest {
-            Some(index) if is_crowd => Some(self.names.remove(index)),
-            _ if self.names.len() >= MOST => {
-                self.dice =
-                    self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(0x9e37_79b9_7f4a_7c15);
-                Some(self.names.remove((self.dice >> 33) as usize % MOST))
-            }
-            _ => None,
+        let there = self.names.iter().enumerate().filter(|(_, n)| Place::from(n.address.ip()) == place);
+        let there: Vec<_> = there.map(|(index, _)| index).collect();
+        let gone = if !place.is_loopback() && there.len() >= MOST_THERE {
+            Some(there[self.chance(there.len())])
+        } else {
+            (self.names.len() >= MOST).then(|| self.chance(self.names.len()))
         };
+        let gone = gone.map(|index| self.names.swap_remove(index));
         self.names.push(name);
         gone
     }
@@ -34,6 +30,11 @@ impl Strangers {
     /// It is believed, or forgotten.
     pub fn remove(&mut self, name: &Name) {
         self.names.retain(|other| other != name);
+    }
+
+    fn chance(&mut self, most: usize) -> usize {
+        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        (self.dice >> 33) as usize % most
     }
 
     /// How many there are.
@@ -64,7 +65,8 @@ mod tests {
         assert_eq!(strangers.add(name([192, 0, 2, 1], 0)), None);
         for ssrc in 0..1000 {
             let gone = strangers.add(name([192, 0, 2, 9], ssrc));
-            assert_eq!(gone, ssrc.checked_sub(8).map(|ssrc| name([192, 0, 2, 9], ssrc)));
+            assert_eq!(gone.is_some(), ssrc >= 8);
+            assert!(gone.is_none_or(|gone| gone.address == name([192, 0, 2, 9], 0).address));
         }
         assert_eq!(strangers.len(), 9);
         strangers.remove(&name([192, 0, 2, 1], 0));

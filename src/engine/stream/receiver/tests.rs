@@ -9,6 +9,7 @@ use crate::engine::format::Format;
 use crate::engine::stream::sender::{Outline, Sender};
 use crate::engine::wire::rtp::RtpHeader;
 
+mod copies;
 #[cfg(feature = "opus")]
 mod opus;
 

@@ -145,7 +145,8 @@ impl Listener {
 
     /// When to ask for the next report.
     pub fn next(&self) -> Micros {
-        self.schedule.next()
+        // That it is proved may bring the next one forward.
+        if self.proved && self.schedule.is_held_back() { Micros::ZERO } else { self.schedule.next() }
     }
 
     /// Appends a report, where one is due: receiver report, who we are, and voice metrics.

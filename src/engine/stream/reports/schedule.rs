@@ -58,6 +58,11 @@ impl Schedule {
         self
     }
 
+    /// Whether it keeps to the minimum of 5 s.
+    pub fn is_held_back(&self) -> bool {
+        self.held_back
+    }
+
     /// The minimum may be the reduced one; what is due comes sooner. Again is nothing.
     pub fn release(&mut self, chance: Chance<'_>) {
         if std::mem::replace(&mut self.held_back, false) {

@@ -45,6 +45,12 @@ impl Scene {
         }
     }
 
+    fn hear_all(&mut self, address: SocketAddr, packets: &[Vec<u8>]) {
+        for packet in packets {
+            self.hear(address, packet);
+        }
+    }
+
     fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
         self.sources.sweep(self.now);
@@ -193,7 +199,7 @@ fn who_comes_back_after_a_long_silence_is_heard_and_its_past_is_not() {
         let mut scene = Scene::new(Some(text));
         let mut talker = Talker::new(text, SSRC, 3);
         let past: Vec<_> = (0..50).map(|_| talker.next()).collect();
-        past.iter().for_each(|packet| scene.hear(at(1), packet));
+        scene.hear_all(at(1), &past);
         talker.wrap(3);
         scene.pass(Duration::from_secs(600));
         for _ in 0..50 {
@@ -216,7 +222,7 @@ fn a_stream_that_had_to_go_is_not_heard_again_under_a_key_of_our_own() {
     let mut scene = Scene::new(Some(KEYS[0]));
     let mut talker = Talker::new(KEYS[0], SSRC, 3);
     let past: Vec<_> = (0..10).map(|_| talker.next()).collect();
-    past.iter().for_each(|packet| scene.hear(at(1), packet));
+    scene.hear_all(at(1), &past);
     for n in 0..MOST_STREAMS as u32 {
         scene.pass(10 * MS);
         scene.hear(at(2), &Talker::new(KEYS[0], 1000 + n, 4).next());
@@ -224,7 +230,7 @@ fn a_stream_that_had_to_go_is_not_heard_again_under_a_key_of_our_own() {
     }
     scene.pass(Duration::from_secs(60));
     let before = scene.stats().unauthentic;
-    past.iter().for_each(|packet| scene.hear(at(3), packet));
+    scene.hear_all(at(3), &past);
     assert_eq!(scene.stats().unauthentic, before + 10);
 }
 
