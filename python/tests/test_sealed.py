@@ -231,6 +231,18 @@ def test_another_key_or_none_is_silence_and_is_told(
 
 
 @pytest.mark.parametrize("key", [OURS, CM, GCM], ids=["ours", "AES-CM", "GCM"])
+def test_a_server_without_a_key_knows_what_is_sealed(
+    key: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with quiet_server(record="heard.wav", recordings=tmp_path) as server:
+        with sender(server, key=key, input="voice"):
+            until(lambda: server.stats.packets_unauthentic > 50, "packets that cannot be heard")
+            told(caplog, "it looks sealed")
+        assert len(recorded(server)) == 0
+        assert server.stats.frames_received == 0
+
+
+@pytest.mark.parametrize("key", [OURS, CM, GCM], ids=["ours", "AES-CM", "GCM"])
 def test_a_client_whose_server_cannot_read_it_says_so(key: str, caplog: pytest.LogCaptureFixture) -> None:
     with quiet_server() as server, sender(server, key=key, input="tone"):
         told(caplog, "its key is another, or none")
