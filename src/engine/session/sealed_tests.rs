@@ -376,6 +376,35 @@ fn copies_are_sealed_each_under_its_own_ssrc() {
 }
 
 #[test]
+fn sealed_copies_repair_what_is_lost() {
+    for text in KEYS {
+        let server = server(Protocol::Udp, Some(key(text)));
+        let network = Some(LinkConfig::parse("loss=10,seed=5").unwrap());
+        let config = client_config(Protocol::Udp, port_of(&server), Input::Tone, Some(key(text)));
+        let client = client(ClientConfig { redundancy: Redundancy::Copies(1), network, ..config });
+        client.start().unwrap();
+        until("repairs", || server.stats().reception.repaired > 5);
+        let stats = server.stats();
+        assert_eq!((stats.unauthentic, stats.malformed, stats.sources.len()), (0, 0, 1));
+    }
+}
+
+#[test]
+fn without_a_key_a_sealed_stream_is_not_recorded() {
+    for protocol in [Protocol::Udp, Protocol::Tcp] {
+        for text in KEYS {
+            let server = server(protocol, None);
+            let client = client(client_config(protocol, port_of(&server), Input::Tone, Some(key(text))));
+            client.start().unwrap();
+            until("refusals", || server.stats().unauthentic >= 30);
+            // The first packet on a connection, under a foreign key, cannot be known.
+            let most = if protocol == Protocol::Tcp && text != KEYS[0] { 1 } else { 0 };
+            assert!(server.stats().reception.received <= most, "{protocol:?} {text}");
+        }
+    }
+}
+
+#[test]
 fn what_leaves_is_counted_with_its_seal() {
     for (text, overhead) in KEYS.into_iter().zip([36, 10, 16]) {
         let server = server(Protocol::Udp, Some(key(text)));
