@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""How redundancy sounds over a path that loses packets: PESQ-WB (ITU-T P.862.2), with the delay and the bitrate that it costs.
+"""How redundancy sounds over a path that loses packets: PESQ-WB (ITU-T P.862.2), and what it costs in delay and bits.
 
 The speech and the losses are conceal_pesq.py's. Sender, receiver and player are the engine's, in virtual time
-(benches/redundancy_wav.rs): the speech is sent twice in a row, so that playout has learnt the path, and the second time is judged.
+(benches/redundancy_wav.rs): the speech is sent twice in a row, so that playout has learnt the path, and the second
+time is judged.
 Independent losses strike every packet by itself; a burst strikes whatever is sent while it lasts.
 
     apt-get install alsa-utils pocketsphinx-testdata
     pip install -r benches/requirements.txt
     python benches/redundancy_pesq.py
 
-Where the speech or a Python package is missing nothing is measured, and said what to install. GStreamer's figures, for comparison, are
-opus_pesq.py's.
+Where the speech or a Python package is missing nothing is measured, and said what to install. GStreamer's figures, for
+comparison, are opus_pesq.py's.
 """
 
 import argparse
