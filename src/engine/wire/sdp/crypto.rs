@@ -76,7 +76,7 @@ mod tests {
     const GCM: &str = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHA==";
 
     fn described(lines: &[&str]) -> Description {
-        let lines: String = lines.iter().map(|line| format!("a=crypto:{line}\r\n")).collect();
+        let lines: String = lines.iter().flat_map(|line| ["a=crypto:", *line, "\r\n"]).collect();
         Description::parse(&format!("v=0\r\nm=audio 5004 RTP/SAVP 11\r\n{lines}")).unwrap()
     }
 
