@@ -132,20 +132,6 @@ impl Sources {
         self.out.log = Some(log);
     }
 
-    /// A datagram has come.
-    pub fn datagram(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
-        self.opened(way.address, arrival, bytes, |sources, bytes| {
-            sources.plain_datagram(way, arrival, bytes);
-        });
-    }
-
-    /// A whole packet has come over a connection, which says what it speaks. Whether it is of a source that is heard.
-    pub fn framed(&mut self, address: SocketAddr, wire: Wire, arrival: Micros, bytes: &[u8]) -> bool {
-        self.opened(address, arrival, bytes, |sources, bytes| {
-            sources.plain_frame(address, wire, arrival, bytes)
-        })
-    }
-
     fn plain_datagram(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
         let address = way.address;
         if way.beside {

@@ -17,7 +17,7 @@ use crate::engine::key::{Key, KeyForm};
 use crate::engine::networks::Place;
 use crate::engine::session::complaints::Refusal;
 use crate::engine::session::packet_log::PacketLine;
-use crate::engine::session::reporting::Letter;
+use crate::engine::session::reporting::{Letter, Way as Path};
 use crate::engine::session::sealing::random_nonce;
 use crate::engine::time::Micros;
 use crate::engine::wire::rtp;
@@ -47,8 +47,22 @@ struct Stream {
 }
 
 impl Sources {
+    /// A datagram has come.
+    pub fn datagram(&mut self, way: Path, arrival: Micros, bytes: &[u8]) {
+        self.opened(way.address, arrival, bytes, |sources, bytes| {
+            sources.plain_datagram(way, arrival, bytes);
+        });
+    }
+
+    /// A whole packet has come over a connection, which says what it speaks. Whether it is of a source that is heard.
+    pub fn framed(&mut self, address: SocketAddr, wire: Wire, arrival: Micros, bytes: &[u8]) -> bool {
+        self.opened(address, arrival, bytes, |sources, bytes| {
+            sources.plain_frame(address, wire, arrival, bytes)
+        })
+    }
+
     /// Hands on what is in a packet: without a key, it itself; with one, what was sealed, if it is authentic and new.
-    pub(super) fn opened<T: Default>(
+    fn opened<T: Default>(
         &mut self,
         from: SocketAddr,
         arrival: Micros,

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::engine::config::{Output, ServerConfig};
-use crate::engine::session::reporting::Way as Path;
 use crate::engine::stats::{Reception, ServerStats};
 use crate::engine::stream::queue::{PacketReader, packet_queue};
 use crate::engine::wire::rtcp::{SenderInfo, write_description, write_sender_report};
