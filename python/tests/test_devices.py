@@ -27,9 +27,9 @@ def test_speech_into_the_microphone_is_heard_at_the_speaker(
     protocol: str, wire: str, size: int, sound_server: SoundServer, tmp_path: Path
 ) -> None:
     # With the least buffer PulseAudio drops what it has captured when other programs keep it from running for 20 ms.
-    # A fixed delay has to hold the bursts that four blocks of device buffer make.
+    # A fixed delay has to hold the bursts that four blocks of device buffer make at either end.
     options = (f"--{protocol}", "--size", size, "--latency", "high")
-    server = (*options, "--delay", max(150, 6 * size))
+    server = (*options, "--delay", max(150, 9 * size))
     voice, heard = streamed_speech((*options, "--wire", wire), server, sound_server, tmp_path)
     alike, _ = correlation(voice, heard)
     assert alike >= 0.95

@@ -64,9 +64,11 @@ impl Live {
         let few = !fixed && !self.sliding && cell >= format.frames(LEAST_CELL);
         // A slow sender's packets will come too late for their places.
         if !few || self.drift.followed_ppm() < -CERTAIN_PPM {
-            let needed = if fixed { worst } else { self.delay.target() + block + self.reserve };
+            let needed = self.delay.target() + block + self.reserve;
+            // On the way to a delay that was set, it may be too short for what the sender and the device do.
+            let needed = if fixed && self.settling { needed } else { needed.min(worst) };
             let places = if few { Places::Left(cell - ahead) } else { Places::Any };
-            return Aim { wanted: worst, needed: needed.min(worst), places };
+            return Aim { wanted: worst, needed, places };
         }
         // Exactly: many cells must not add up to a frame too many.
         let micros = |frames: usize| frames as f64 * 1e6 / f64::from(format.rate());

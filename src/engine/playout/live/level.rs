@@ -42,7 +42,8 @@ impl Live {
         let Aim { wanted, needed, places } = self.aim(inlet, pull, present, end);
         let error = present as f64 - micros(wanted);
         let spare = present as f64 - micros(needed);
-        self.settling &= error.abs() > SETTLED;
+        // Where packets come in long bursts, what is measured of the delay swings with them.
+        self.settling &= error.abs() > SETTLED.max(micros(self.delay.target()) * produce::SWING);
         let fixed = self.bounds.fixed.is_some() && !self.settling;
         let level = Level { error, spare, wanted: format.frames(wanted), fixed, places };
         let before = std::mem::replace(&mut self.level, level);

@@ -114,7 +114,7 @@ impl Live {
     /// Sound came late, and the delay is short even now: what is put in is made a little longer, rather than that the next
     /// burst come late, too. Whether it did.
     fn top_up(&mut self, inlet: &Inlet, pull: &mut Pull<'_>, missing: usize) -> bool {
-        let short = frames_of(inlet.format, MARGIN - self.level.error);
+        let short = frames_of(inlet.format, MARGIN - self.level.error.min(self.level.spare));
         let frames = short.min(self.gap.more).min(missing).min(STRIDE);
         if frames == 0 || self.level.fixed {
             return false;
@@ -221,7 +221,7 @@ impl Live {
         // A fixed delay is kept roughly: how it is measured may shift by a burst's length.
         let roughly = if self.level.fixed { ROUGHLY } else { 1.0 };
         let (error, spare) = (self.level.error / roughly, self.level.spare / roughly);
-        if error > FAR_TOO_LONG || spare < FAR_TOO_SHORT {
+        if error > FAR_TOO_LONG || (spare < FAR_TOO_SHORT && error < 0.0) {
             return Some(Change { micros: self.level.error, urgency: Urgency::Now });
         }
         let micros = self.off.steady();
@@ -270,7 +270,7 @@ const FAR_TOO_SHORT: f64 = -30_000.0;
 /// Where packets are waited for less than this, they come like clockwork.
 const CLOCKWORK: Duration = Duration::from_millis(2);
 /// A sixteenth of the delay that the path needs is not worth stretching for.
-const SWING: f64 = 1.0 / 16.0;
+pub(super) const SWING: f64 = 1.0 / 16.0;
 /// By how much the delay may be brought up to what is needed when sound has come late.
 pub(super) const TOP_UP: Duration = Duration::from_millis(10);
 /// And how far above, µs.

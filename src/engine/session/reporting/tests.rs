@@ -304,10 +304,11 @@ fn quality_is_told_where_it_is_asked_for() {
     let voice = speaker.remote().unwrap().0.voice.unwrap();
     let source = scene.sources.stats().sources.remove(0);
     let (r_factor, mos) = source.quality.unwrap();
-    // 3 % in threes, 2.9 times as long as by chance: 95 × 3 / (3 / 2.9 + 25.1) = 10.9 below 93.2.
-    assert!((81.0..83.0).contains(&r_factor) && (4.0..4.2).contains(&mos), "{source:?}\n{voice:?}");
-    assert!((voice.r_factor.unwrap() - r_factor).abs() < 1.5, "{voice:?}");
-    assert!((voice.mos.unwrap() - mos).abs() < 0.1, "{voice:?}");
+    // 2.7 % in threes, 2.9 times as long as by chance: 95 × 2.7 / (2.7 / 2.9 + 25.1) = 9.9 below 93.2.
+    assert!((81.0..84.5).contains(&r_factor) && (4.0..4.3).contains(&mos), "{source:?}\n{voice:?}");
+    // The last report was made some seconds ago, when up to a burst less was lost.
+    assert!((-1.0..=3.0).contains(&(voice.r_factor.unwrap() - r_factor)), "{voice:?}");
+    assert!((voice.mos.unwrap() - mos).abs() < 0.15, "{voice:?}");
 }
 
 /// A server on loopback.
