@@ -83,7 +83,7 @@ class Job:
         seeds = [self.seed if burst > 1 else self.seed + 1000 * stream for stream in range(5)]
         patterns = [losses(packets, seed, rate, burst) if rate else "0" * packets for seed in seeds]
         with tempfile.NamedTemporaryFile(suffix=".wav", dir=self.scratch) as out:
-            arguments = (way.codec, way.bitrate or 64_000, way.packet, way.redundancy, way.spacing)
+            arguments = (way.codec, way.bitrate or 64_000, way.packet, way.redundancy, way.spacing, round(100 * rate))
             command = [self.program, source, out.name, *map(str, arguments)]
             run = subprocess.run(command, input="\n".join(patterns), text=True, check=True, stdout=subprocess.PIPE)
             heard, heard_rate = soundfile.read(out.name)

@@ -1,9 +1,9 @@
 //! Sends a WAV file twice in a row over a path that loses packets, with redundancy, and writes what is heard of the second time, so that
 //! `redundancy_pesq.py` can judge it. Sender, receiver and player are the engine's, in virtual time.
 //!
-//! `redundancy_wav IN.wav OUT.wav CODEC BITRATE PACKET REDUNDANCY SPACING` with the losses on standard input: a line for the stream, and one for each
+//! `redundancy_wav IN.wav OUT.wav CODEC BITRATE PACKET REDUNDANCY SPACING PERCENT` with the losses on standard input: a line for the stream, and one for each
 //! stream of copies; one character a packet, `1` is lost. CODEC is `l16` or `opus`, PACKET in milliseconds, REDUNDANCY 0 to 4 or
-//! `opus`. Writes to standard output what was sent (bits a second, RTP's headers included), the mean delay in the buffer in ms, and what was
+//! `opus`; FEC is made for a loss of PERCENT. Writes to standard output what was sent (bits a second, RTP's headers included), the mean delay in the buffer in ms, and what was
 //! lost, repaired and concealed the second time, in percent.
 
 use std::io::Read;
@@ -28,7 +28,7 @@ use _engine::engine::time::Micros;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let [input, output, codec, bitrate, packet, redundancy, spacing] = &args[..] else {
+    let [input, output, codec, bitrate, packet, redundancy, spacing, percent] = &args[..] else {
         // `cargo bench` and `cargo test --benches` run every harness: nothing to do there.
         return;
     };
@@ -49,6 +49,7 @@ fn main() {
     outline.settings = Settings {
         bitrate: bitrate.parse().expect("BITRATE"),
         fec: redundancy == "0",
+        loss_percent: percent.parse().expect("PERCENT"),
         ..Settings::default()
     };
     let redundancy = match redundancy.as_str() {
@@ -113,7 +114,7 @@ fn listen(outline: &Outline, frames: usize, path: Path) -> (Vec<f32>, String) {
     let counters = player.counters();
     let (mut renderer, mut roster, controls) =
         Renderer::new(format, 1, block, Duration::from_secs(1)).expect("a plain format");
-    controls.set_bounds(Bounds::default());
+    controls.set_bounds(Bounds { least: Duration::from_millis(std::env::var("LEAST").map_or(0, |x| x.parse().unwrap())), ..Bounds::default() });
     renderer.set_tier(Tier::Ar440);
     assert!(roster.add(player), "there is room for one");
     let types = PayloadTypes::new(format);
@@ -151,6 +152,7 @@ fn listen(outline: &Outline, frames: usize, path: Path) -> (Vec<f32>, String) {
     let (now, figures) = (receiver.reception(), counters.snapshot());
     let (was, had) = before.unwrap_or_default();
     let expected = (now.expected - was.expected) as f64 / 100.0;
+    eprintln!("{figures:?}");
     let figures = format!(
         "{} {:.2} {:.2} {:.2} {:.2}",
         path.bits_per_second,

@@ -271,6 +271,7 @@ impl Live {
 
     /// Puts the next packet, `head`, into the window.
     fn put(&mut self, inlet: &mut Inlet, head: &Head) {
+        self.foresight.heard(head);
         if head.origin != Origin::Concealed {
             self.delay.arrived(head.position, head.frames, head.arrival);
             self.foresight.arrived(inlet.format, head.frames as usize);

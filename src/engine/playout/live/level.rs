@@ -32,9 +32,7 @@ impl Live {
         let format = inlet.format;
         let pending = self.tape.ready() + self.resampler.held();
         let at = pull.now + format.duration(pending as u64);
-        if inlet.timeline.is_present(inlet.position) {
-            self.was_late(inlet);
-        }
+        self.was_late(inlet);
         // What was borrowed stands for lost sound until it is known better.
         let next = inlet.position.plus(self.gap.borrowed);
         let Some(mut present) = self.delay.delay_of(next, at) else { return };
@@ -113,10 +111,17 @@ impl Live {
         }
     }
 
-    /// The sound that was borrowed for has come: everything is heard that much later.
-    pub(super) fn was_late(&mut self, inlet: &Inlet) {
-        let late = std::mem::take(&mut self.gap.borrowed);
-        if late > 0 {
+    /// The sound that was borrowed for has come: everything is heard that much later. What a codec made up in its place is
+    /// no better than what was put in, and is not waited for.
+    pub(super) fn was_late(&mut self, inlet: &mut Inlet) {
+        let made_up = inlet.timeline.made_up(inlet.position, self.gap.borrowed);
+        if made_up.present {
+            self.gap.borrowed -= made_up.frames;
+            inlet.counters.frames_concealed.fetch_add(made_up.frames as u64, Relaxed);
+            inlet.step(made_up.frames);
+        }
+        if self.gap.borrowed > 0 && inlet.timeline.is_present(inlet.position) {
+            let late = std::mem::take(&mut self.gap.borrowed);
             inlet.counters.underruns.fetch_add(1, Relaxed);
             inlet.counters.frames_concealed.fetch_add(late as u64, Relaxed);
             self.gap.more = inlet.format.frames(super::produce::TOP_UP);

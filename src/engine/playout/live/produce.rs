@@ -142,8 +142,9 @@ impl Live {
 
     /// Sound is there again after something was put in: leads into it.
     fn lead_in(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>) {
-        self.count(inlet);
-        self.was_late(inlet);
+        if !inlet.timeline.made_up(inlet.position, 1).present {
+            self.count(inlet);
+        }
         let join = pull.concealer.join_frames().min(STRIDE / 2);
         let frames = inlet.timeline.run(inlet.position, join).frames;
         let (past, room) = self.tape.past_and_room(pull.concealer.past_frames(), 2 * frames);
