@@ -91,7 +91,8 @@ impl Timeline {
         self.insert_from(Origin::Received, at, first, second)
     }
 
-    /// The same for a packet of this origin: what a codec made up goes only where nothing is.
+    /// The same for a packet of this origin: what a codec made up goes only where nothing is, what it revised only where
+    /// something was.
     pub fn insert_from(&mut self, origin: Origin, at: Position, first: &[i16], second: &[i16]) -> Inserted {
         let frames = (first.len() + second.len()) / self.channels;
         let mut result = Inserted::default();
@@ -103,13 +104,17 @@ impl Timeline {
         let split = first.len() / self.channels;
         let mut frame = behind;
         let last = frames - beyond;
-        let made_up = origin == Origin::Concealed;
-        if self.has_made_up && !made_up {
+        let (made_up, revised) = (origin == Origin::Concealed, origin == Origin::Revised);
+        if revised && behind > 0 {
+            // What was heard of it was the other one.
+            return result;
+        }
+        if self.has_made_up && !made_up && !revised {
             self.uncover(at.plus(frame), last - frame);
         }
         while frame < last {
             let run = self.run(at.plus(frame), last - frame);
-            if run.present {
+            if run.present != revised {
                 result.doubled += run.frames;
             } else {
                 let (from, to) = (frame, frame + run.frames);

@@ -41,11 +41,14 @@ impl Foresight {
     /// A packet came from the codec or the network: what is made up comes when the hole's end is known, too late for all
     /// but the last packet of it.
     pub fn heard(&mut self, head: &Head) {
+        if head.origin == Origin::Revised {
+            return;
+        }
         let (count, last) = self.made_up;
         self.made_up = match head.origin {
             Origin::Concealed if head.sequence == last + 1 => (count + 1, head.sequence),
             Origin::Concealed => (1, head.sequence),
-            Origin::Repaired | Origin::Received => (0, 0),
+            _ => (0, 0),
         };
         if count == 0 || head.origin == Origin::Concealed || head.sequence != last + 1 {
             return;

@@ -214,7 +214,7 @@ impl Live {
     /// Takes what has come.
     fn take(&mut self, inlet: &mut Inlet, pull: &Pull<'_>) {
         while let Some(head) = inlet.reader.peek() {
-            let made_up = head.origin == Origin::Concealed;
+            let made_up = head.origin.is_made_up();
             if head.frames == 0 || made_up && (self.state == State::Idle || head.epoch != inlet.epoch) {
                 inlet.reader.pop(|_, _, _| {});
                 continue;
@@ -272,7 +272,7 @@ impl Live {
     /// Puts the next packet, `head`, into the window.
     fn put(&mut self, inlet: &mut Inlet, head: &Head) {
         self.foresight.heard(head);
-        if head.origin != Origin::Concealed {
+        if !head.origin.is_made_up() {
             self.delay.arrived(head.position, head.frames, head.arrival);
             self.foresight.arrived(inlet.format, head.frames as usize);
             self.grid.packet(inlet.format, head.position, head.frames as usize);

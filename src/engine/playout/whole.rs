@@ -109,7 +109,7 @@ impl Whole {
     /// Takes what fits; true where a packet waits that lies further ahead than the window reaches.
     fn take(&mut self, inlet: &mut Inlet) -> bool {
         while let Some(head) = inlet.reader.peek() {
-            if head.origin == Origin::Concealed && (self.state == State::Idle || head.epoch != inlet.epoch) {
+            if head.origin.is_made_up() && (self.state == State::Idle || head.epoch != inlet.epoch) {
                 inlet.reader.pop(|_, _, _| {});
                 continue;
             }
@@ -131,7 +131,7 @@ impl Whole {
                 }
             }
             inlet.packet_frames = head.frames as usize;
-            if head.origin != Origin::Concealed {
+            if !head.origin.is_made_up() {
                 self.pauses.arrived(&head);
                 if head.arrival > self.expected(inlet, head.position) {
                     self.latest = (head.position, head.arrival);

@@ -15,7 +15,7 @@ use crate::engine::playout::player::Player;
 use crate::engine::playout::render::Roster;
 use crate::engine::record::conform::Conform;
 use crate::engine::record::reception::Labels;
-use crate::engine::stream::queue::{Head, Origin, PacketWriter, packet_queue};
+use crate::engine::stream::queue::{Head, PacketWriter, packet_queue};
 
 /// What happens to a source's packets besides being counted.
 pub enum Outlet {
@@ -118,7 +118,7 @@ impl Outlets {
     /// there the recording is silent, and its notes tell of it.
     pub fn record(&mut self, head: Head, samples: &[i16], from: Format) {
         if let Some(recorder) = &mut self.recorder
-            && head.origin != Origin::Concealed
+            && !head.origin.is_made_up()
         {
             self.dropped += recorder.take(head, samples, from);
         }

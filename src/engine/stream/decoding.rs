@@ -1,11 +1,12 @@
 //! One source's payloads to sound, in whatever order they come; holes of a coding with a memory are bridged.
 //!
-//! What such a coding (Opus) decodes depends on what it decoded before. So a hole is bridged as soon as it is seen, and the decoder's state
-//! before it kept: a packet that was only late is decoded from there after all.
+//! What such a coding (Opus) decodes depends on what it decoded before. So a hole is bridged as soon as it is seen, the decoder's
+//! state before it kept, and what came after it: when a packet of the hole comes after all, late or as a copy, all is
+//! decoded anew from there, and what was delivered before is delivered again, [revised](Origin::Revised).
 //!
 //! Guaranteed: what is missing by its numbers is bridged, never longer than [`Decoder::MAX_BRIDGE_FRAMES`] and [`FADE_FRAMES`] together;
-//! where only timestamps jump, the sender was silent (RFC 7587 §3.1.3), and nothing is made up. Codings without a memory are
-//! decoded packet by packet, bit for bit.
+//! where only timestamps jump, the sender was silent (RFC 7587 §3.1.3), and nothing is made up; no more than [`REACH`] packets
+//! are decoded anew at once. Codings without a memory are decoded packet by packet, bit for bit.
 
 use super::queue::{Head, Origin, Position};
 use crate::engine::codec::decoder::{Decoder, Snapshot};
@@ -22,12 +23,14 @@ pub struct Decoding {
     /// The decoder as it was made.
     fresh: Snapshot,
     tail: Option<Tail>,
-    /// The last hole, as long as something of it may still come.
+    /// The oldest hole of which something may still come.
     hole: Option<Hole>,
     /// The decoder's state before that hole.
     before: Snapshot,
-    /// Decodes what comes late, once something has.
-    second: Option<Decoder>,
+    /// The decoder's state while a packet is decoded that has nothing to do with the others.
+    aside: Snapshot,
+    /// How many packets after a hole something of it may come.
+    reach: usize,
     samples: Vec<i16>,
 }
 
@@ -41,10 +44,14 @@ struct Tail {
 
 struct Hole {
     tail: Tail,
-    /// The packet that came after it.
-    until: u64,
-    /// Where the second decoder stands, if it was used for this hole.
-    late: Option<Tail>,
+    /// What came after it, by its numbers.
+    kept: Vec<Kept>,
+}
+
+struct Kept {
+    head: Head,
+    payload: Vec<u8>,
+    delivered: bool,
 }
 
 impl Decoding {
@@ -61,7 +68,8 @@ impl Decoding {
             tail: None,
             hole: None,
             before: Snapshot::default(),
-            second: None,
+            aside: Snapshot::default(),
+            reach: DISORDER,
             samples: Vec::new(),
         })
     }
@@ -99,12 +107,30 @@ impl Decoding {
         }
     }
 
+    /// Copies come with this source: what is lost may come as much later as they reach.
+    pub fn expect_copies(&mut self) {
+        self.reach = REACH;
+    }
+
     fn decode_next(&mut self, head: Head, payload: &[u8], deliver: &mut dyn FnMut(Head, &[i16])) {
-        if let Some(tail) = self.tail
-            && head.sequence > tail.sequence + 1
+        if let Some(tail) = self.tail.filter(|tail| head.sequence > tail.sequence + 1)
+            && self.hole.is_none()
         {
             self.decoder.snapshot(&mut self.before);
-            self.hole = Some(Hole { tail, until: head.sequence, late: None });
+            self.hole = Some(Hole { tail, kept: Vec::new() });
+        }
+        self.step(head, payload, deliver);
+        if let Some(hole) = &mut self.hole {
+            hole.kept.push(Kept { head, payload: payload.to_vec(), delivered: true });
+            if hole.kept.len() > self.reach {
+                self.replay(true, &mut |_, _| {});
+            }
+        }
+    }
+
+    /// Decodes the packet that comes next, and before it what is missing.
+    fn step(&mut self, head: Head, payload: &[u8], deliver: &mut dyn FnMut(Head, &[i16])) {
+        if let Some(tail) = self.tail.filter(|tail| head.sequence > tail.sequence + 1) {
             let bridge = Bridge { decoder: &mut self.decoder, encoding: self.encoding, tail, head: &head };
             bridge.build(payload, &mut self.samples, deliver);
         }
@@ -118,37 +144,53 @@ impl Decoding {
 
     /// Decodes a packet that came after a later one.
     fn decode_late(&mut self, head: Head, payload: &[u8], deliver: &mut dyn FnMut(Head, &[i16])) {
-        if self.second.is_none() {
-            self.second = Decoder::new(self.encoding).ok();
-        }
-        let Some(second) = &mut self.second else { return };
-        let inside = |hole: &&mut Hole| hole.tail.sequence < head.sequence && head.sequence < hole.until;
-        let hole = self.hole.as_mut().filter(inside);
-        if let Some(hole) = hole {
-            let tail = if let Some(late) = hole.late.filter(|late| late.sequence < head.sequence) {
-                late
-            } else {
-                second.restore(&self.before);
-                hole.tail
-            };
-            if head.sequence > tail.sequence + 1 {
-                let bridge = Bridge { decoder: second, encoding: self.encoding, tail, head: &head };
-                // What is made up was made up before.
-                bridge.build(payload, &mut self.samples, &mut |head, samples| {
-                    if head.origin == Origin::Repaired {
-                        deliver(head, samples);
-                    }
-                });
+        if let Some(hole) = self.hole.as_mut().filter(|hole| head.sequence > hole.tail.sequence) {
+            let place = hole.kept.partition_point(|kept| kept.head.sequence < head.sequence);
+            if hole.kept.get(place).is_none_or(|kept| kept.head.sequence != head.sequence) {
+                hole.kept.insert(place, Kept { head, payload: payload.to_vec(), delivered: false });
+                self.replay(false, deliver);
             }
-            hole.late = Some(Tail::of(&head));
-        } else {
-            // What came before it is not known any more.
-            second.restore(&self.fresh);
+            return;
         }
+        // What came before it is not known any more.
+        self.decoder.snapshot(&mut self.aside);
+        self.decoder.restore(&self.fresh);
         self.samples.clear();
-        if second.decode(payload, &mut self.samples) {
+        if self.decoder.decode(payload, &mut self.samples) {
             deliver(head, &self.samples);
         }
+        self.decoder.restore(&self.aside);
+    }
+
+    /// Decodes anew what came after the hole, up to where the decoder is now. The hole is then the first that is left;
+    /// where this one is `given_up`, the first after it.
+    fn replay(&mut self, given_up: bool, deliver: &mut dyn FnMut(Head, &[i16])) {
+        let Some(Hole { tail, mut kept }) = self.hole.take() else { return };
+        self.decoder.restore(&self.before);
+        self.tail = Some(tail);
+        let mut left = None;
+        for (index, item) in kept.iter_mut().enumerate() {
+            if let Some(tail) = self.tail.filter(|tail| item.head.sequence > tail.sequence + 1)
+                && left.is_none()
+                && !(given_up && index == 0)
+            {
+                self.decoder.snapshot(&mut self.before);
+                left = Some((index, tail));
+            }
+            let (new, sequence) = (!std::mem::replace(&mut item.delivered, true), item.head.sequence);
+            self.step(item.head, &item.payload, &mut |head, samples| {
+                let own = head.sequence == sequence;
+                // What is made up was made up before.
+                if (new || !own) && head.origin != Origin::Concealed {
+                    deliver(head, samples);
+                }
+                // The codec may have brought back a rougher one.
+                if own {
+                    deliver(Head { origin: Origin::Revised, ..head }, samples);
+                }
+            });
+        }
+        self.hole = left.map(|(first, tail)| Hole { tail, kept: kept.split_off(first) });
     }
 }
 
@@ -258,6 +300,10 @@ fn pieces(
     }
 }
 
+/// Packets that a hole is kept open for where only disorder can fill it …
+const DISORDER: usize = 4;
+/// … and where copies come, some later than their packets by all that is sensible.
+const REACH: usize = 24;
 /// The shortest packet, 2.5 ms at 48 kHz.
 const LEAST_FRAMES: u64 = 120;
 /// Made-up sound has faded after so much: 60 ms at 48 kHz.

@@ -57,6 +57,15 @@ pub enum Origin {
     Repaired,
     /// It was lost, and the codec made up what belongs there.
     Concealed,
+    /// It was delivered before, and is decoded anew now that what comes before it is known: takes its own place.
+    Revised,
+}
+
+impl Origin {
+    /// Whether the decoder made it by itself: no packet has come with it.
+    pub fn is_made_up(self) -> bool {
+        matches!(self, Self::Concealed | Self::Revised)
+    }
 }
 
 /// Makes a queue for `packets` packets that hold `samples` samples in all, of `channels` channels.

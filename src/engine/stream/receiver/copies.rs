@@ -47,6 +47,7 @@ impl Receiver {
         if !self.believed {
             return Ok(Copied::Ignored);
         }
+        self.decoding.expect_copies();
         match self.spot(&sound.claim)? {
             Spot::There => Ok(Copied::Needless),
             Spot::Missing(head) => {
@@ -110,7 +111,10 @@ impl Receiver {
             let at = Position(head.position.0 - u64::from(block.behind));
             if encoding != self.encoding {
                 self.mend_otherwise(head, at, encoding, block.bytes, deliver);
-            } else if let Some(frames) = self.decoding.frames(block.bytes)
+                continue;
+            }
+            self.decoding.expect_copies();
+            if let Some(frames) = self.decoding.frames(block.bytes)
                 && let Some(missing) = self.missing_at(at, frames, head)
             {
                 self.hear(missing, block.bytes, deliver);
