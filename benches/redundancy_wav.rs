@@ -114,7 +114,10 @@ fn listen(outline: &Outline, frames: usize, path: Path) -> (Vec<f32>, String) {
     let counters = player.counters();
     let (mut renderer, mut roster, controls) =
         Renderer::new(format, 1, block, Duration::from_secs(1)).expect("a plain format");
-    controls.set_bounds(Bounds { least: Duration::from_millis(std::env::var("LEAST").map_or(0, |x| x.parse().unwrap())), ..Bounds::default() });
+    controls.set_bounds(Bounds {
+        least: Duration::from_millis(std::env::var("LEAST").map_or(0, |x| x.parse().unwrap())),
+        ..Bounds::default()
+    });
     renderer.set_tier(Tier::Ar440);
     assert!(roster.add(player), "there is room for one");
     let types = PayloadTypes::new(format);

@@ -12,7 +12,7 @@ pub struct Timeline {
     mask: u64,
     samples: Box<[i16]>,
     present: Box<[u64]>,
-    /// Present, but made up by the codec.
+    /// Present, but made up by the codec, or rough.
     made_up: Box<[u64]>,
     has_made_up: bool,
     start: Position,
@@ -91,8 +91,8 @@ impl Timeline {
         self.insert_from(Origin::Received, at, first, second)
     }
 
-    /// The same for a packet of this origin: what a codec made up goes only where nothing is, what it revised only where
-    /// something was.
+    /// The same for a packet of this origin: what a codec made up, or is rough, goes only where nothing is, what was
+    /// revised only where something was.
     pub fn insert_from(&mut self, origin: Origin, at: Position, first: &[i16], second: &[i16]) -> Inserted {
         let frames = (first.len() + second.len()) / self.channels;
         let mut result = Inserted::default();
@@ -104,7 +104,8 @@ impl Timeline {
         let split = first.len() / self.channels;
         let mut frame = behind;
         let last = frames - beyond;
-        let (made_up, revised) = (origin == Origin::Concealed, origin == Origin::Revised);
+        let made_up = matches!(origin, Origin::Concealed | Origin::Rough);
+        let revised = origin == Origin::Revised;
         if revised && behind > 0 {
             // What was heard of it was the other one.
             return result;
@@ -148,7 +149,7 @@ impl Timeline {
         self.run_of(&self.present, from, limit)
     }
 
-    /// The same of what a codec made up: `present` says that it did.
+    /// The same of what a codec made up, or is rough: `present` says that it is.
     pub fn made_up(&self, from: Position, limit: usize) -> Run {
         if !self.has_made_up {
             return Run { present: false, frames: limit };

@@ -71,7 +71,7 @@ const OFTEN: f64 = 0.005;
 /// … until there is less than this.
 const SELDOM: f64 = 0.002;
 /// What a codec goes on with beside what it makes up too late: heard as a break, and weighs more.
-const WORSE: f64 = 2.5;
+const WORSE: f64 = 3.0;
 /// After this much sound a hole weighs 1/e.
 const MEMORY: Duration = Duration::from_secs(10);
 /// Longer packets are not waited for: what is that far away says nothing about the hole.

@@ -27,6 +27,8 @@ pub struct Inlet {
     pub packet_frames: usize,
     /// What was given out last was made up by the codec.
     made_up: bool,
+    /// Whether what comes in the place of lost packets is rough, not made up.
+    pub rough: bool,
     scratch: Box<[i16]>,
 }
 
@@ -48,6 +50,7 @@ impl Inlet {
             epoch: 0,
             packet_frames: 0,
             made_up: false,
+            rough: false,
             scratch: vec![0; format.frames(LOOK).max(STRIDE) * format.channels()].into(),
         }
     }
@@ -81,10 +84,11 @@ impl Inlet {
         let mut done = 0;
         while done < frames {
             let run = self.timeline.made_up(self.position.plus(done), frames - done);
-            let begins = run.present && !std::mem::replace(&mut self.made_up, run.present);
+            let made_up = run.present && !self.rough;
+            let begins = !std::mem::replace(&mut self.made_up, made_up) && made_up;
             let counters = &self.counters;
             counters.concealments.fetch_add(u64::from(begins), Relaxed);
-            let counter = if run.present { &counters.frames_concealed } else { &counters.frames_played };
+            let counter = if made_up { &counters.frames_concealed } else { &counters.frames_played };
             counter.fetch_add(run.frames as u64, Relaxed);
             done += run.frames;
         }

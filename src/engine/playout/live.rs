@@ -58,6 +58,8 @@ pub struct Live {
     /// How far the delay has been from the one aimed at all the time lately, and from the one needed, µs.
     off: Trend,
     lacking: Trend,
+    /// Whether what is heard is rough.
+    in_rough: bool,
     /// Frames until sound may be stretched again.
     rest: usize,
     /// Frames heard since sound was stretched.
@@ -159,6 +161,7 @@ impl Live {
             settling: false,
             off: Trend::new(format.frames(STEADY)),
             lacking: Trend::new(format.frames(STEADY)),
+            in_rough: false,
             rest: 0,
             unstretched: 0,
             late_run: 0,
@@ -289,6 +292,7 @@ impl Live {
             put = timeline.insert_from(head.origin, head.position, first, second);
         });
         if head.origin != Origin::Received {
+            inlet.rough |= head.origin == Origin::Rough;
             // It is no news of the network if what was made of another packet comes too late.
             return;
         }

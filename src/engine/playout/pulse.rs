@@ -88,7 +88,9 @@ impl Pulse {
         if now != self.called {
             (self.called, self.call) = (now, 0);
             self.seen += 1;
-            if self.seen == 2 && let Some(usual) = self.usual.take() {
+            if self.seen == 2
+                && let Some(usual) = self.usual.take()
+            {
                 // The first call may have been to fill the device.
                 (self.block, self.largest) = (usual, 0);
             }

@@ -55,6 +55,8 @@ pub enum Origin {
     Received,
     /// It was lost, and is whole again by a copy or by the codec's own redundancy.
     Repaired,
+    /// It was lost, and came in another, rougher coding beside a later packet.
+    Rough,
     /// It was lost, and the codec made up what belongs there.
     Concealed,
     /// It was delivered before, and is decoded anew now that what comes before it is known: takes its own place.

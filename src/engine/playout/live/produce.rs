@@ -24,8 +24,9 @@ impl Live {
                 if !self.top_up(inlet, pull, missing) {
                     self.lead_in(inlet, pull);
                 }
-            } else if self.rest > 0 || !self.stretch(inlet) {
-                self.hear(inlet, run.frames);
+            } else if !self.smooth(inlet, pull) && (self.rest > 0 || !self.stretch(inlet)) {
+                let frames = self.alike(inlet, run.frames);
+                self.hear(inlet, frames);
             }
         } else if inlet.is_played_out() {
             // Nothing has come: goes on as the sound did, and stays where it is.
@@ -96,19 +97,57 @@ impl Live {
             inlet.step(frames);
             return;
         }
+        concealed(inlet, hole);
+        self.fill(inlet, pull, hole);
+    }
+
+    /// Puts in what belongs between what was heard and what comes after the next `hole` frames.
+    fn fill(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>, hole: usize) {
         let follows = inlet.position.plus(hole);
         let future = pull.concealer.future_frames().min(inlet.longest_copy());
         let future = inlet.timeline.run(follows, future).frames;
         // The future is laid down behind the hole's room for a moment; it is made ready in its own turn.
         let (past, room) = self.tape.past_and_room(pull.concealer.past_frames(), hole + future);
-        let (fill, ahead) = room.split_at_mut(hole * format.channels());
+        let (fill, ahead) = room.split_at_mut(hole * inlet.format.channels());
         inlet.copy(follows, ahead);
         pull.concealer.interpolate(past, ahead, self.gap.length, fill, pull.tier);
         self.tape.keep(hole);
-        concealed(inlet, hole);
         inlet.step(hole);
         // It leads into what follows by itself.
         self.gap = Gap::default();
+    }
+
+    /// Rough sound between two stretches of what was sent does not fit to them: its edges are made anew from both sides, a
+    /// short one wholly. Whether that was done here.
+    fn smooth(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>) -> bool {
+        let edge = inlet.format.frames(EDGE);
+        let rough = inlet.timeline.made_up(inlet.position, LONG * edge);
+        let before = std::mem::replace(&mut self.in_rough, inlet.rough && rough.present);
+        if !self.in_rough {
+            return false;
+        }
+        let ends = inlet.timeline.is_present(inlet.position.plus(rough.frames));
+        let hole = match () {
+            () if !before && ends && rough.frames < 3 * edge => rough.frames,
+            () if !before && rough.frames > edge => edge,
+            () if before && ends && rough.frames <= edge => rough.frames,
+            () => return false,
+        };
+        inlet.counters.concealments.fetch_add(u64::from(!before), Relaxed);
+        inlet.counters.frames_concealed.fetch_add(hole as u64, Relaxed);
+        self.fill(inlet, pull, hole);
+        true
+    }
+
+    /// How many of the next `frames` frames are rough up to the edge, or not at all, like the first.
+    fn alike(&self, inlet: &Inlet, frames: usize) -> usize {
+        if !inlet.rough {
+            return frames;
+        }
+        let edge = inlet.format.frames(EDGE);
+        let run = inlet.timeline.made_up(inlet.position, frames + edge);
+        let alike = if run.present && run.frames > edge { run.frames - edge } else { run.frames };
+        alike.min(frames)
     }
 
     /// Sound came late, and the delay is short even now: what is put in is made a little longer, rather than that the next
@@ -254,6 +293,10 @@ impl Live {
 
 /// The longest hole that is filled between its edges at once.
 pub(super) const LONGEST_FILL: Duration = Duration::from_millis(60);
+/// What is made anew where rough sound begins and ends.
+const EDGE: Duration = Duration::from_millis(5);
+/// Edges after which it does not matter how long rough sound is.
+const LONG: usize = 4;
 /// After so much concealment there is silence.
 pub(super) const SILENT_AFTER: Duration = Duration::from_millis(80);
 /// The delay's error from which sound is shortened or lengthened, µs.

@@ -150,6 +150,7 @@ impl Receiver {
             }
             self.lately.note(&missing, false);
             self.tracker.repair(missing.sequence);
+            let missing = Head { origin: Origin::Rough, ..missing };
             deliver(missing, &sound[skipped * channels..][..head.frames as usize * channels]);
         }
         self.sound = sound;

@@ -4,6 +4,8 @@ use super::*;
 use crate::engine::stream::queue::{Origin, Position};
 
 const PACKET: u64 = 441;
+/// What is rough is nothing but this.
+const ROUGH: i16 = -20_000;
 
 /// Plays packets of 10 ms that arrive at these times with these origins, for so long; the sound heard and the figures.
 fn played(packets: &[(u64, u64, Origin, u64)], ms: u64, fixed: Option<Duration>) -> (Vec<i16>, Playback) {
@@ -18,7 +20,8 @@ fn played(packets: &[(u64, u64, Origin, u64)], ms: u64, fixed: Option<Duration>)
     for call in 0..ms / 10 {
         while let Some((sequence, slot, origin, arrival)) = packets.next_if(|p| p.3 <= call * 10) {
             let position = Position((1 << 32) + slot * PACKET);
-            let samples: Vec<i16> = (slot * PACKET..(slot + 1) * PACKET).map(ramp).collect();
+            let sound = (slot * PACKET..(slot + 1) * PACKET).map(ramp);
+            let samples: Vec<i16> = sound.map(|s| if origin == Origin::Rough { ROUGH } else { s }).collect();
             let arrival = START + Duration::from_millis(arrival);
             let head = Head { sequence, position, arrival, frames: PACKET as u32, origin, ..Head::default() };
             assert!(writer.push(head, &samples));
@@ -84,4 +87,23 @@ fn what_was_repaired_too_late_is_not_a_late_packet_but_moves_the_delay() {
     let (_, figures) = played(&packets, 6000, None);
     assert_eq!(figures.late_packets, 0, "{figures:?}");
     assert!(figures.delay_target_ms > 25.0, "{figures:?}");
+}
+
+#[test]
+fn rough_sound_is_heard_between_its_edges_and_a_short_one_not_at_all() {
+    let mut packets: Vec<_> = (0..100).map(|n| (n, n, Origin::Received, n * 10)).collect();
+    for n in [40, 60, 61, 62, 63] {
+        packets[n].2 = Origin::Rough;
+    }
+    let (heard, figures) = played(&packets, 1000, Some(60 * MS));
+    let start = heard.iter().position(|s| *s != 0).unwrap();
+    let sound = &heard[start..][..90 * PACKET as usize];
+    assert!(is_ramp(&sound[..40 * PACKET as usize]) && is_ramp(&sound[64 * PACKET as usize..]));
+    let edge = Format::DEFAULT.frames(5 * MS);
+    let is_rough = |frames: std::ops::Range<usize>| sound[frames].iter().all(|s| *s == ROUGH);
+    let (from, to) = (60 * PACKET as usize + edge, 64 * PACKET as usize - edge);
+    assert!(is_rough(from..to) && !is_rough(from - 1..to) && !is_rough(from..to + 1));
+    assert!(sound[40 * PACKET as usize..][..PACKET as usize].windows(2).all(|pair| pair != [ROUGH; 2]));
+    let made = PACKET + 2 * edge as u64;
+    assert_eq!((figures.frames_concealed, figures.concealments), (made, 2), "{figures:?}");
 }
