@@ -114,10 +114,7 @@ fn listen(outline: &Outline, frames: usize, path: Path) -> (Vec<f32>, String) {
     let counters = player.counters();
     let (mut renderer, mut roster, controls) =
         Renderer::new(format, 1, block, Duration::from_secs(1)).expect("a plain format");
-    controls.set_bounds(Bounds {
-        least: Duration::from_millis(std::env::var("LEAST").map_or(0, |x| x.parse().unwrap())),
-        ..Bounds::default()
-    });
+    controls.set_bounds(Bounds::default());
     renderer.set_tier(Tier::Ar440);
     assert!(roster.add(player), "there is room for one");
     let types = PayloadTypes::new(format);
@@ -155,7 +152,6 @@ fn listen(outline: &Outline, frames: usize, path: Path) -> (Vec<f32>, String) {
     let (now, figures) = (receiver.reception(), counters.snapshot());
     let (was, had) = before.unwrap_or_default();
     let expected = (now.expected - was.expected) as f64 / 100.0;
-    eprintln!("{figures:?}");
     let figures = format!(
         "{} {:.2} {:.2} {:.2} {:.2}",
         path.bits_per_second,

@@ -55,7 +55,7 @@ impl Foresight {
         }
         let late = count - u32::from(head.origin == Origin::Received);
         for missing in self.missing.iter_mut().take(late as usize) {
-            *missing += self.packet as f64 * WORSE;
+            *missing += self.packet as f64;
         }
     }
 
@@ -70,8 +70,6 @@ impl Foresight {
 const OFTEN: f64 = 0.005;
 /// … until there is less than this.
 const SELDOM: f64 = 0.002;
-/// What a codec goes on with beside what it makes up too late: heard as a break, and weighs more.
-const WORSE: f64 = 3.0;
 /// After this much sound a hole weighs 1/e.
 const MEMORY: Duration = Duration::from_secs(10);
 /// Longer packets are not waited for: what is that far away says nothing about the hole.
