@@ -115,9 +115,7 @@ impl Timeline {
         }
         while frame < last {
             let run = self.run(at.plus(frame), last - frame);
-            if run.present != revised {
-                result.doubled += run.frames;
-            } else {
+            if run.present == revised {
                 let (from, to) = (frame, frame + run.frames);
                 if from < split {
                     let stop = to.min(split);
@@ -135,6 +133,8 @@ impl Timeline {
                     self.has_made_up = true;
                 }
                 result.written += run.frames;
+            } else {
+                result.doubled += run.frames;
             }
             frame += run.frames;
         }

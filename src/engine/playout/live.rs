@@ -58,6 +58,8 @@ pub struct Live {
     /// How far the delay has been from the one aimed at all the time lately, and from the one needed, µs.
     off: Trend,
     lacking: Trend,
+    /// Where the sound lies that came back last.
+    mended: (Position, Position),
     /// Whether what is heard is rough.
     in_rough: bool,
     /// Frames until sound may be stretched again.
@@ -161,6 +163,7 @@ impl Live {
             settling: false,
             off: Trend::new(format.frames(STEADY)),
             lacking: Trend::new(format.frames(STEADY)),
+            mended: (Position::default(), Position::default()),
             in_rough: false,
             rest: 0,
             unstretched: 0,
@@ -293,6 +296,11 @@ impl Live {
         });
         if head.origin != Origin::Received {
             inlet.rough |= head.origin == Origin::Rough;
+            if matches!(head.origin, Origin::Repaired | Origin::Rough) {
+                let adjoins = self.mended.1 == head.position;
+                let from = if adjoins { self.mended.0 } else { head.position };
+                self.mended = (from, head.position.plus(head.frames as usize));
+            }
             // It is no news of the network if what was made of another packet comes too late.
             return;
         }

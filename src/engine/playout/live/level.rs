@@ -20,6 +20,8 @@ pub(super) struct Level {
     pub(super) spare: f64,
     /// The delay aimed at, frames.
     pub(super) wanted: usize,
+    /// What the network needs of it.
+    pub(super) target: Duration,
     /// Whether that is fixed, and was reached.
     pub(super) fixed: bool,
     /// Where packets begin within pulls.
@@ -43,7 +45,8 @@ impl Live {
         // Where packets come in long bursts, what is measured of the delay swings with them.
         self.settling &= error.abs() > SETTLED.max(micros(self.delay.target()) * produce::SWING);
         let fixed = self.bounds.fixed.is_some() && !self.settling;
-        let level = Level { error, spare, wanted: format.frames(wanted), fixed, places };
+        let level =
+            Level { error, spare, wanted: format.frames(wanted), target: self.delay.target(), fixed, places };
         let before = std::mem::replace(&mut self.level, level);
         let block = format.duration(pull.block as u64);
         if let State::Waiting(Wait { done, .. }) = self.state {
@@ -116,9 +119,14 @@ impl Live {
     pub(super) fn was_late(&mut self, inlet: &mut Inlet) {
         let made_up = inlet.timeline.made_up(inlet.position, self.gap.borrowed);
         if made_up.present {
-            self.gap.borrowed -= made_up.frames;
-            inlet.counters.frames_concealed.fetch_add(made_up.frames as u64, Relaxed);
-            inlet.step(made_up.frames);
+            self.stand_for(inlet, made_up.frames);
+        }
+        // Nor is what came back later than most does: for that the delay would have to grow, and to shrink again.
+        let (from, to) = self.mended;
+        let usual = self.delay.target() <= self.level.target + SUDDEN;
+        if usual && from <= inlet.position && inlet.position < to && self.level.error > -SETTLED {
+            let frames = to.distance(inlet.position).max(0) as usize;
+            self.stand_for(inlet, frames.min(self.gap.borrowed));
         }
         if self.gap.borrowed > 0 && inlet.timeline.is_present(inlet.position) {
             let late = std::mem::take(&mut self.gap.borrowed);
@@ -127,6 +135,13 @@ impl Live {
             self.gap.more = inlet.format.frames(super::produce::TOP_UP);
             self.changed(inlet, late as i64);
         }
+    }
+
+    /// What was borrowed stands for the next `frames` frames.
+    fn stand_for(&mut self, inlet: &mut Inlet, frames: usize) {
+        self.gap.borrowed -= frames;
+        inlet.counters.frames_concealed.fetch_add(frames as u64, Relaxed);
+        inlet.step(frames);
     }
 
     /// Playout has changed the delay by itself.
@@ -153,6 +168,8 @@ pub(super) fn frames_of(format: Format, micros: f64) -> usize {
 const HELD: Duration = Duration::from_millis(1);
 /// A delay that was set is reached when it is off by no more than this, µs.
 const SETTLED: f64 = 3_000.0;
+/// By how much the delay that the network needs rises when something is no exception.
+const SUDDEN: Duration = Duration::from_millis(1);
 /// How fast the reserve for a slow sender grows, s/s.
 const RESERVE_RISE: f64 = 0.003;
 /// How fast the delay aimed at does when a place is left, s/s: packets will be late for it soon.

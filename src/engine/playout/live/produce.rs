@@ -25,7 +25,7 @@ impl Live {
                     self.lead_in(inlet, pull);
                 }
             } else if !self.smooth(inlet, pull) && (self.rest > 0 || !self.stretch(inlet)) {
-                let frames = self.alike(inlet, run.frames);
+                let frames = alike(inlet, run.frames);
                 self.hear(inlet, frames);
             }
         } else if inlet.is_played_out() {
@@ -139,17 +139,6 @@ impl Live {
         true
     }
 
-    /// How many of the next `frames` frames are rough up to the edge, or not at all, like the first.
-    fn alike(&self, inlet: &Inlet, frames: usize) -> usize {
-        if !inlet.rough {
-            return frames;
-        }
-        let edge = inlet.format.frames(EDGE);
-        let run = inlet.timeline.made_up(inlet.position, frames + edge);
-        let alike = if run.present && run.frames > edge { run.frames - edge } else { run.frames };
-        alike.min(frames)
-    }
-
     /// Sound came late, and the delay is short even now: what is put in is made a little longer, rather than that the next
     /// burst come late, too. Whether it did.
     fn top_up(&mut self, inlet: &Inlet, pull: &mut Pull<'_>, missing: usize) -> bool {
@@ -245,6 +234,17 @@ impl Live {
         self.rest = format.frames(if self.level.error.abs() > FAR_OFF { LOOK_EVERY } else { CALM });
         true
     }
+}
+
+/// How many of the next `frames` frames are rough up to the edge, or not at all, like the first.
+fn alike(inlet: &Inlet, frames: usize) -> usize {
+    if !inlet.rough {
+        return frames;
+    }
+    let edge = inlet.format.frames(EDGE);
+    let run = inlet.timeline.made_up(inlet.position, frames + edge);
+    let alike = if run.present && run.frames > edge { run.frames - edge } else { run.frames };
+    alike.min(frames)
 }
 
 /// How the delay should change.
