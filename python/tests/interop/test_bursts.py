@@ -63,18 +63,19 @@ def test_vlc_itself_plays_without_a_gap() -> None:
             folder.chmod(0o777)
             write_wav(folder / "speech.wav", speech(2 * FRAMES / 44_100))
             log = folder / "packets.csv"
-            with quiet_server(packet_log=log) as server:
+            with quiet_server(packet_log=log) as server, Held() as held:
                 # It does not end with its file.
                 with blocks()["VLC to audiostream"].start(1, folder=folder, port=server.port):
                     until(lambda: server.stats.frames_received > YOUNG * 44_100, "the first second")
                     young = server.stats
+                    held.forget()
                     until(lambda: server.stats.frames_received >= FRAMES, "the last packet")
                     stats = server.stats
             assert stats.packets_lost == 0
             if (stats.frames_concealed, stats.underruns) == (young.frames_concealed, young.underruns):
                 return
-            assert was_held_back(log), f"{young}\n{stats}"
-    pytest.fail(f"{ATTEMPTS} times the sender was held back by this machine")
+            assert held.seconds > COARSE or was_held_back(log), f"{held.seconds} s\n{young}\n{stats}"
+    pytest.fail(f"{ATTEMPTS} times this machine held the sender or the server back")
 
 
 @pytest.mark.timeout(60)
@@ -124,26 +125,59 @@ def vlcs_packets(*, sequence: int, timestamp: int, pcm: bytes) -> list[bytes]:
 def plays_without_a_gap(send: Callable[[int], None], folder: Path) -> None:
     """All that is sent is played, and after its first time nothing is put in. Fails where it is not so.
 
-    A run in which this machine held the sender back longer than in its first time proves nothing, and is repeated.
+    A run in which this machine held the sender back longer than in its first time, or the server, proves nothing, and
+    is repeated.
     """
     for attempt in range(ATTEMPTS):
         log = folder / f"packets-{attempt}.csv"
-        with quiet_server(packet_log=log) as server:
+        with quiet_server(packet_log=log) as server, Held() as held:
             sending = threading.Thread(target=send, args=(server.port,))
             sending.start()
             until(lambda: server.stats.frames_received > YOUNG * 44_100, "the first second")
-            young = server.stats
+            young, begun = server.stats, held.seconds
+            held.forget()
             sending.join()
             until(lambda: server.stats.frames_received >= FRAMES, "the last packet")
             steady(lambda: server.stats.frames_played, "playout")
             stats = server.stats
         assert stats.packets_lost == 0
-        # What is stretched is played as a whole.
-        assert stats.frames_played == FRAMES
-        if (stats.frames_concealed, stats.underruns) == (young.frames_concealed, young.underruns):
+        # What is stretched is played as a whole; what this machine held back at the start is skipped.
+        assert stats.frames_played == FRAMES or max(begun, held.seconds) > COARSE, f"{begun} s\n{young}\n{stats}"
+        calm = (stats.frames_concealed, stats.underruns) == (young.frames_concealed, young.underruns)
+        if calm and stats.frames_played == FRAMES:
             return
-        assert was_held_back(log), f"{young}\n{stats}"
-    pytest.fail(f"{ATTEMPTS} times the sender was held back by this machine")
+        assert calm or held.seconds > COARSE or was_held_back(log), f"{held.seconds} s\n{young}\n{stats}"
+    pytest.fail(f"{ATTEMPTS} times this machine held the sender or the server back")
+
+
+class Held:
+    """How long this machine keeps a thread from running that should, at most."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.seconds = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def forget(self) -> None:
+        """Begins anew."""
+        self.seconds = 0.0
+
+    def __enter__(self) -> Held:
+        """Watches."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends it."""
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            asleep = time.monotonic()
+            time.sleep(0.001)
+            self.seconds = max(self.seconds, time.monotonic() - asleep - 0.001)
 
 
 def was_held_back(log: Path) -> bool:
@@ -154,7 +188,9 @@ def was_held_back(log: Path) -> bool:
     sound = [(timestamp - first) % 2**32 / 44_100 for _, timestamp in rows]
     behind = [(at - began) / 1e6 - place for (at, _), place in zip(rows, sound, strict=True)]
     early = [late for late, place in zip(behind, sound, strict=True) if place < YOUNG]
-    return max(behind) > max(early) + 0.002
+    return max(behind) > max(early) + COARSE
 
 
 ATTEMPTS = 4
+# Held back for less, nothing is late: packets are waited for a little longer than is needed.
+COARSE = 0.002
