@@ -23,7 +23,7 @@ use super::sealing::Sealing;
 use super::stepper::Stepper;
 use crate::engine::audio::Notice;
 use crate::engine::audio::priority::promote;
-use crate::engine::config::{ClientConfig, Path, Protocol, Redundancy, Wire};
+use crate::engine::config::{ClientConfig, PATIENCE, Path, Protocol, Redundancy, Wire};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::tcp::{SendOutcome, TcpSender};
 use crate::engine::net::udp::{Sent, UdpSender};
@@ -479,8 +479,6 @@ impl Sending {
 }
 
 const TARGET: &str = "audiostream.client";
-/// Sound older than this is not sent any more when newer waits.
-pub const PATIENCE: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one try of a stalled send may take.
