@@ -183,12 +183,12 @@ class SourceStats(_Received):
         cname: What the sender calls itself for good (RFC 3550 §6.5.1); None where it has not said.
         name: What the sender's user is called (`name=`); None where it has not said.
         number: What the server calls it: 1 for the first that was heard, and never given again.
-        state: `'playing'`; `'idle'` after 10 s of silence, its playout given up; `'left'` after its goodbye or the end of
-            its connection.
+        state: `'playing'`; `'idle'` after 10 s of silence, its playout given up; `'left'` after its goodbye or the end
+            of its connection.
         gain: What it is played with (`Source.gain`), 1.0 at first.
         muted: Whether it is played as silence (`Source.muted`).
-        level_db: The loudest sample of it lately, dBFS, before its gain: 0 is full scale, negative infinity (in JSON null)
-            silence.
+        level_db: The loudest sample of it lately, dBFS, before its gain: 0 is full scale, negative infinity silence (in
+            JSON null).
         r_factor: How a call with it would be judged, 0 to 100 (ITU-T G.107); None unless the server has `quality=True`,
             and on the classic wire.
         mos: The same as a mean opinion score of conversation, 1.0 to 4.5.

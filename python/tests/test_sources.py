@@ -103,7 +103,7 @@ def test_a_client_is_called_by_its_name() -> None:
 
 def test_of_a_source_that_never_was_nothing_is_known() -> None:
     with quiet_server() as server:
-        nobody = Source(server._engine, 7)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        nobody = Source(server._engine, 7)  # pyright: ignore[reportPrivateUsage]
         assert nobody.state == "left"
         with pytest.raises(audiostream.StateError, match="forgotten"):
             _ = nobody.name
