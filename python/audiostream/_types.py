@@ -137,3 +137,12 @@ class ServerStatsDict(_Received):
     packets_refused: int
     packets_wrong_source: int
     packets_unauthentic: int
+
+
+class LabDict(TypedDict):
+    """What an experiment of the lab came to: many whole numbers besides these."""
+
+    heard: bytes
+    arrived: bytes
+    delays: list[tuple[int, int]]
+    trace: list[tuple[int, int, int, str]]

@@ -145,6 +145,7 @@ impl Ear {
     /// The card pulls.
     pub fn pull(&mut self, ledger: &mut Ledger) {
         let now = self.pull.at;
+        let before = self.counters.frames_played.load(Relaxed);
         self.renderer.render(now, &mut self.out, Starved::Advance);
         self.heard.extend(self.out.iter().map(|x| to_i16(*x)));
         let heard = self.counters.heard.load(Relaxed);
@@ -155,7 +156,7 @@ impl Ear {
             let delay = (now + self.coding_delay).since(captured);
             self.delays.push((now, delay.as_micros() as u64));
             self.last_heard = now;
-            self.begins.get_or_insert(position);
+            self.begins.get_or_insert(position.saturating_sub(before));
         }
         for sequence in self.counters.late_after(self.known_late) {
             ledger.late(number(sequence));

@@ -70,6 +70,7 @@ pub fn outcome(
         bits: bits(experiment, talker, road, &ledger),
         judgement: judge(experiment, &counts, &reception, &bursts, mouth_to_ear),
         delays: delays.into_iter().map(|(at, delay)| (at.since(BEGIN).as_micros() as u64, delay)).collect(),
+        stream_rate: format.rate(),
         format: experiment.format(),
         heard: convert(heard, format, experiment.format())?,
         arrived: convert(arrived, format, experiment.format())?,

@@ -60,7 +60,7 @@ pub fn run(experiment: &Experiment) -> Result<Outcome> {
 }
 
 /// When the first frame is captured.
-const BEGIN: Micros = START;
+pub const BEGIN: Micros = START;
 /// Nothing was heard for so long, and nothing is under way: it is over. Longer than playout conceals.
 const SILENCE: Duration = Duration::from_millis(1_200);
 /// What has not arrived so long after the sound's end is not waited for.

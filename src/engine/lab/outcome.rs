@@ -28,6 +28,8 @@ pub struct Outcome {
     pub trace: Vec<Entry>,
     /// When something was heard (µs since the first frame was captured), and its mouth-to-ear delay then, µs.
     pub delays: Vec<(u64, u64)>,
+    /// Frames a second of what is sent: of the counts' frames.
+    pub stream_rate: u32,
     /// The format of both sounds.
     pub format: Format,
     /// What was heard.
