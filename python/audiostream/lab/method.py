@@ -69,7 +69,9 @@ class Method:
         words = [self.wire if self.wire != "rtp" else "", self.codec if self.codec != "l16" else ""]
         words.append("fec" if self.fec else "")
         if self.redundancy:
-            words.append({1: "redundancy", "opus": "redundancy-opus"}.get(self.redundancy, f"redundancy-{self.redundancy}"))
+            words.append(
+                {1: "redundancy", "opus": "redundancy-opus"}.get(self.redundancy, f"redundancy-{self.redundancy}")
+            )
         words = [word for word in words if word]
         transport = f"tcp-{self.congestion}" if self.transport == "tcp" else "udp"
         if self.transport == "tcp":
