@@ -13,6 +13,7 @@ use crate::engine::format::Format;
 use crate::engine::lab::{self, Experiment, Outcome, Spread};
 use crate::engine::playout::live::Bounds;
 use crate::engine::sim::config::LinkConfig;
+use crate::engine::sim::tcp::Algorithm;
 
 /// Tries one way of sending over one network. The sound is 16-bit PCM of this machine's byte order.
 #[pyfunction]
@@ -40,9 +41,6 @@ pub fn lab_run<'py>(
     max_delay: f64,
 ) -> PyResult<Bound<'py, PyDict>> {
     let experiment = || -> Result<Experiment> {
-        if !congestion.is_empty() {
-            return Err(Error::config("TCP is not in the lab yet"));
-        }
         let client = ClientConfig {
             audio: Audio {
                 format: Format::new(rate, channels)?,
@@ -65,7 +63,20 @@ pub fn lab_run<'py>(
             fixed: delay.map(|ms| milliseconds("delay", ms)).transpose()?,
         };
         let samples = sound.as_bytes().as_chunks().0.iter().map(|bytes| i16::from_ne_bytes(*bytes));
-        Ok(Experiment { client, link: LinkConfig::parse(network)?, bounds, sound: samples.collect() })
+        let congestion = match congestion {
+            "reno" => Algorithm::Reno,
+            "cubic" | "" => Algorithm::Cubic,
+            other => {
+                return Err(Error::config(format!("congestion must be 'reno' or 'cubic', not {other:?}")));
+            }
+        };
+        Ok(Experiment {
+            client,
+            link: LinkConfig::parse(network)?,
+            congestion,
+            bounds,
+            sound: samples.collect(),
+        })
     };
     let experiment = experiment().map_err(|error| to_python(py, &error))?;
     let outcome = py.detach(|| lab::run(&experiment)).map_err(|error| to_python(py, &error))?;
@@ -135,7 +146,17 @@ fn to_dict<'py>(py: Python<'py>, outcome: &Outcome) -> PyResult<Bound<'py, PyDic
     set("wire_bps", outcome.bits.wire)?;
     set("payload_bps", outcome.bits.payload)?;
     set("goodput_bps", outcome.bits.good)?;
+    set("need_bps", outcome.bits.need)?;
     set("header_ppm", outcome.bits.header_ppm)?;
+    if let Some(tcp) = outcome.connection {
+        set("segments", tcp.segments)?;
+        set("segments_lost", tcp.segments_lost)?;
+        set("retransmissions", tcp.retransmissions)?;
+        set("timeouts", tcp.timeouts)?;
+        set("recoveries", tcp.recoveries)?;
+        dict.set_item("capacity_bps", tcp.capacity)?;
+        dict.set_item("mathis_bps", tcp.mathis)?;
+    }
     set("r_hundredths", outcome.judgement.r)?;
     set("mos_hundredths", outcome.judgement.mos)?;
     set("r_bare_hundredths", outcome.judgement.r_bare)?;

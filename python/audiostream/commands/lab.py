@@ -133,9 +133,8 @@ def _tell(results: Results, written: Path) -> None:
         table = Table("method", "network", "delay 95 %, ms", "not heard, %", "kbit/s", "R", box=None)
         for outcome in results:
             row = outcome.row()
-            network = outcome.network.preset or f"{row['loss_set_percent']} % loss"
             names = ("mouth_to_ear_p95_ms", "missing_percent", "wire_kbps", "r_factor")
-            table.add_row(outcome.method.name, network, *(str(row[name]) for name in names))
+            table.add_row(outcome.method.name, outcome.where, *(str(row[name]) for name in names))
         console.print(table)
     for finding in findings(results):
         print(f"- {finding}")

@@ -68,6 +68,19 @@ def _agrees(outcome: Outcome) -> Value:
     return "yes" if lost and doubled and figures["packets_reordered"] == figures["injected_overtaken"] else "no"
 
 
+def _capacity(name: str) -> Callable[[Outcome], Value]:
+    def read(outcome: Outcome) -> Value:
+        value = outcome.figures.get(name)
+        return None if value is None else fixed(value, 1, 1000)
+
+    return read
+
+
+def _keeps_up(outcome: Outcome) -> Value:
+    capacity = outcome.figures.get("capacity_bps")
+    return "yes" if capacity is None or capacity >= outcome.figures["need_bps"] else "no"
+
+
 def _setting(name: str) -> Callable[[Outcome], Value]:
     return lambda outcome: outcome.network.full[name]
 
@@ -128,7 +141,19 @@ COLUMNS: dict[str, tuple[str, Callable[[Outcome], Value]]] = {
     "payload_kbps": ("sound alone", _kbps("payload_bps")),
     "goodput_kbps": ("sound that arrived", _kbps("goodput_bps")),
     "header_percent": ("headers (IPv4, UDP or TCP, RTP) of a packet", _ppm("header_ppm")),
+    "need_kbps": ("what the stream gives to the network: sound and the headers of its packets", _kbps("need_bps")),
     # TCP.
+    "segments": ("segments with sound, retransmissions included", _of_tcp(_count("segments"))),
+    "segments_lost": ("of these lost on the way", _of_tcp(_count("segments_lost"))),
+    "retransmissions": ("segments sent again", _of_tcp(_count("retransmissions"))),
+    "timeouts": ("retransmission timeouts", _of_tcp(_count("timeouts"))),
+    "recoveries": ("losses found without a timeout", _of_tcp(_count("recoveries"))),
+    "capacity_kbps": (
+        "what this TCP carries of a file over this path; empty where nothing limits it",
+        _capacity("capacity_bps"),
+    ),
+    "mathis_kbps": ("the same by Mathis' formula, for losses by chance", _capacity("mathis_bps")),
+    "keeps_up": ("this TCP carries as much as the stream needs", _of_tcp(_keeps_up)),
     "sender_dropped_ms": (
         "sound the sender dropped, since TCP took no more",
         _of_tcp(lambda o: share(o.figures["frames_dropped"], o.sent.rate, 1, 1000)),

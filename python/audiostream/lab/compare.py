@@ -1,18 +1,22 @@
-"""The comparison: ways of sending × networks × packet times, in virtual time."""
+"""The comparison: every way of sending on every network with every packet time, in virtual time."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from .experiment import run
 from .method import Method
 from .network import Network
-from .outcome import Outcome
 from .results import Results
 from .sound import Sound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .outcome import Outcome
 
 __all__ = ["LOSSES", "METHODS", "compare"]
 
@@ -54,7 +58,7 @@ def compare(
         seed: What chance is drawn from, for networks that have no seed of their own.
         bitrate: What Opus may spend, bits a second.
         delay: How long playout keeps a packet, ms; None follows the network.
-        judge: Let PESQ and ViSQOL judge what is heard, where they are installed.
+        judge: Let PESQ judge what is heard, where the package `pesq` is installed.
         progress: Called with how many experiments are done, and of how many.
 
     Raises:

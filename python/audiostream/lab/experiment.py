@@ -35,8 +35,8 @@ def run(
         network: The network; its text does as well. None is a perfect one.
         sound: A `Sound`, a 16-bit WAV file, or None for the built-in voice.
         seconds: How much of it; None is all of a file, 30 s of the voice.
-        ptime: Length of a packet, ms. None is 20 for Opus and 10 otherwise. PCM packets are shorter where 1,400 bytes do
-            not hold so much.
+        ptime: Length of a packet, ms. None is 20 for Opus and 10 otherwise. PCM packets are shorter where
+            1,400 bytes do not hold so much.
         bitrate: What Opus may spend, bits a second. Its packets are all of one length here.
         delay: How long playout keeps a packet, ms; None follows the network.
         min_delay: What it is kept at least where it follows, ms.

@@ -1,13 +1,18 @@
-"""Judges of heard sound that the user may have installed: PESQ (ITU-T P.862.2) by the package `pesq`, ViSQOL by `visqol`."""
+"""A judge of heard sound that the user may have installed: PESQ (ITU-T P.862.2), by the package `pesq`."""
 
+# What numpy and matplotlib take is only partly told by their types.
+# pyright: reportUnknownMemberType=none, reportMissingTypeStubs=none, reportUnknownVariableType=none, reportUnknownArgumentType=none
 from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from .outcome import Outcome
     from .sound import Sound
 
@@ -18,13 +23,13 @@ JUDGED_SECONDS = 10.0
 
 
 def judged(outcome: Outcome) -> Outcome:
-    """The same, with a column for each judge that is installed; a judge that finds nothing to compare has no word."""
+    """The same, with PESQ's score as a column, if it is installed."""
     if find_spec("pesq") is None or find_spec("numpy") is None:
         return outcome
     return replace(outcome, extra={**outcome.extra, "pesq": pesq(outcome.sent, outcome.heard)})
 
 
-def pesq(sent: Sound, heard: Sound) -> Any:
+def pesq(sent: Sound, heard: Sound) -> Decimal | None:
     """PESQ's wide-band opinion score of the end of the sound, 1 to 4.64; None where it refuses."""
     import numpy as np
     from pesq import PesqError  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
@@ -41,7 +46,7 @@ def pesq(sent: Sound, heard: Sound) -> Any:
         return None
 
 
-def _narrowed(sound: Sound) -> Any:
+def _narrowed(sound: Sound) -> npt.NDArray[np.int16]:
     """Mono at 16 kHz, by a windowed sinc."""
     import numpy as np
 

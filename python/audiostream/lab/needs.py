@@ -8,7 +8,7 @@ from typing import Any
 __all__ = ["need"]
 
 
-def need(module: str) -> Any:
+def need(module: str) -> Any:  # noqa: ANN401 - a module is its own type
     """Imports a module that the `lab` extra brings.
 
     Raises:

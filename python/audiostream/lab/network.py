@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 from .. import _engine
 
@@ -20,8 +20,8 @@ class Network:
         Network(loss=5, burst=3, delay=40, jitter=15, rate="256k", seed=1)
         Network(preset="wifi", loss=10)
 
-    What is None is as the preset has it, or else as said here. Chance is drawn from the seed packet by packet, each kind by
-    itself: changing one setting does not move the others.
+    What is None is as the preset has it, or else as said here. Chance is drawn from the seed packet by packet, each
+    kind by itself: changing one setting does not move the others.
 
     Attributes:
         preset: One of `PRESETS`, to begin with.
@@ -96,9 +96,9 @@ class Network:
                 settings[name] = int(number) if number.is_integer() else number
         return cls(**settings)
 
-    def changed(self, **settings: Any) -> Network:
+    def changed(self, **settings: float | str | None) -> Network:
         """The same with other settings, by the names of the attributes."""
-        return replace(self, **settings)
+        return replace(self, **cast("Any", settings))
 
     @property
     def full(self) -> dict[str, str]:

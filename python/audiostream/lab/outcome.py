@@ -1,10 +1,11 @@
 """What came of an experiment."""
 
+# What numpy and matplotlib take is only partly told by their types.
+# pyright: reportUnknownMemberType=none, reportMissingTypeStubs=none, reportUnknownVariableType=none, reportUnknownArgumentType=none
 from __future__ import annotations
 
 import csv
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +14,7 @@ from .sound import Sound
 
 if TYPE_CHECKING:
     import os
+    from decimal import Decimal
 
     import pandas as pd
 
@@ -50,7 +52,7 @@ class Outcome:
         heard: What was heard at the other end, from the first frame's capture on.
         arrived: What arrived, each packet in its place and holes silent: the sound without playout's help.
         trace: Every packet.
-        delays: When something was heard, µs after the first frame was captured, and its delay from mouth to ear then, µs.
+        delays: When something was heard, µs after the first frame was captured, and its delay from mouth to ear, µs.
         figures: The counts as the engine gave them: whole numbers.
     """
 
@@ -62,7 +64,7 @@ class Outcome:
     trace: list[Traced] = field(repr=False)
     delays: list[tuple[int, int]] = field(repr=False)
     figures: dict[str, int] = field(repr=False)
-    extra: dict[str, Decimal] = field(default_factory=dict, repr=False)
+    extra: dict[str, Decimal | None] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, figures: LabDict, *, method: Method, network: Network, sound: Sound) -> Outcome:
@@ -78,7 +80,22 @@ class Outcome:
 
         return row(self)
 
-    def __getattr__(self, name: str) -> Any:
+    def number(self, name: str) -> float:
+        """A figure as a number, nan where it means nothing."""
+        value = getattr(self, name)
+        return float("nan") if value is None else float(value)
+
+    @property
+    def loss(self) -> float:
+        """The network's loss as it was set, percent."""
+        return float(self.network.full["loss"])
+
+    @property
+    def where(self) -> str:
+        """The network in a word or two."""
+        return self.network.preset or f"{self.loss:g} % loss"
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - numbers and texts, as `row` has them
         if name.startswith("_") or "figures" not in self.__dict__:
             raise AttributeError(name)
         if name in self.figures:

@@ -1,10 +1,11 @@
 """The report: one HTML page that needs no other file, and everything it was made of beside it."""
 
+# What numpy and matplotlib take is only partly told by their types.
+# pyright: reportUnknownMemberType=none, reportMissingTypeStubs=none, reportUnknownVariableType=none, reportUnknownArgumentType=none
 from __future__ import annotations
 
 import io
 import platform
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,13 @@ from .findings import findings, main_ptime, sentence
 from .needs import need
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matplotlib.figure import Figure
 
     from .outcome import Outcome
     from .results import Results
+    from .sound import Sound
 
 __all__ = ["table", "write"]
 
@@ -98,9 +102,9 @@ def render(results: Results, drawn: dict[str, Figure], heard: list[Outcome], com
 def listened(results: Results) -> Iterable[Outcome]:
     """Whose sound the page plays: every method at one or two losses, or on every network, as many as fit."""
     if results.by == "loss":
-        losses = sorted({float(o.network.full["loss"]) for o in results})
+        losses = sorted({o.loss for o in results})
         wanted = [min(losses, key=lambda loss: abs(loss - near)) for near in (5.0, 10.0)]
-        chosen = [o for loss in dict.fromkeys(wanted) for o in results if float(o.network.full["loss"]) == loss]
+        chosen = [o for loss in dict.fromkeys(wanted) for o in results if o.loss == loss]
     else:
         chosen = list(results)
     seen: set[tuple[str, str]] = set()
@@ -114,7 +118,7 @@ def listened(results: Results) -> Iterable[Outcome]:
             yield outcome
 
 
-def clip(sound: Any) -> Any:
+def clip(sound: Sound) -> Sound:
     """What the page plays of a sound."""
     start = min(max(0.0, sound.duration / 2 - LISTENED_SECONDS / 2), 12.0)
     return sound.cut(start, LISTENED_SECONDS).lighter(PLAYED_RATE)
@@ -126,7 +130,7 @@ def player(outcome: Outcome) -> dict[str, Any]:
     is_udp = outcome.method.transport == "udp"
     return {
         "method": outcome.method.name,
-        "network": outcome.network.preset or f"{float(outcome.network.full['loss']):g} % loss",
+        "network": outcome.where,
         "before": clip(outcome.arrived).player() if is_udp else None,
         "after": clip(outcome.heard).player(),
         "missing": row["missing_percent"],
@@ -146,9 +150,8 @@ def shown(results: Results) -> list[str]:
 def line(outcome: Outcome, columns: list[str]) -> dict[str, Any]:
     """A line of the page's table."""
     row = outcome.row()
-    loss = f"{float(outcome.network.full['loss']):g} %"
     cells = {name: "" if row.get(name) is None else row[name] for name in columns}
-    return {"method": outcome.method.name, "cells": cells | {"network": outcome.network.preset or loss}}
+    return {"method": outcome.method.name, "cells": cells | {"network": outcome.where}}
 
 
 def table(results: Results) -> str:
@@ -166,8 +169,8 @@ def table(results: Results) -> str:
 def file_stem(outcome: Outcome) -> str:
     """A name for its files: the method, the network, the packet time."""
     method = outcome.method.name.replace(" over ", "_over_").replace("+", "_")
-    network = outcome.network.preset or f"loss{float(outcome.network.full['loss']):g}"
-    return f"{method}_{network}_{outcome.row()['packet_ms']:g}ms".replace(" ", "")
+    network = outcome.network.preset or f"loss{outcome.loss:g}"
+    return f"{method}_{network}_{outcome.number('packet_ms'):g}ms".replace(" ", "")
 
 
 def svg(figure: Figure) -> str:

@@ -1,12 +1,14 @@
 """What came of a comparison: a table of outcomes."""
 
+# What numpy and matplotlib take is only partly told by their types.
+# pyright: reportUnknownMemberType=none, reportMissingTypeStubs=none, reportUnknownVariableType=none, reportUnknownArgumentType=none
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, overload
 
 from .needs import need
 from .outcome import Outcome
@@ -35,7 +37,11 @@ class Results(Sequence[Outcome]):
     def __len__(self) -> int:
         return len(self.outcomes)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Outcome]: ...
+    def __getitem__(self, index: int | slice) -> Outcome | list[Outcome]:
         return self.outcomes[index]
 
     def __iter__(self) -> Iterator[Outcome]:

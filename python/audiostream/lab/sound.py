@@ -1,5 +1,7 @@
 """The sound that an experiment sends, and what comes out of it."""
 
+# What numpy and matplotlib take is only partly told by their types.
+# pyright: reportUnknownMemberType=none, reportMissingTypeStubs=none, reportUnknownVariableType=none, reportUnknownArgumentType=none
 from __future__ import annotations
 
 import array

@@ -8,6 +8,7 @@ use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
 use crate::engine::playout::live::Bounds;
 use crate::engine::sim::config::LinkConfig;
+use crate::engine::sim::tcp::Algorithm;
 use crate::engine::stream::sender::Outline;
 use crate::engine::time::Micros;
 
@@ -18,6 +19,8 @@ pub struct Experiment {
     pub client: ClientConfig,
     /// The path.
     pub link: LinkConfig,
+    /// What TCP does about losses.
+    pub congestion: Algorithm,
     /// What the playout delay may be.
     pub bounds: Bounds,
     /// The sound, in the client's format, interleaved.

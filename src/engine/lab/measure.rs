@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::ear::Ear;
 use super::ledger::{Entry, Ledger};
-use super::outcome::{Bits, BurstFigures, Counts, Injected, Judgement, Outcome, Spread};
+use super::outcome::{Bits, BurstFigures, Connection, Counts, Injected, Judgement, Outcome, Spread};
 use super::road::Road;
-use super::talker::{Talker, UDP_HEADERS};
+use super::talker::Talker;
 use super::{BEGIN, Experiment};
 use crate::engine::error::Result;
 use crate::engine::format::Format;
@@ -23,6 +23,7 @@ pub fn outcome(
     ear: Ear,
     ledger: Ledger,
 ) -> Result<Outcome> {
+    let connection = road.connection();
     let (reception, playback) = ear.counts();
     let format = ear.format();
     let malformed = ear.malformed;
@@ -67,7 +68,8 @@ pub fn outcome(
         jitter_mean_us: micros(reception.jitter_mean_frames, format),
         network: spread(ledger.entries().iter().filter_map(transit).collect()),
         mouth_to_ear,
-        bits: bits(experiment, talker, road, &ledger),
+        bits: bits(experiment, talker, road, &ledger, connection.as_ref()),
+        connection,
         judgement: judge(experiment, &counts, &reception, &bursts, mouth_to_ear),
         delays: delays.into_iter().map(|(at, delay)| (at.since(BEGIN).as_micros() as u64, delay)).collect(),
         stream_rate: format.rate(),
@@ -102,7 +104,13 @@ fn burst_figures(bursts: &Bursts) -> BurstFigures {
     }
 }
 
-fn bits(experiment: &Experiment, talker: &Talker, road: &Road, ledger: &Ledger) -> Bits {
+fn bits(
+    experiment: &Experiment,
+    talker: &Talker,
+    road: &Road,
+    ledger: &Ledger,
+    connection: Option<&Connection>,
+) -> Bits {
     let micros = experiment.end().since(BEGIN).as_micros().max(1);
     let a_second = |bytes: u64| (u128::from(bytes) * 8_000_000 / micros) as u64;
     let payload = |arrived: bool| -> u64 {
@@ -110,11 +118,18 @@ fn bits(experiment: &Experiment, talker: &Talker, road: &Road, ledger: &Ledger) 
         entries.map(|entry| u64::from(entry.payload)).sum()
     };
     let all = payload(false);
-    let headers = ledger.packets() as u64 * (talker.header() as u64 + UDP_HEADERS);
+    let packets = ledger.packets() as u64;
+    let segments = connection.map_or(0, |tcp| tcp.segments - tcp.retransmissions);
+    let headers = packets * (talker.header() + road.headers()) as u64 + segments * TCP_HEADERS;
+    // In frames of what was captured: what was sent, and what was dropped before it could be.
+    let unsent = talker.dropped;
+    let sent = (experiment.sound.len() / experiment.format().channels()) as u64 - unsent;
+    let framing = if connection.is_some() { road.headers() } else { 0 };
     Bits {
         wire: a_second(road.wire_bytes()),
         payload: a_second(all),
         good: a_second(payload(true)),
+        need: a_second((all + packets * (talker.header() + framing) as u64) * (sent + unsent) / sent.max(1)),
         header_ppm: headers * 1_000_000 / (headers + all).max(1),
     }
 }
@@ -147,6 +162,9 @@ fn judge(
         missing_ppm: (counts.frames - counts.frames_heard) * 1_000_000 / counts.frames.max(1),
     }
 }
+
+/// IPv4, and TCP with timestamps.
+const TCP_HEADERS: u64 = 52;
 
 fn micros(frames: f64, format: Format) -> u64 {
     (frames * 1e6 / f64::from(format.rate())).round() as u64

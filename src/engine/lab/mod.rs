@@ -12,11 +12,12 @@ mod ledger;
 mod measure;
 mod outcome;
 mod road;
+mod stream;
 mod talker;
 
 pub use experiment::Experiment;
 pub use ledger::{Entry, State};
-pub use outcome::{Bits, BurstFigures, Counts, Injected, Judgement, Outcome, Spread};
+pub use outcome::{Bits, BurstFigures, Connection, Counts, Injected, Judgement, Outcome, Spread};
 
 use std::time::Duration;
 

@@ -22,6 +22,8 @@ pub struct Outcome {
     pub mouth_to_ear: Spread,
     /// What it took.
     pub bits: Bits,
+    /// What TCP did, where it was TCP.
+    pub connection: Option<Connection>,
     /// How a call would be judged.
     pub judgement: Judgement,
     /// Every packet.
@@ -139,8 +141,29 @@ pub struct Bits {
     pub payload: u64,
     /// Of that, what arrived.
     pub good: u64,
+    /// What the stream gives to the network if none of it is dropped: sound and the headers of its packets.
+    pub need: u64,
     /// The headers of a packet (RTP or classic, UDP or TCP, IPv4) against all of it, parts per million.
     pub header_ppm: u64,
+}
+
+/// What a TCP connection did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// Segments sent, retransmissions among them.
+    pub segments: u64,
+    /// Those that the link lost or its queue dropped.
+    pub segments_lost: u64,
+    /// Segments sent again.
+    pub retransmissions: u64,
+    /// Retransmission timeouts.
+    pub timeouts: u64,
+    /// Losses found without a timeout.
+    pub recoveries: u64,
+    /// What the same TCP carries of a file over the same path, bits a second; `None` where nothing limits it.
+    pub capacity: Option<u64>,
+    /// What Mathis' formula says of that.
+    pub mathis: Option<u64>,
 }
 
 /// The E-model (ITU-T G.107), hundredths.

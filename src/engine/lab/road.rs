@@ -1,10 +1,12 @@
-//! The way from the sending end to the receiving one: datagrams over a seeded link.
+//! The way from the sending end to the receiving one: datagrams over a seeded link, or a TCP connection over it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::Experiment;
 use super::ledger::Ledger;
+use super::outcome::Connection;
+use super::stream::Stream;
 use super::talker::{Parcel, UDP_HEADERS};
 use crate::engine::sim::draw::Direction;
 use crate::engine::sim::link::Link;
@@ -14,6 +16,8 @@ use crate::engine::time::Micros;
 pub enum Road {
     /// Each by itself.
     Datagrams(Datagrams),
+    /// One after the other, none lost.
+    Stream(Box<Stream>),
 }
 
 /// Takes what arrives: when, the packet's number, whether it is a copy of it, its bytes.
@@ -22,13 +26,18 @@ pub type Arrive<'a> = &'a mut dyn FnMut(Micros, usize, bool, &[u8]);
 impl Road {
     /// As the experiment says.
     pub fn new(experiment: &Experiment) -> Self {
-        Self::Datagrams(Datagrams::new(experiment))
+        if experiment.is_datagrams() {
+            Self::Datagrams(Datagrams::new(experiment))
+        } else {
+            Self::Stream(Box::new(Stream::new(experiment)))
+        }
     }
 
     /// When something happens next.
     pub fn next(&self) -> Option<Micros> {
         match self {
             Self::Datagrams(datagrams) => datagrams.under_way.peek().map(|Reverse(packet)| packet.at),
+            Self::Stream(stream) => stream.next(),
         }
     }
 
@@ -36,21 +45,26 @@ impl Road {
     pub fn advance(&mut self, now: Micros, arrive: Arrive<'_>) {
         match self {
             Self::Datagrams(datagrams) => datagrams.advance(now, arrive),
+            Self::Stream(stream) => stream.advance(now, arrive),
         }
     }
 
     /// Takes a packet, if there is room.
     pub fn offer(&mut self, now: Micros, parcel: &Parcel, ledger: &mut Ledger) -> bool {
         match self {
-            Self::Datagrams(datagrams) => datagrams.send(now, parcel, ledger),
+            Self::Datagrams(datagrams) => {
+                datagrams.send(now, parcel, ledger);
+                true
+            }
+            Self::Stream(stream) => stream.send(now, parcel),
         }
-        true
     }
 
     /// Whether nothing is under way.
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Datagrams(datagrams) => datagrams.under_way.is_empty(),
+            Self::Stream(stream) => stream.is_empty(),
         }
     }
 
@@ -58,6 +72,23 @@ impl Road {
     pub fn wire_bytes(&self) -> u64 {
         match self {
             Self::Datagrams(datagrams) => datagrams.bytes,
+            Self::Stream(stream) => stream.wire_bytes(),
+        }
+    }
+
+    /// What the connection did, where there is one.
+    pub fn connection(&self) -> Option<Connection> {
+        match self {
+            Self::Datagrams(_) => None,
+            Self::Stream(stream) => Some(stream.connection()),
+        }
+    }
+
+    /// Bytes before a packet on the wire, those of a segment shared by the packets in it left out.
+    pub fn headers(&self) -> usize {
+        match self {
+            Self::Datagrams(_) => UDP_HEADERS as usize,
+            Self::Stream(stream) => stream.framing(),
         }
     }
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 use super::*;
 use crate::engine::audio;
 use crate::engine::coding::Coding;
-use crate::engine::config::{ClientConfig, Redundancy, Wire};
+use crate::engine::config::{ClientConfig, Protocol, Redundancy, Wire};
 use crate::engine::playout::live::Bounds;
 use crate::engine::sim::config::LinkConfig;
 use crate::engine::sim::presets;
+use crate::engine::sim::tcp::Algorithm;
 
 fn experiment(network: &str, seconds: usize) -> Experiment {
     let client = ClientConfig::default();
@@ -16,6 +17,7 @@ fn experiment(network: &str, seconds: usize) -> Experiment {
     Experiment {
         client,
         link: LinkConfig::parse(network).unwrap(),
+        congestion: Algorithm::default(),
         bounds: Bounds::default(),
         sound: sound.into(),
     }
@@ -104,6 +106,45 @@ fn every_way_of_sending_gets_through() {
         assert!((0.95..1.1).contains(&length), "{name}: {length}");
         assert_eq!(run(&experiment).unwrap().counts, outcome.counts, "{name}");
     }
+}
+
+#[test]
+fn over_tcp_nothing_is_lost_and_all_is_late() {
+    for (wire, algorithm) in
+        [(Wire::Rtp, Algorithm::Cubic), (Wire::Rtp, Algorithm::Reno), (Wire::Classic, Algorithm::Cubic)]
+    {
+        let mut tcp = experiment("loss=2,delay=40,seed=1", 12);
+        tcp.client.path.protocol = Protocol::Tcp;
+        tcp.client.wire = wire;
+        tcp.congestion = algorithm;
+        let mut udp = tcp.clone();
+        udp.client.path.protocol = Protocol::Udp;
+        let (tcp, udp) = (run(&tcp).unwrap(), run(&udp).unwrap());
+        assert_eq!((tcp.counts.sent, tcp.counts.received, tcp.counts.lost), (1_200, 1_200, 0));
+        assert_eq!(tcp.counts.malformed, 0);
+        let connection = tcp.connection.unwrap();
+        assert!(connection.segments_lost > 10 && connection.retransmissions >= connection.segments_lost);
+        assert!(tcp.network.p95 > 2 * udp.network.p95, "{:?}", tcp.network);
+        assert!(tcp.mouth_to_ear.p95 > udp.mouth_to_ear.p95 + 50_000);
+        let capacity = connection.capacity.unwrap();
+        assert!(capacity > tcp.bits.need && capacity < 4 * connection.mathis.unwrap());
+    }
+}
+
+#[test]
+fn a_sender_whose_tcp_is_too_slow_drops_the_oldest_sound_and_says_so() {
+    let mut tcp = experiment("loss=10,delay=60,seed=1", 20);
+    tcp.client.path.protocol = Protocol::Tcp;
+    let outcome = run(&tcp).unwrap();
+    let counts = outcome.counts;
+    assert!(outcome.connection.unwrap().capacity.unwrap() < outcome.bits.need);
+    assert!(counts.frames_dropped > 5 * 44_100 && counts.overruns > 10, "{counts:?}");
+    assert_eq!((counts.lost, counts.received), (0, counts.sent));
+    let dropped = outcome.trace.iter().filter(|entry| entry.state == State::Dropped).count() as u64;
+    assert_eq!(counts.frames_dropped, dropped * 441);
+    assert_eq!((counts.sent + dropped) * 441, 20 * 44_100);
+    // What waited to be sent for a second, and in the socket's buffer besides.
+    assert!(outcome.network.most > 1_000_000);
 }
 
 #[test]
