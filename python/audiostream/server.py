@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .devices import Device
+    from .lab.network import Network
 
 __all__ = ["AdvancedAudioServer"]
 
@@ -80,7 +81,7 @@ class AdvancedAudioServer(Stream):
         key_file: str | os.PathLike[str] | None = None,
         keep_listening: bool = False,
         duration: float | None = None,
-        network: str | None = None,
+        network: str | Network | None = None,
         name: str | None = None,
         quality: bool = False,
         packet_log: str | os.PathLike[str] | None = None,
@@ -160,7 +161,7 @@ class AdvancedAudioServer(Stream):
             delay=delay,
             min_delay=min_delay,
             max_delay=max_delay,
-            network=network,
+            network=None if network is None else str(network),
             name=name,
             quality=quality,
             max_sources=max_sources,

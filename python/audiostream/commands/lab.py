@@ -6,7 +6,7 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..errors import AudioStreamError
 
@@ -36,7 +36,12 @@ COMPARE_TEXT = "Try every way of sending on every network with every packet time
 
 def add_lab(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Gives a parser the options."""
-    parser.set_defaults(main=lambda _: parser.print_help(sys.stderr) or 2, prog=parser.prog)
+
+    def say_how(_args: argparse.Namespace) -> int:
+        parser.print_help(sys.stderr)
+        return 2
+
+    parser.set_defaults(main=say_how, prog=parser.prog)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     compare = commands.add_parser(
         "compare",
@@ -105,7 +110,7 @@ def _compare(args: argparse.Namespace) -> Results:
 
     console = Console(stderr=True, quiet=args.quiet)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("experiments", total=None)
         return compare(
             args.methods or METHODS,
@@ -146,8 +151,8 @@ def _command(args: argparse.Namespace) -> str:
     for name in ("methods", "losses", "networks", "network", "ptime", "sound", "seconds", "delay"):
         value = getattr(args, name)
         if value is not None:
-            values = value if isinstance(value, list) else [value]
-            words += [f"--{name}", *(f"{v:g}" if isinstance(v, float) else str(v) for v in values)]
+            values = cast("list[object]", value if isinstance(value, list) else [value])
+            words += [f"--{name}", *(f"{each:g}" if isinstance(each, float) else str(each) for each in values)]
     if args.bitrate != 64_000:
         words += ["--bitrate", str(args.bitrate)]
     words += ["--seed", str(args.seed), "--out", args.out]

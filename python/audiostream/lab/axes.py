@@ -115,11 +115,11 @@ def label_ends(axes: Axes, ends: list[Ending]) -> None:
         )
 
 
-def note(axes: Axes, y: float, text: str) -> None:
-    """A level that others have named."""
+def note(axes: Axes, y: float, text: str, at: float = 0.25) -> None:
+    """A level that others have named; the name begins at this part of the width."""
     axes.axhline(y, color="#aaaaaa", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     axes.text(
-        0.25,
+        at,
         y,
         text,
         transform=axes.get_yaxis_transform(),
@@ -140,7 +140,11 @@ def log_delays(axes: Axes) -> None:
     most = axes.get_ylim()[1]
     axes.yaxis.set_major_locator(FixedLocator([tick for tick in DELAY_TICKS if 40 <= tick <= most]))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", " ")))
+    axes.yaxis.set_major_formatter(FuncFormatter(_grouped))
+
+
+def _grouped(value: float, _place: float | None) -> str:
+    return f"{value:,.0f}".replace(",", " ")
 
 
 def colour_of(name: str, results: Results) -> str:

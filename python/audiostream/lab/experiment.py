@@ -51,7 +51,7 @@ def run(
     sound = Sound.of(sound, seconds)
     packet = ptime if ptime is not None else 20.0 if method.codec == "opus" else 10.0
     # The device's block: the original's packets are blocks, others are cut apart from it.
-    size = packet if method.wire == "classic" or packet < 10 else 10.0
+    size = packet if method.wire == "classic" or packet in (2.5, 5) else 10.0
     figures = _engine.lab_run(
         sound=sound.pcm,
         rate=sound.rate,

@@ -97,11 +97,12 @@ def findings(results: Results) -> list[str]:
     udp = at_loss(results, "udp", most)
     if udp is not None:
         delays = [delay for _, delay in series(results, "udp", lambda o: o.number("mouth_to_ear_p95_ms"))]
+        unseen = f", {udp.unseen} of them at the ends, where no receiver can know" if udp.unseen else ""
         told = udp.injected_lost + udp.injected_overflowed
         said.append(
             f"udp keeps its delay ({min(delays):.0f} to {max(delays):.0f} ms for 95 % of its sound) and loses what the "
-            f"network loses: {udp.packets_lost} of {udp.packets_expected} packets at {most:g} %. The link was told to "
-            f"lose {told}; of {udp.unseen} of these, at the stream's ends, no receiver can know."
+            f"network loses: {udp.packets_lost} of {udp.packets_expected} packets at {most:g} %. The link says that it "
+            f"lost {told}{unseen}."
         )
     for name in methods(results):
         outcome = at_loss(results, name, loss)

@@ -70,8 +70,8 @@ def _quality(results: Results) -> Figure:
         axes.plot(*zip(*points, strict=True), color=colour, linestyle=":", marker="o", markersize=4)
         ends.append((points[-1][1], "udp, holes silent", colour))
     axes.set_ylim(0, 100)
-    for r, text in ((80, "above: satisfied"), (70, "above: some dissatisfied"), (50, "below: not recommended")):
-        note(axes, r, text)
+    for r, text in ((80, "satisfied"), (70, "some not"), (50, "not advised")):
+        note(axes, r, text, at=0.015)
     label_ends(axes, ends)
     axes.set_ylabel("R, of 93 (ITU-T G.107, indicative)")
     axes.set_title(_quality_title(results))
