@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver as Notices, bounded};
 
+use super::frames::{FrameStream, Wanted};
 use super::packet_log::PacketLog;
 use super::receiving::Receiving;
 use super::sources::Sources;
@@ -250,6 +251,12 @@ impl Server {
             controls.set_muted(muted);
         }
         Ok(())
+    }
+
+    /// Hands out frames from now on.
+    pub fn frames(&self, wanted: Wanted) -> Result<FrameStream> {
+        drop(self.parts()?);
+        lock(&self.shared.sources).frames(wanted, self.clock)
     }
 
     /// Records what arrives from now on to `folder/name` (`None`: named by the time). Returns the path.

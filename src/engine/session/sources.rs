@@ -7,6 +7,7 @@ mod access;
 mod control;
 mod copies;
 mod entry;
+mod reading;
 mod opening;
 mod strangers;
 mod suspicion;
@@ -236,6 +237,7 @@ impl Sources {
             entry.outlet.retire();
         }
         self.out.set_recorder(None);
+        self.out.readers.clear();
         self.out.log = None;
     }
 
@@ -388,6 +390,7 @@ impl Sources {
             if !matches!(outlet, Outlet::Unplayable) {
                 out.record(head, samples, encoding.format);
             }
+            out.read(&head, samples, encoding.format);
         });
         if !was_playing && outlet.is_playing() {
             self.note_player(*name);
