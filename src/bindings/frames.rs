@@ -14,8 +14,8 @@ pub struct Frames {
     held: Held<FrameStream>,
 }
 
-/// Source, RTP timestamp, time of day, channels, samples, loss mask, frames dropped before.
-type Taken<'py> = (u32, u32, f64, usize, Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>, u64);
+/// Source, RTP timestamp, time of day, rate or 0, channels, samples, loss mask, frames dropped before.
+type Taken<'py> = (u32, u32, f64, u32, usize, Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>, u64);
 
 impl Close for FrameStream {
     fn close(&self, _drain: bool) -> Result<()> {
@@ -75,5 +75,6 @@ fn taken<'py>(py: Python<'py>, block: &Block, time: f64) -> PyResult<Taken<'py>>
         Ok(())
     })?;
     let lost = block.is_harmed.then(|| PyBytes::new(py, &block.lost));
-    Ok((block.source, block.position.0 as u32, time, block.channels, samples, lost, block.dropped))
+    let Block { source, position, rate, channels, dropped, .. } = block;
+    Ok((*source, position.0 as u32, time, *rate, *channels, samples, lost, *dropped))
 }

@@ -155,6 +155,7 @@ impl Renderer {
             if self.players[index].is_finished() && !self.finished.is_full() {
                 let player = self.players.swap_remove(index);
                 self.taps.leave(player.number());
+                player.note_peak(0.0, 0.0);
                 // There is room: it was asked, and only this thread fills it.
                 let _ = self.finished.push(Guest::Player(player));
             } else {
@@ -168,6 +169,7 @@ impl Renderer {
         let frames = out.len() / channels;
         let mut sound_frames = 0;
         let bounds = self.controls.bounds();
+        let decay = self.decay(frames);
         self.mixer.begin(frames);
         for (place, player) in self.players.iter_mut().enumerate() {
             player.keep_ledger(self.taps.want(player.number()));
@@ -183,16 +185,18 @@ impl Renderer {
                 Starved::Wait => player.play_whole(beat.now, self.patience, false, sound),
                 Starved::Drain => player.play_whole(beat.now, self.patience, true, sound),
             };
+            let mut peak = 0.0;
             if got > 0 {
                 sound_frames = sound_frames.max(got);
                 let sound = &sound[..got * from];
                 let (number, stretches) = (player.number(), player.given());
                 self.taps.take(Pour { number, place, channels: from, stretches }, beat.now, sound);
                 let sound = turn(sound, from, channels, &mut self.turned);
-                self.mixer.add(sound, player.gain());
+                peak = self.mixer.add(sound, player.gain());
             } else if starved == Starved::Advance {
                 self.taps.pause(player.number(), place);
             }
+            player.note_peak(peak, decay);
         }
         for player in &mut self.players {
             player.given_out(sound_frames);
@@ -201,6 +205,11 @@ impl Renderer {
         let given = if starved == Starved::Advance { frames } else { sound_frames };
         self.taps.mix(channels, beat.now, &out[..given * channels]);
         sound_frames
+    }
+
+    /// What a level meter falls to while so many frames pass.
+    fn decay(&self, frames: usize) -> f32 {
+        PEAK_DECAY.powf(100.0 * frames as f32 / self.format.rate() as f32)
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::ledger::{Kind, Stretch};
-use crate::engine::format::to_i16;
+use crate::engine::format::{Format, to_i16};
 use crate::engine::stream::queue::{Head, Position};
 use crate::engine::time::Micros;
 
@@ -25,6 +25,8 @@ pub struct Block {
     pub at: Micros,
     /// Channels.
     pub channels: usize,
+    /// Frames a second of a packet; 0 for what is played, at the output's.
+    pub rate: u32,
     /// Interleaved.
     pub samples: Vec<i16>,
     /// For each frame 1 where it stands for sound that is missing, 0 elsewhere.
@@ -77,6 +79,8 @@ pub type Bell = Box<dyn Fn() + Send + Sync>;
 
 struct Shared {
     bell: Bell,
+    /// The one source that is tapped is being played.
+    playing: AtomicBool,
     /// The reader sleeps, or is about to.
     waiting: AtomicBool,
     /// Nothing more will come.
@@ -117,6 +121,7 @@ pub fn tap(measure: Measure, bell: Bell) -> (Tap, Frames) {
     }
     let shared = Arc::new(Shared {
         bell,
+        playing: AtomicBool::new(false),
         waiting: AtomicBool::new(false),
         ended: AtomicBool::new(false),
         closed: AtomicBool::new(false),
@@ -149,6 +154,7 @@ impl Tap {
         let Some(place) = self.place_of(source.number, source.place) else {
             return self.drop_unplaced(sound.len() / source.channels);
         };
+        self.shared.playing.store(true, Ordering::Relaxed);
         let frames = sound.len() / source.channels;
         let whole: u64 = source.stretches.iter().map(|s| u64::from(s.frames)).sum();
         let (mut told, mut done) = (0, 0);
@@ -178,18 +184,21 @@ impl Tap {
     pub fn leave(&mut self, source: u32) {
         let Some(place) = self.open.iter().position(|open| open.source == source) else { return };
         self.break_off(place);
+        self.shared.playing.store(false, Ordering::Relaxed);
+        self.shared.call();
         // What it could not be told goes with it: the sum has it.
         let Open { block: Some(block), .. } = self.open.swap_remove(place) else { return };
         self.shelve(block);
     }
 
     /// Takes a packet as a block of its own. May allocate: not for the thread that plays.
-    pub fn packet(&mut self, head: &Head, channels: usize, samples: &[i16]) {
+    pub fn packet(&mut self, head: &Head, format: Format, samples: &[i16]) {
         let Some(place) = self.place_of(head.source, 0) else { return self.drop_unplaced(head.frames as usize) };
         let Some(mut block) = self.open[place].block.take().or_else(|| self.free.pop().ok()) else {
             return self.count(place, head.frames as usize);
         };
-        block.begin(head.source, channels, head.position, head.arrival);
+        block.begin(head.source, format.channels(), head.position, head.arrival);
+        block.rate = format.rate();
         block.samples.extend_from_slice(samples);
         block.lost.resize(block.frames(), 0);
         self.open[place].block = Some(block);
@@ -333,6 +342,11 @@ impl Frames {
     /// Whether nothing more will come, and all is taken.
     pub fn is_over(&self) -> bool {
         self.has_ended() && self.full.is_empty()
+    }
+
+    /// Whether the one source that is tapped is being played, or was when it was seen last.
+    pub fn is_playing(&self) -> bool {
+        self.shared.playing.load(Ordering::Relaxed)
     }
 
     /// Frames left out so far.

@@ -1,8 +1,9 @@
 //! Frames for a program: what it asked for, how it waits, and when something was by the clock on the wall.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
+use super::server::{Shared, lock};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::sleeper::Sleeper;
 use crate::engine::playout::tap::{Block, Frames, Measure, Tap, Whose, tap};
@@ -27,6 +28,8 @@ pub struct FrameStream {
     sleeper: Sleeper,
     /// From the engine's clock to the time of day, seconds.
     wall: f64,
+    /// The one source that is read, and who knows whether it has left.
+    source: Option<(u32, Weak<Shared>)>,
 }
 
 impl Wanted {
@@ -50,11 +53,17 @@ impl Wanted {
         let sleeper = Sleeper::new().map_err(|e| Error::io(ErrorKind::State, "what wakes a reader", &e))?;
         let waker = sleeper.waker();
         let (tap, frames) = tap(Measure { whose, length, queue, sources }, Box::new(move || waker.wake()));
-        Ok((tap, FrameStream { frames: Mutex::new(frames), sleeper, wall: wall_time(clock) }))
+        Ok((tap, FrameStream { frames: Mutex::new(frames), sleeper, wall: wall_time(clock), source: None }))
     }
 }
 
 impl FrameStream {
+    /// The same, of one source of a session: it is over when that has left.
+    #[must_use]
+    pub fn of_source(self, number: u32, session: Weak<Shared>) -> Self {
+        Self { source: Some((number, session)), ..self }
+    }
+
     /// Hands the oldest block, and the time of day of its first frame, to `take`; `None` where there is none.
     pub fn next<R>(&self, take: impl FnOnce(&Block, f64) -> R) -> Option<R> {
         self.frames().next(|block| take(block, self.time_of(block.at)))
@@ -67,8 +76,7 @@ impl FrameStream {
         }
         let woken = self.sleeper.sleep(timeout);
         woken.map_err(|e| Error::io(ErrorKind::State, "waiting for frames", &e))?;
-        let frames = self.frames();
-        Ok(frames.waiting() > 0 || frames.is_over())
+        Ok(self.frames().waiting() > 0 || self.is_over())
     }
 
     /// Asks for the descriptor to become readable when there is something; whether there is already.
@@ -88,7 +96,14 @@ impl FrameStream {
 
     /// Whether nothing more will come, and all is taken.
     pub fn is_over(&self) -> bool {
-        self.frames().is_over()
+        let (over, silent) = {
+            let frames = self.frames();
+            (frames.is_over(), frames.waiting() == 0 && !frames.is_playing())
+        };
+        let has_left = |(number, session): &(u32, Weak<Shared>)| {
+            session.upgrade().is_none_or(|session| lock(&session.sources).has_left(*number))
+        };
+        over || silent && self.source.as_ref().is_some_and(has_left)
     }
 
     /// Frames left out because nobody took them in time.

@@ -131,7 +131,7 @@ impl Outlets {
     pub fn read(&mut self, head: &Head, samples: &[i16], from: Format) {
         if matches!(head.origin, Origin::Received | Origin::Repaired) {
             let readers = self.readers.iter_mut().filter(|reader| reader.wants(head.source));
-            readers.for_each(|reader| reader.packet(head, from.channels(), samples));
+            readers.for_each(|reader| reader.packet(head, from, samples));
         }
     }
 
@@ -194,13 +194,11 @@ impl Outlet {
                 return;
             }
         };
-        if let Some(roster) = &mut out.roster {
+        let has_room = out.roster.as_mut().is_none_or(|roster| {
             roster.sweep();
-            if !roster.add(player) {
-                return;
-            }
-        }
-        *self = Self::Playing { queue, counters };
+            roster.add(player)
+        });
+        *self = if has_room { Self::Playing { queue, counters } } else { Self::Past(counters) };
     }
 
     /// Ends playing; the figures stay.

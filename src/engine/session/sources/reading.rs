@@ -27,6 +27,12 @@ impl Sources {
         Ok(stream)
     }
 
+    /// Whether a source has left, or is forgotten.
+    pub fn has_left(&self, number: u32) -> bool {
+        let entry = self.entries.values().find(|entry| entry.number == number);
+        entry.is_none_or(|entry| entry.gone && !entry.outlet.is_playing())
+    }
+
     fn play_to(&mut self, tap: Tap) -> Result<()> {
         let Some(roster) = &mut self.out.roster else {
             return Err(Error::new(ErrorKind::State, "there is no output: open it first"));
