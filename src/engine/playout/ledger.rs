@@ -103,7 +103,8 @@ impl Stretches {
         }
         if let Some(last) = self.all[..self.count].last_mut() {
             let joins = last.kind == stretch.kind
-                && (last.kind == Kind::Nothing || last.position.plus(last.frames as usize) == stretch.position);
+                && (last.kind == Kind::Nothing
+                    || last.position.plus(last.frames as usize) == stretch.position);
             if joins || self.count == MOST {
                 last.frames += stretch.frames;
                 return;

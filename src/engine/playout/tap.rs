@@ -193,7 +193,9 @@ impl Tap {
 
     /// Takes a packet as a block of its own. May allocate: not for the thread that plays.
     pub fn packet(&mut self, head: &Head, format: Format, samples: &[i16]) {
-        let Some(place) = self.place_of(head.source, 0) else { return self.drop_unplaced(head.frames as usize) };
+        let Some(place) = self.place_of(head.source, 0) else {
+            return self.drop_unplaced(head.frames as usize);
+        };
         let Some(mut block) = self.open[place].block.take().or_else(|| self.free.pop().ok()) else {
             return self.count(place, head.frames as usize);
         };
@@ -397,7 +399,8 @@ impl Block {
         self.samples.clear();
         self.lost.clear();
         self.is_harmed = false;
-        (self.source, self.channels, self.position, self.at, self.dropped) = (source, channels, position, at, 0);
+        (self.source, self.channels, self.position, self.at, self.dropped) =
+            (source, channels, position, at, 0);
     }
 }
 

@@ -36,7 +36,10 @@ impl Wanted {
     /// Checks what no single field can say.
     pub fn validated(self) -> Result<Self> {
         if !(1..=MOST_LENGTH).contains(&self.length) {
-            return Err(Error::config(format!("block must be 1 to {MOST_LENGTH} frames, not {}", self.length)));
+            return Err(Error::config(format!(
+                "block must be 1 to {MOST_LENGTH} frames, not {}",
+                self.length
+            )));
         }
         if !(1..=MOST_QUEUE).contains(&self.queue) {
             return Err(Error::config(format!("queue must be 1 to {MOST_QUEUE} blocks, not {}", self.queue)));

@@ -80,7 +80,9 @@ impl Room {
 impl Talker {
     fn send(&mut self, room: &Room, lost: bool) {
         let samples: Vec<i16> = (0..PACKET as u64)
-            .map(|n| (((self.sent * PACKET as u64 + n) * 7_919 + u64::from(self.number)) % 9_001) as i16 - 4_500)
+            .map(|n| {
+                (((self.sent * PACKET as u64 + n) * 7_919 + u64::from(self.number)) % 9_001) as i16 - 4_500
+            })
             .collect();
         let head = Head {
             source: self.number,
@@ -119,7 +121,8 @@ fn all(frames: &mut Frames) -> Vec<Kept> {
 fn an_unharmed_source_comes_as_it_was_sent_from_its_first_frame_to_its_last() {
     for starved in [Starved::Advance, Starved::Wait] {
         let mut room = Room { starved, ..Room::new() };
-        let (mut one, mut each) = (room.tap(Whose::Source(7), 300, 1000), room.tap(Whose::Each, PACKET, 1000));
+        let (mut one, mut each) =
+            (room.tap(Whose::Source(7), 300, 1000), room.tap(Whose::Each, PACKET, 1000));
         let mut talkers = [room.enter(3), room.enter(7)];
         for _ in 0..50 {
             for talker in &mut talkers {
@@ -139,7 +142,10 @@ fn an_unharmed_source_comes_as_it_was_sent_from_its_first_frame_to_its_last() {
         let heard = all(&mut each);
         for (number, sent) in [(3, &sent[0]), (7, &sent[1])] {
             let its = heard.iter().filter(|block| block.source == number);
-            assert!(its.flat_map(|block| block.samples.clone()).eq(sent.iter().copied()), "{number} {starved:?}");
+            assert!(
+                its.flat_map(|block| block.samples.clone()).eq(sent.iter().copied()),
+                "{number} {starved:?}"
+            );
         }
         drop(room);
         assert!(one.is_over() && each.is_over());
