@@ -8,7 +8,7 @@ use crate::engine::time::Micros;
 
 /// All taps of a renderer.
 pub struct Taps {
-    taps: Vec<Tap>,
+    all: Vec<Tap>,
     /// Where the mix has come to.
     position: Position,
     /// Frames of the mix in which a source stands for missing sound.
@@ -23,7 +23,7 @@ impl Taps {
     /// None yet.
     pub fn new() -> Self {
         Self {
-            taps: Vec::with_capacity(MOST_TAPS),
+            all: Vec::with_capacity(MOST_TAPS),
             position: Position::default(),
             harmed: vec![false; STRIDE].into(),
             stretches: Vec::with_capacity(STRIDE),
@@ -32,30 +32,30 @@ impl Taps {
 
     /// Takes one in; given back where there is no room.
     pub fn admit(&mut self, tap: Tap) -> Option<Tap> {
-        if self.taps.len() == self.taps.capacity() {
+        if self.all.len() == self.all.capacity() {
             return Some(tap);
         }
-        self.taps.push(tap);
+        self.all.push(tap);
         None
     }
 
     /// One that nobody reads any more.
     pub fn dismissed(&mut self) -> Option<Tap> {
-        let place = self.taps.iter().position(Tap::is_closed)?;
-        Some(self.taps.swap_remove(place))
+        let place = self.all.iter().position(Tap::is_closed)?;
+        Some(self.all.swap_remove(place))
     }
 
     /// Whether anybody wants to know what a source's frames are.
     pub fn want(&self, source: u32) -> bool {
-        self.taps.iter().any(|tap| tap.whose() == Whose::Mix || tap.wants(source))
+        self.all.iter().any(|tap| tap.whose() == Whose::Mix || tap.wants(source))
     }
 
     /// What a source gives out.
     pub fn take(&mut self, source: Pour<'_>, now: Micros, sound: &[f32]) {
-        if self.taps.is_empty() {
+        if self.all.is_empty() {
             return;
         }
-        for tap in self.taps.iter_mut().filter(|tap| tap.wants(source.number)) {
+        for tap in self.all.iter_mut().filter(|tap| tap.wants(source.number)) {
             tap.take(source, now, sound);
         }
         let frames = (sound.len() / source.channels) as u64;
@@ -73,14 +73,14 @@ impl Taps {
 
     /// A source gives out nothing for now.
     pub fn pause(&mut self, source: u32, place: usize) {
-        for tap in self.taps.iter_mut().filter(|tap| tap.wants(source)) {
+        for tap in self.all.iter_mut().filter(|tap| tap.wants(source)) {
             tap.pause(source, place);
         }
     }
 
     /// A source is not played any more.
     pub fn leave(&mut self, source: u32) {
-        for tap in self.taps.iter_mut().filter(|tap| tap.wants(source)) {
+        for tap in self.all.iter_mut().filter(|tap| tap.wants(source)) {
             tap.leave(source);
         }
     }
@@ -89,7 +89,7 @@ impl Taps {
     pub fn mix(&mut self, channels: usize, now: Micros, sound: &[f32]) {
         let frames = sound.len() / channels;
         let harmed = &mut self.harmed[..frames];
-        if self.taps.iter().any(|tap| tap.whose() == Whose::Mix) {
+        if self.all.iter().any(|tap| tap.whose() == Whose::Mix) {
             self.stretches.clear();
             for (n, harmed) in harmed.iter().enumerate() {
                 let kind = if *harmed { Kind::Lost } else { Kind::Heard };
@@ -98,7 +98,7 @@ impl Taps {
                     _ => self.stretches.push(Stretch { kind, position: self.position.plus(n), frames: 1 }),
                 }
             }
-            for tap in self.taps.iter_mut().filter(|tap| tap.whose() == Whose::Mix) {
+            for tap in self.all.iter_mut().filter(|tap| tap.whose() == Whose::Mix) {
                 tap.take(Pour { number: 0, place: 0, channels, stretches: &self.stretches }, now, sound);
             }
         }

@@ -102,7 +102,7 @@ impl Talker {
 
 fn kept(block: &Block) -> Kept {
     assert_eq!(block.lost.len(), block.frames());
-    let lost = block.lost.iter().filter(|lost| **lost == 1).count();
+    let lost: usize = block.lost.iter().map(|lost| usize::from(*lost)).sum();
     assert_eq!(block.is_harmed, lost > 0);
     Kept {
         source: block.source,
