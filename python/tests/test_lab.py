@@ -51,7 +51,7 @@ def test_what_was_injected_is_what_was_measured_in_every_row_of_udp(results: lab
     assert {row["agrees"] for row in rows if row["transport"] == "udp"} == {"yes"}
     assert {row["agrees"] for row in rows if row["transport"] == "tcp"} == {None}
     lossy = [row for row in rows if row["transport"] == "udp" and row["loss_set_percent"] == "5"]
-    assert all(row["injected_lost"] > 0 and row["injected_duplicated"] > 0 for row in lossy)
+    assert all(row["injected_lost"] and row["injected_duplicated"] for row in lossy)
 
 
 def test_a_student_sees_that_tcp_is_late_and_udp_has_holes_which_redundancy_fills(results: lab.Results) -> None:
