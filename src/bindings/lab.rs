@@ -98,7 +98,7 @@ pub fn lab_network(py: Python<'_>, text: &str) -> PyResult<String> {
 
 fn to_dict<'py>(py: Python<'py>, outcome: &Outcome) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
-    let mut set = |name: &str, value: u64| dict.set_item(name, value);
+    let set = |name: &str, value: u64| dict.set_item(name, value);
     let counts = outcome.counts;
     set("packets_sent", counts.sent)?;
     set("copies_sent", counts.copies)?;

@@ -15,7 +15,7 @@ use crate::engine::time::Micros;
 /// What packets take.
 pub enum Road {
     /// Each by itself.
-    Datagrams(Datagrams),
+    Datagrams(Box<Datagrams>),
     /// One after the other, none lost.
     Stream(Box<Stream>),
 }
@@ -27,7 +27,7 @@ impl Road {
     /// As the experiment says.
     pub fn new(experiment: &Experiment) -> Self {
         if experiment.is_datagrams() {
-            Self::Datagrams(Datagrams::new(experiment))
+            Self::Datagrams(Box::new(Datagrams::new(experiment)))
         } else {
             Self::Stream(Box::new(Stream::new(experiment)))
         }

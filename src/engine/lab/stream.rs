@@ -151,7 +151,7 @@ fn capacity(link: LinkConfig, algorithm: Algorithm) -> Option<u64> {
         return None;
     }
     let mut path = TcpPath::new(TcpConfig { algorithm, ..TcpConfig::default() }, link);
-    let chunk = [0; 64 * 1024];
+    let chunk = vec![0; 64 * 1024];
     let mut now = BEGIN;
     path.advance(now, &mut |_, _| {});
     while now < BEGIN + TRIED && path.counts().delivered < MOST_TRIED {

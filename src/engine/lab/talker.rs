@@ -223,7 +223,7 @@ impl Packer<'_> {
                 repeater.push(packet, &mut |outgoing| post(parcels, copies, number, outgoing));
             }
             None => {
-                post(parcels, copies, number, Outgoing { bytes: packet.bytes, copies: 0, is_copy: false })
+                post(parcels, copies, number, Outgoing { bytes: packet.bytes, copies: 0, is_copy: false });
             }
         }
     }

@@ -23,6 +23,8 @@ fn experiment(network: &str, seconds: usize) -> Experiment {
     }
 }
 
+type Way = fn(&mut ClientConfig);
+
 #[test]
 fn over_a_perfect_path_all_is_heard_as_it_was_said() {
     let experiment = experiment("delay=20", 6);
@@ -73,7 +75,7 @@ fn what_was_injected_is_what_was_measured() {
 
 #[test]
 fn every_way_of_sending_gets_through() {
-    let ways: [(&str, fn(&mut ClientConfig)); 6] = [
+    let ways: [(&str, Way); 6] = [
         ("l16", |_| {}),
         ("classic", |c| c.wire = Wire::Classic),
         ("pcmu", |c| c.codec = Coding::Pcmu),

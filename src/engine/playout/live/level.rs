@@ -34,8 +34,8 @@ impl Live {
     pub(super) fn steer(&mut self, inlet: &mut Inlet, pull: &Pull<'_>) {
         let format = inlet.format;
         let pending = self.tape.ready() + self.resampler.held();
-        let hears = self.state == State::Playing && self.gap.length == 0;
-        let heard = if hears { inlet.position.0.saturating_sub(pending as u64) } else { UNHEARD };
+        let is_sound = self.state == State::Playing && self.gap.length == 0;
+        let heard = if is_sound { inlet.position.0.saturating_sub(pending as u64) } else { UNHEARD };
         inlet.counters.heard.store(heard, Relaxed);
         let at = pull.now + format.duration(pending as u64);
         self.was_late(inlet);
