@@ -19,6 +19,7 @@ use crate::engine::config::{
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
 use crate::engine::session::client::{self, Identity};
+use crate::engine::session::recorders::Side;
 use crate::engine::sim::config::LinkConfig;
 use crate::engine::stats::RemoteStats;
 
@@ -97,6 +98,7 @@ impl Client {
                 audio,
                 path,
                 input: Input::parse(input)?,
+                output: None,
                 wire,
                 codec: Coding::parse(codec)?,
                 bitrate,
@@ -147,7 +149,7 @@ impl Client {
 
     #[pyo3(signature = (folder, frames))]
     fn start_recording(&self, py: Python<'_>, folder: PathBuf, frames: Option<u64>) -> PyResult<PathBuf> {
-        self.held.call(py, move |client| client.start_recording(&folder, frames))
+        self.held.call(py, move |client| client.start_recording(Side::Local, &folder, frames))
     }
 
     #[pyo3(signature = (filename))]

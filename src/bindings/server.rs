@@ -113,6 +113,8 @@ impl Server {
                 network: network.as_deref().map(LinkConfig::parse).transpose()?,
                 name,
                 quality,
+                talk: None,
+                conference: false,
             })
         };
         let config = py.detach(config).map_err(|error| to_python(py, &error))?;

@@ -15,6 +15,7 @@ pub mod histogram;
 mod inlet;
 mod interpolate;
 mod kernel;
+pub mod listeners;
 pub mod live;
 pub mod mixer;
 mod pauses;

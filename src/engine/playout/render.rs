@@ -12,6 +12,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::conceal::{Concealer, Tier};
 use super::inlet::STRIDE;
+use super::listeners::{Listener, Listeners};
 use super::live::{Bounds, Pull};
 use super::mixer::Mixer;
 use super::peak::peak;
@@ -43,8 +44,9 @@ pub enum Starved {
 pub struct Renderer {
     format: Format,
     players: Vec<Player>,
-    added: Consumer<Player>,
-    finished: Producer<Player>,
+    listeners: Listeners,
+    added: Consumer<Guest>,
+    finished: Producer<Guest>,
     patience: Duration,
     pulse: Pulse,
     tier: Tier,
@@ -56,10 +58,17 @@ pub struct Renderer {
     controls: Arc<Controls>,
 }
 
-/// The other end: hands players in, takes finished ones back.
+/// The other end: hands players and listeners in, takes finished ones back.
 pub struct Roster {
-    add: Producer<Player>,
-    finished: Consumer<Player>,
+    add: Producer<Guest>,
+    finished: Consumer<Guest>,
+}
+
+/// Who comes and goes.
+#[allow(clippy::large_enum_variant, reason = "a box would be freed where nothing may be")]
+enum Guest {
+    Player(Player),
+    Listener(Listener),
 }
 
 /// What may be turned while it plays.
@@ -84,12 +93,14 @@ impl Renderer {
         block: usize,
         patience: Duration,
     ) -> Result<(Self, Roster, Arc<Controls>)> {
-        let (add, added) = RingBuffer::new(sources);
-        let (finished_in, finished_out) = RingBuffer::new(sources);
+        // Each source may listen, too; and there may be a microphone of our own.
+        let (add, added) = RingBuffer::new(2 * sources + 1);
+        let (finished_in, finished_out) = RingBuffer::new(2 * sources + 1);
         let controls = Arc::new(Controls::default());
         let renderer = Self {
             format,
-            players: Vec::with_capacity(sources),
+            players: Vec::with_capacity(sources + 1),
+            listeners: Listeners::new(format, sources),
             added,
             finished: finished_in,
             patience,
@@ -118,18 +129,37 @@ impl Renderer {
         self.tier
     }
 
+    /// Is called from now on after each call that gave sound to listeners, on the thread that renders: must neither block nor
+    /// allocate.
+    pub fn set_bell(&mut self, bell: Box<dyn Fn() + Send>) {
+        self.listeners.set_bell(bell);
+    }
+
     fn admit_and_dismiss(&mut self) {
-        while self.players.len() < self.players.capacity()
-            && let Ok(player) = self.added.pop()
+        while !self.finished.is_full()
+            && let Some(listener) = self.listeners.dismissed()
         {
-            self.players.push(player);
+            let _ = self.finished.push(Guest::Listener(listener));
+        }
+        while self.players.len() < self.players.capacity()
+            && let Ok(guest) = self.added.pop()
+        {
+            match guest {
+                Guest::Player(player) => self.players.push(player),
+                // There is room for as many as there are sources; what cannot be given back waits for its ring to be dropped.
+                Guest::Listener(listener) => {
+                    if let Err(listener) = self.listeners.admit(listener) {
+                        let _ = self.finished.push(Guest::Listener(listener));
+                    }
+                }
+            }
         }
         let mut index = 0;
         while index < self.players.len() {
             if self.players[index].is_finished() && !self.finished.is_full() {
                 let player = self.players.swap_remove(index);
                 // There is room: it was asked, and only this thread fills it.
-                let _ = self.finished.push(player);
+                let _ = self.finished.push(Guest::Player(player));
             } else {
                 index += 1;
             }
@@ -142,6 +172,7 @@ impl Renderer {
         let mut sound_frames = 0;
         let bounds = self.controls.bounds();
         self.mixer.begin(frames);
+        self.listeners.begin(frames);
         for player in &mut self.players {
             let from = player.format().channels();
             let sound = &mut self.sound[..frames * from];
@@ -156,15 +187,21 @@ impl Renderer {
                 Starved::Drain => player.play_whole(beat.now, self.patience, true, sound),
             };
             if got > 0 {
-                sound_frames = sound_frames.max(got);
                 let sound = &sound[..got * from];
                 let sound = turn(sound, from, channels, &mut self.turned);
+                if player.is_apart() {
+                    self.listeners.add_apart(sound, player.gain());
+                    continue;
+                }
+                sound_frames = sound_frames.max(got);
+                self.listeners.leave_out(player.number(), sound, *player.gain());
                 self.mixer.add(sound, player.gain());
             }
         }
         for player in &mut self.players {
             player.given_out(sound_frames);
         }
+        self.listeners.give(&self.mixer);
         out.copy_from_slice(self.mixer.finish());
         sound_frames
     }
@@ -192,6 +229,7 @@ impl Render for Renderer {
                 break;
             }
         }
+        self.listeners.ring();
         self.controls.apply(&mut out[..last * channels]);
         last
     }
@@ -200,10 +238,15 @@ impl Render for Renderer {
 impl Roster {
     /// Hands a player in; false where there is no room.
     pub fn add(&mut self, player: Player) -> bool {
-        self.add.push(player).is_ok()
+        self.add.push(Guest::Player(player)).is_ok()
     }
 
-    /// Drops the players that have finished.
+    /// Hands a listener in, which goes when its ear is dropped; false where there is no room.
+    pub fn listen(&mut self, listener: Listener) -> bool {
+        self.add.push(Guest::Listener(listener)).is_ok()
+    }
+
+    /// Drops the players and listeners that have finished.
     pub fn sweep(&mut self) {
         while self.finished.pop().is_ok() {}
     }

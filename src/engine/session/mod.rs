@@ -6,21 +6,27 @@ mod complaints;
 mod describe;
 mod doors;
 mod feedback;
+mod hearing;
 mod impairment;
+mod mouth;
 mod notices;
 mod outlet;
 pub mod packet_log;
+mod overheard;
 mod packets;
 mod party;
 pub mod place;
 mod receiving;
 mod reporting;
+pub mod recorders;
 mod sealing;
 mod sending;
 pub mod server;
 pub mod sources;
 mod stepper;
+mod talking;
 mod timed;
+mod transport;
 
 pub use reporting::Way;
 

@@ -174,7 +174,7 @@ impl Outlet {
         } else {
             Player::live(reader, format, config.max_delay(), Arc::clone(&counters))
         };
-        let player = match player.at_rate(config.audio.format.rate()) {
+        let player = match player.numbered(number).at_rate(config.audio.format.rate()) {
             Ok(player) => player,
             Err(why) => {
                 log::error!(target: TARGET, "{name} cannot be played: {why}");

@@ -8,6 +8,7 @@ mod control;
 mod copies;
 mod entry;
 mod opening;
+mod speaking;
 mod strangers;
 mod suspicion;
 
@@ -17,8 +18,10 @@ use std::time::Duration;
 
 use super::complaints::Budget;
 use super::outlet::{Outlet, Outlets, Recorder};
+use super::party::Dice;
 use super::packet_log::{PacketLine, PacketLog};
 use super::reporting::{Correspondence, Reporting, Way};
+use super::talking::Talking;
 use crate::engine::coding::Encoding;
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::error::Result;
@@ -33,6 +36,7 @@ use crate::engine::time::Micros;
 use crate::engine::wire::{Malformed, classic, rtp};
 use access::Access;
 use opening::Opening;
+use speaking::Answer;
 use suspicion::Suspicion;
 
 /// All sources of a server.
@@ -55,6 +59,9 @@ pub struct Sources {
     suspicion: Suspicion,
     /// What is said to the sources, and heard of them.
     pub reporting: Reporting,
+    /// Where they are answered in sound.
+    talking: Option<Talking>,
+    dice: Dice,
 }
 
 /// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
@@ -79,6 +86,7 @@ struct Entry {
     dropped: u64,
     /// Over RTP.
     reports: Option<Box<Correspondence>>,
+    answer: Answer,
 }
 
 /// Takes a packet's sound.
@@ -108,6 +116,8 @@ impl Sources {
             swept: Micros::ZERO,
             told: false,
             out: Outlets::default(),
+            talking: None,
+            dice: Dice::new(),
         }
     }
 
@@ -275,6 +285,7 @@ impl Sources {
             wrong_source: self.access.wrong_source,
             unauthentic: self.access.unauthentic,
             dropped_local: self.out.dropped,
+            frames_unspoken: 0,
             sources: Vec::new(),
         };
         let mut entries: Vec<_> = self.entries.iter().filter(|(_, entry)| entry.counts()).collect();
@@ -421,6 +432,7 @@ impl Sources {
             repeated: false,
             dropped: 0,
             reports: None,
+            answer: Answer::None,
         })
     }
 

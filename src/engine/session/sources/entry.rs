@@ -6,6 +6,7 @@ use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::session::outlet::Outlet;
 use crate::engine::session::reporting::{Correspondence, Way};
+use crate::engine::session::talking::Talk;
 use crate::engine::stats::{Reception, SourceStats};
 use crate::engine::stream::reports::Listener;
 use crate::engine::time::Micros;
@@ -38,7 +39,10 @@ impl Entry {
 
     pub(super) fn stats(&self, name: &Name) -> SourceStats {
         let listener = self.reports.as_deref().map(Correspondence::listener);
+        let (packets_sent, packets_withheld) = self.answer.talk().map(Talk::counts).unwrap_or_default();
         SourceStats {
+            packets_sent,
+            packets_withheld,
             ssrc: name.ssrc,
             address: name.address,
             wire: name.wire,
