@@ -14,6 +14,7 @@ from ._types import (
     RecordedDict,
     RecordingStateDict,
     ServerStatsDict,
+    SourceStatsDict,
 )
 
 __all__ = [
@@ -43,6 +44,7 @@ class Client:
         rate: int,
         channels: int,
         input: str,
+        output: str | None,
         wire: str,
         codec: str,
         bitrate: int,
@@ -72,8 +74,8 @@ class Client:
         """Sends one packet; False if there was no sound for `timeout` seconds or the stream has ended."""
     def wait(self, timeout: float) -> bool:
         """Waits at most `timeout` seconds; True once the stream has ended by itself; raises the error it died of."""
-    def start_recording(self, folder: str | os.PathLike[str], frames: int | None) -> Path:
-        """Keeps sound from now, for `frames` or until stopped; the file's path."""
+    def start_recording(self, folder: str | os.PathLike[str], frames: int | None, what: str) -> Path:
+        """Keeps one side or both from now, for `frames` or until stopped; the file's path."""
     def stop_recording(self, filename: str | None) -> RecordedDict | None:
         """Finishes the recording that runs; None if none does."""
     def recording_state(self) -> RecordingStateDict:
@@ -92,6 +94,8 @@ class Client:
         """`host:port` that the packets leave from; None before `open_socket`."""
     def input_name(self) -> str:
         """What the sound comes from."""
+    def output_name(self) -> str | None:
+        """Where goes what the server says; None where nobody listens to it."""
     def close(self, drain: bool) -> None:
         """Ends the stream, after what is queued has been sent if `drain`. Idempotent."""
 
@@ -126,6 +130,8 @@ class Server:
         network: str | None,
         name: str | None,
         quality: bool,
+        talk: str | None,
+        conference: bool,
         packet_log: str | None,
     ) -> Server:
         """Checks the arguments (`ConfigError`), reads the description; opens nothing."""
@@ -145,6 +151,14 @@ class Server:
         """Waits for `has_ended`, at most `timeout` seconds."""
     def stats(self) -> ServerStatsDict:
         """The figures of this moment."""
+    def sources(self) -> list[int]:
+        """The numbers of the senders that are known, oldest first."""
+    def source_stats(self, number: int) -> SourceStatsDict | None:
+        """The figures of one of them; None where it is forgotten."""
+    def source_set_gain(self, number: int, gain: float) -> None:
+        """Multiplies what is played of one source by `gain`; `StateError` where it is forgotten."""
+    def source_set_muted(self, number: int, muted: bool) -> None:
+        """Plays one source as silence, or no longer; `StateError` where it is forgotten."""
     def start_recording(self, folder: str | os.PathLike[str], name: str | None) -> Path:
         """Keeps what arrives from now; the file's path."""
     def stop_recording(self) -> RecordedDict | None:

@@ -158,6 +158,7 @@ impl Renderer {
         while index < self.players.len() {
             if self.players[index].is_finished() && !self.finished.is_full() {
                 let player = self.players.swap_remove(index);
+                player.note_peak(0.0, 0.0);
                 // There is room: it was asked, and only this thread fills it.
                 let _ = self.finished.push(Guest::Player(player));
             } else {
@@ -171,6 +172,7 @@ impl Renderer {
         let frames = out.len() / channels;
         let mut sound_frames = 0;
         let bounds = self.controls.bounds();
+        let decay = self.decay(frames);
         self.mixer.begin(frames);
         self.listeners.begin(frames);
         for player in &mut self.players {
@@ -186,6 +188,7 @@ impl Renderer {
                 Starved::Wait => player.play_whole(beat.now, self.patience, false, sound),
                 Starved::Drain => player.play_whole(beat.now, self.patience, true, sound),
             };
+            let mut peak = 0.0;
             if got > 0 {
                 let sound = &sound[..got * from];
                 let sound = turn(sound, from, channels, &mut self.turned);
@@ -195,8 +198,9 @@ impl Renderer {
                 }
                 sound_frames = sound_frames.max(got);
                 self.listeners.leave_out(player.number(), sound, *player.gain());
-                self.mixer.add(sound, player.gain());
+                peak = self.mixer.add(sound, player.gain());
             }
+            player.note_peak(peak, decay);
         }
         for player in &mut self.players {
             player.given_out(sound_frames);
@@ -204,6 +208,11 @@ impl Renderer {
         self.listeners.give(&self.mixer);
         out.copy_from_slice(self.mixer.finish());
         sound_frames
+    }
+
+    /// What a level meter falls to while so many frames pass.
+    fn decay(&self, frames: usize) -> f32 {
+        PEAK_DECAY.powf(100.0 * frames as f32 / self.format.rate() as f32)
     }
 }
 

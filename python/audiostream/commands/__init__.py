@@ -1,0 +1,1 @@
+"""The commands of `audiostream`: a file each, with its text, its options and what it does."""
