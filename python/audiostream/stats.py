@@ -215,6 +215,8 @@ class SourceStats(_Received):
     gain: float = 1.0
     muted: bool = False
     level_db: float = -math.inf
+    packets_sent: int = 0
+    packets_withheld: int = 0
 
 
 @dataclass(frozen=True)
