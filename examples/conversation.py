@@ -5,7 +5,8 @@
     python examples/conversation.py 192.168.1.20        # on each of the other machines
     python examples/conversation.py --help              # without a microphone, for so many seconds, sealed with a key
 
-Everybody hears everybody else and not themselves. Who calls keeps a recording, left what was said, right what was heard.
+Everybody hears everybody else and not themselves. Who calls keeps a recording: left what was said, right
+what was heard.
 """
 
 import argparse

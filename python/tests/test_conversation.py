@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,9 @@ def heard(client: AudioClient, packets: int = 1) -> audiostream.SourceStats:
         received = client.stats.received
         return received if received is not None and received.packets_received >= packets else None
 
-    return until(enough, "sound from the server")
+    received = until(enough, "sound from the server")
+    assert received is not None
+    return received
 
 
 def record(client: AudioClient, seconds: float, what: str) -> Samples:
@@ -129,13 +132,9 @@ def test_who_never_proves_that_it_hears_is_sent_no_sound() -> None:
         answers: list[bytes] = []
         for n in range(200):
             stamp = (n * 441).to_bytes(4, "big")
-            peer.sendto(
-                header + n.to_bytes(2, "big") + stamp + b"\1\2\3\4" + bytes(882), ("127.0.0.1", server.port)
-            )
-            try:
+            peer.sendto(header + n.to_bytes(2, "big") + stamp + b"\1\2\3\4" + bytes(882), ("127.0.0.1", server.port))
+            with suppress(TimeoutError):
                 answers.append(peer.recv(4096))
-            except TimeoutError:
-                pass
         # Reports ask who it is; sound there is none.
         assert answers
         assert all(200 <= answer[1] <= 207 for answer in answers)
@@ -155,9 +154,7 @@ def test_both_sides_lie_beside_each_other_as_they_were_said_and_heard(tmp_path: 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mirror:
         mirror.bind(("127.0.0.1", 0))
         mirror.settimeout(0.05)
-        with AudioClient(
-            "udp", "127.0.0.1", mirror.getsockname()[1], input=f"file:{path}", output="null"
-        ) as talker:
+        with AudioClient("udp", "127.0.0.1", mirror.getsockname()[1], input=f"file:{path}", output="null") as talker:
             talker.start_recording(2.5, what="both")
             while talker.is_recording:
                 try:
@@ -250,7 +247,12 @@ def test_the_scripts_talk_and_hear(tmp_path: Path) -> None:
         wait_open("udp", int(port))
         options = ["--input", "silence", "--duration", "2", "--record", "--record-what", "remote", "--stats-json", "-"]
         done = subprocess.run(
-            [*script, "client", *common, *options], cwd=tmp_path, capture_output=True, text=True, timeout=60
+            [*script, "client", *common, *options],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
     finally:

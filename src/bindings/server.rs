@@ -13,7 +13,9 @@ use super::key::read_key;
 use super::logging;
 use super::recording::{recorded_dict, state_dict};
 use super::stats::{Figures, server_dict, source_dict};
-use crate::engine::config::{Audio, BlockSize, DEFAULT_PORT, Input, Latency, Output, Protocol, ServerConfig, Wire};
+use crate::engine::config::{
+    Audio, BlockSize, DEFAULT_PORT, Input, Latency, Output, Protocol, ServerConfig, Wire,
+};
 use crate::engine::error::Result;
 use crate::engine::networks::Networks;
 use crate::engine::session::place::{self, Listening, Told};

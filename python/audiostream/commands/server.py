@@ -120,7 +120,7 @@ def add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         const=True,
         default=False,
         metavar="INPUT",
-        help="send sound of our own to the clients that listen: the default microphone's, or as of the client's --input",
+        help="send sound of our own to clients that listen: the default microphone's, or as of the client's --input",
     )
     sound.add_argument("--conference", action="store_true", help="send each client the mix of all others")
     sound.add_argument(

@@ -38,10 +38,7 @@ impl Listener {
         let (sound, taken) = RingBuffer::new(format.frames(room) * channels);
         let dropped = Arc::new(AtomicU64::new(0));
         let mix = Mixer::new(format.rate(), channels, STRIDE);
-        (
-            Self { own, channels, mix, sound, dropped: Arc::clone(&dropped) },
-            Ear { sound: taken, dropped },
-        )
+        (Self { own, channels, mix, sound, dropped: Arc::clone(&dropped) }, Ear { sound: taken, dropped })
     }
 
     /// Whether nobody takes its mix any more.

@@ -24,7 +24,10 @@ fn lag(pairs: &[(i16, i16)]) -> f64 {
     let reach = 1_000;
     let alike = |shift: i64| -> f64 {
         let range = reach as usize..pairs.len() - reach as usize;
-        range.step_by(7).map(|n| f64::from(pairs[n].0) * f64::from(pairs[(n as i64 + shift) as usize].1)).sum()
+        range
+            .step_by(7)
+            .map(|n| f64::from(pairs[n].0) * f64::from(pairs[(n as i64 + shift) as usize].1))
+            .sum()
     };
     let best = (-reach..reach).step_by(4).max_by(|a, b| alike(*a).total_cmp(&alike(*b)));
     best.unwrap() as f64 / RATE * 1e3

@@ -54,7 +54,8 @@ impl Recorders {
         let mut heard = None;
         if hears {
             let both = Format::new(format.rate(), 2)?;
-            let ((remote_tap, remote), (both_tap, both)) = (TapRecorder::new(format)?, TapRecorder::new(both)?);
+            let ((remote_tap, remote), (both_tap, both)) =
+                (TapRecorder::new(format)?, TapRecorder::new(both)?);
             heard = Some(([remote_tap, both_tap], [remote, both]));
         }
         let (heard_taps, heard) = heard.unzip();

@@ -160,7 +160,8 @@ impl Talk {
             None => talking.spoken(),
         };
         if skipped > 0 {
-            let frames = skipped as u64 * u64::from(self.encoding.format.rate()) / u64::from(self.format.rate());
+            let frames =
+                skipped as u64 * u64::from(self.encoding.format.rate()) / u64::from(self.format.rate());
             self.sender.skip(frames as usize);
         }
         let Self { sender, converter, packets, .. } = self;

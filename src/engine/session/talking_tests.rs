@@ -152,8 +152,13 @@ impl Room {
         let clock = Clock::new();
         let now = Micros(3_600_000_000);
         let talk = Some(crate::engine::config::Input::Tone);
-        let config =
-            ServerConfig { output: Output::Null, conference, talk, key: key.clone(), ..ServerConfig::default() };
+        let config = ServerConfig {
+            output: Output::Null,
+            conference,
+            talk,
+            key: key.clone(),
+            ..ServerConfig::default()
+        };
         let mut sources = Sources::new(config.validated().unwrap());
         sources.reporting.begin(clock, false);
         let (mut renderer, mut roster, _) = Renderer::new(Format::DEFAULT, 4, BLOCK, Duration::ZERO).unwrap();
@@ -287,7 +292,10 @@ fn who_falls_silent_is_not_talked_to_for_long() {
         let mut out = [0.0; BLOCK];
         room.renderer.render(room.now, &mut out, Starved::Advance);
         let letters = room.sources.talk(room.now);
-        came += letters.iter().filter(|letter| letter.way.address == address && !rtp::is_rtcp(&letter.bytes)).count();
+        came += letters
+            .iter()
+            .filter(|letter| letter.way.address == address && !rtp::is_rtcp(&letter.bytes))
+            .count();
     }
     assert!(came <= 200, "{came}");
 }

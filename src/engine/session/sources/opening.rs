@@ -220,8 +220,10 @@ impl Opening {
     /// What seals the sound of `own` to a source: a stream of its own.
     pub fn sealer_of_sound(&self, name: &Name, own: u32) -> Option<Sealer> {
         let nonce = if self.key.form() == KeyForm::Audiostream {
-            let there =
-                self.streams.iter().filter(|((ssrc, _), stream)| *ssrc == name.ssrc && stream.from == name.address);
+            let there = self
+                .streams
+                .iter()
+                .filter(|((ssrc, _), stream)| *ssrc == name.ssrc && stream.from == name.address);
             there.max_by_key(|(_, stream)| stream.last).map(|((_, nonce), _)| *nonce)?
         } else {
             Nonce::default()

@@ -54,7 +54,8 @@ impl Sources {
         talking.listen(self.config.audio.format);
         let wall = self.reporting.wall();
         for (name, entry) in &mut self.entries {
-            let Some(way) = entry.reports.as_deref().and_then(|reports| reports.way_of_sound(&self.reporting))
+            let Some(way) =
+                entry.reports.as_deref().and_then(|reports| reports.way_of_sound(&self.reporting))
             else {
                 continue;
             };
@@ -77,7 +78,10 @@ impl Sources {
             if let Some(talk) = entry.answer.talk_mut() {
                 let (dice, letters) = (&mut self.dice, &mut letters);
                 let came = entry.receiver.reception().bytes;
-                talk.turn(talking, &mut Turn { now, wall, dice, way: Way { address: name.address, ..way }, came, letters });
+                talk.turn(
+                    talking,
+                    &mut Turn { now, wall, dice, way: Way { address: name.address, ..way }, came, letters },
+                );
             }
         }
         letters
