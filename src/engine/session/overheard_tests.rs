@@ -19,6 +19,11 @@ fn at(seconds: f64) -> Micros {
     Micros(3_600_000_000 + (seconds * 1e6) as u64)
 }
 
+#[allow(clippy::disallowed_methods, reason = "the recorder's thread writes in real time")]
+fn nap(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms));
+}
+
 /// How far the right channel is behind the left, ms, where they are most alike.
 fn lag(pairs: &[(i16, i16)]) -> f64 {
     let reach = 1_000;
@@ -59,13 +64,13 @@ fn recorded(name: &str, seconds: u64, ppm: f64, stops: impl Fn(f64) -> bool) -> 
             captured += 441;
             if captured.is_multiple_of(44_100) {
                 // The disk keeps up with sound, not with a loop.
-                std::thread::sleep(Duration::from_millis(25));
+                nap(25);
             }
         }
     }
     drop((overheard, beside));
     while both.state().recording {
-        std::thread::sleep(Duration::from_millis(5));
+        nap(5);
     }
     let last = both.state().last.unwrap();
     assert_eq!((last.frames, both.state().dropped_frames), (seconds * 44_100, 0));

@@ -50,16 +50,17 @@ pub struct Taps {
 impl Recorders {
     /// Of a stream of `format`, whose server is heard where it `hears`.
     pub fn new(format: Format, hears: bool) -> Result<(Taps, Self)> {
-        let (local_tap, local) = TapRecorder::new(format)?;
-        let mut heard = None;
-        if hears {
-            let both = Format::new(format.rate(), 2)?;
-            let ((remote_tap, remote), (both_tap, both)) =
-                (TapRecorder::new(format)?, TapRecorder::new(both)?);
-            heard = Some(([remote_tap, both_tap], [remote, both]));
+        let (of_local, local) = TapRecorder::new(format)?;
+        if !hears {
+            return Ok((
+                Taps { local: of_local, heard: None },
+                Self { local, heard: None, last: Side::Local },
+            ));
         }
-        let (heard_taps, heard) = heard.unzip();
-        Ok((Taps { local: local_tap, heard: heard_taps }, Self { local, heard, last: Side::Local }))
+        let (of_remote, remote) = TapRecorder::new(format)?;
+        let (of_both, both) = TapRecorder::new(Format::new(format.rate(), 2)?)?;
+        let taps = Taps { local: of_local, heard: Some([of_remote, of_both]) };
+        Ok((taps, Self { local, heard: Some([remote, both]), last: Side::Local }))
     }
 
     /// Records `side` from now on to a new file in `folder`, `frames` of it or until stopped.

@@ -93,18 +93,24 @@ impl Talking {
     }
 }
 
+/// Whom it is said to, and how.
+pub struct Plan {
+    /// What the source sends.
+    pub encoding: Encoding,
+    /// How long its packets last.
+    pub packet: Duration,
+    /// What seals what is said, where there is a key.
+    pub sealer: Option<Sealer>,
+    /// The stream's own, which the sealer knows.
+    pub ssrc: u32,
+    /// The mix that it hears; `None` hears the microphone.
+    pub ear: Option<Ear>,
+}
+
 impl Talk {
-    /// With a source that sends `encoding` in packets that last `packet`. It hears `ear`, or the microphone.
-    pub fn new(
-        config: &ServerConfig,
-        encoding: Encoding,
-        packet: Duration,
-        sealer: Option<Sealer>,
-        ssrc: u32,
-        ear: Option<Ear>,
-        dice: &mut Dice,
-        now: Micros,
-    ) -> Result<Self> {
+    /// As planned.
+    pub fn new(config: &ServerConfig, plan: Plan, dice: &mut Dice, now: Micros) -> Result<Self> {
+        let Plan { encoding, packet, sealer, ssrc, ear } = plan;
         if encoding.coding == Coding::L24 {
             return Err(Error::config("24-bit sound is received only"));
         }
@@ -180,14 +186,14 @@ impl Talk {
     }
 
     /// Takes what its source reports.
-    pub fn hear(&mut self, compound: Compound<'_>, arrival: Micros, wall: &WallClock) {
-        self.speaker.hear(compound, arrival, wall);
+    pub fn hear(&mut self, compound: Compound<'_>, arrival: Micros, wall: WallClock) {
+        self.speaker.hear(compound, arrival, &wall);
     }
 
     /// The end of it.
-    pub fn goodbye(&mut self, way: Way, now: Micros, wall: &WallClock, letters: &mut Vec<Letter>) {
+    pub fn goodbye(&mut self, way: Way, now: Micros, wall: WallClock, letters: &mut Vec<Letter>) {
         self.out.clear();
-        if self.sent > 0 && self.speaker.goodbye(now, wall, &mut self.out) {
+        if self.sent > 0 && self.speaker.goodbye(now, &wall, &mut self.out) {
             self.say(way, now, letters);
         }
     }

@@ -111,7 +111,7 @@ impl Caller {
         }
     }
 
-    fn pass(&mut self, now: Micros, wall: &WallClock, dice: &mut Dice, server: SocketAddr) {
+    fn pass(&mut self, now: Micros, wall: WallClock, dice: &mut Dice, server: SocketAddr) {
         let sound = tone(self.tone, self.said);
         self.said += BLOCK as u64;
         let mut packets = Vec::new();
@@ -129,7 +129,7 @@ impl Caller {
             }
             self.sources.datagram(server.into(), arrival, &bytes);
             if let Ok(compound) = Compound::parse(&bytes) {
-                self.speaker.hear(compound, arrival, wall);
+                self.speaker.hear(compound, arrival, &wall);
             }
         }
         self.sources.sweep(now);
@@ -137,7 +137,7 @@ impl Caller {
             self.say(&letter.bytes, now);
         }
         let mut report = Vec::new();
-        if self.speaker.report(now, wall, &mut || dice.chance(), &mut report) {
+        if self.speaker.report(now, &wall, &mut || dice.chance(), &mut report) {
             self.say(&report, now);
         }
         let mut out = [0.0; BLOCK];
@@ -203,7 +203,7 @@ impl Room {
             caller.expect("nobody else is spoken to").down.enter(now, (), &bytes);
         }
         for caller in &mut self.callers {
-            caller.pass(now, &self.wall, &mut self.dice, server);
+            caller.pass(now, self.wall, &mut self.dice, server);
         }
         self.now = self.now + STEP;
     }

@@ -32,7 +32,7 @@ impl Sources {
                 known = true;
                 heard |= self.access.plays(&name);
                 if let Some(talk) = entry.answer.talk_mut() {
-                    talk.hear(compound, arrival, &self.reporting.wall());
+                    talk.hear(compound, arrival, self.reporting.wall());
                 }
                 if reports.hear(&mut self.reporting, compound, way, arrival) && self.may_tell(arrival) {
                     log::info!(target: TARGET, "{name} has said goodbye");

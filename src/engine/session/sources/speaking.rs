@@ -8,7 +8,7 @@ use crate::engine::playout::listeners::Listener;
 use crate::engine::playout::render::Roster;
 use crate::engine::session::party::Dice;
 use crate::engine::session::reporting::{Letter, Way};
-use crate::engine::session::talking::{PATIENCE, Talk, Talking, Turn};
+use crate::engine::session::talking::{PATIENCE, Plan, Talk, Talking, Turn};
 use crate::engine::time::Micros;
 
 /// Whether a source is talked to.
@@ -94,7 +94,7 @@ impl Sources {
             if let (Some(reports), Some(talk)) = (&entry.reports, entry.answer.talk_mut())
                 && let Some(way) = reports.way_of_sound(&self.reporting)
             {
-                talk.goodbye(Way { address: name.address, ..way }, now, &wall, &mut letters);
+                talk.goodbye(Way { address: name.address, ..way }, now, wall, &mut letters);
             }
             entry.answer = Answer::None;
         }
@@ -126,6 +126,7 @@ impl Entry {
         let distinct = (reception.received - reception.duplicated).max(1);
         let packet = self.encoding.format.duration(reception.frames / distinct);
         let (sealer, ear) = (sealer.transpose()?, ear.transpose()?);
-        Talk::new(config, self.encoding, packet, sealer, ssrc, ear, dice, now)
+        let plan = Plan { encoding: self.encoding, packet, sealer, ssrc, ear };
+        Talk::new(config, plan, dice, now)
     }
 }
