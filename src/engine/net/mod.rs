@@ -9,6 +9,7 @@ mod ancillary;
 mod failure;
 pub mod resolve;
 pub mod rest;
+pub mod sleeper;
 mod stamps;
 mod sys;
 pub mod tcp;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::abroad::Abroad;
 use super::counters::PlayerCounters;
 use super::inlet::Inlet;
+use super::ledger::{Kind, Stretch};
 use super::live::{Bounds, Live, Pull};
 use super::mixer::Gain;
 use super::whole::Whole;
@@ -126,6 +127,21 @@ impl Player {
             }
         };
         self.given
+    }
+
+    /// Notes what the frames are that it gives out next, where that is `wanted`.
+    pub fn keep_ledger(&mut self, wanted: bool) {
+        let frames = match &self.way {
+            Way::Live(live) => live.ready() as u32,
+            Way::Whole(_) => 0,
+        };
+        let ready = Stretch { kind: Kind::Heard, position: self.inlet.position, frames };
+        self.inlet.ledger.keep(wanted, ready);
+    }
+
+    /// What the frames are that it has given out since [`keep_ledger`](Self::keep_ledger).
+    pub fn given(&self) -> &[Stretch] {
+        self.inlet.ledger.given()
     }
 
     /// A mix of `frames` frames was given out: what this one had less, it has been waited for.

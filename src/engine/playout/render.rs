@@ -18,6 +18,8 @@ use super::mixer::Mixer;
 use super::peak::peak;
 use super::player::Player;
 use super::pulse::{Beat, Pulse};
+use super::tap::{Pour, Tap};
+use super::taps::{MOST_TAPS, Taps};
 use crate::engine::error::Result;
 use crate::engine::format::Format;
 use crate::engine::time::Micros;
@@ -45,6 +47,7 @@ pub struct Renderer {
     format: Format,
     players: Vec<Player>,
     listeners: Listeners,
+    taps: Taps,
     added: Consumer<Guest>,
     finished: Producer<Guest>,
     patience: Duration,
@@ -58,7 +61,7 @@ pub struct Renderer {
     controls: Arc<Controls>,
 }
 
-/// The other end: hands players and listeners in, takes finished ones back.
+/// The other end: hands players, listeners and taps in, takes finished ones back.
 pub struct Roster {
     add: Producer<Guest>,
     finished: Consumer<Guest>,
@@ -69,6 +72,7 @@ pub struct Roster {
 enum Guest {
     Player(Player),
     Listener(Listener),
+    Tap(Tap),
 }
 
 /// What may be turned while it plays.
@@ -94,13 +98,15 @@ impl Renderer {
         patience: Duration,
     ) -> Result<(Self, Roster, Arc<Controls>)> {
         // Each source may listen, too; and there may be a microphone of our own.
-        let (add, added) = RingBuffer::new(2 * sources + 1);
-        let (finished_in, finished_out) = RingBuffer::new(2 * sources + 1);
+        let guests = 2 * sources + 1 + MOST_TAPS;
+        let (add, added) = RingBuffer::new(guests);
+        let (finished_in, finished_out) = RingBuffer::new(guests);
         let controls = Arc::new(Controls::default());
         let renderer = Self {
             format,
             players: Vec::with_capacity(sources + 1),
             listeners: Listeners::new(format, sources),
+            taps: Taps::new(),
             added,
             finished: finished_in,
             patience,
@@ -141,15 +147,26 @@ impl Renderer {
         {
             let _ = self.finished.push(Guest::Listener(listener));
         }
-        while self.players.len() < self.players.capacity()
+        while !self.finished.is_full()
+            && let Some(tap) = self.taps.dismissed()
+        {
+            let _ = self.finished.push(Guest::Tap(tap));
+        }
+        while !self.finished.is_full()
+            && (self.players.len() < self.players.capacity()
+                || !matches!(self.added.peek(), Ok(Guest::Player(_))))
             && let Ok(guest) = self.added.pop()
         {
             match guest {
                 Guest::Player(player) => self.players.push(player),
-                // There is room for as many as there are sources; what cannot be given back waits for its ring to be dropped.
                 Guest::Listener(listener) => {
                     if let Err(listener) = self.listeners.admit(listener) {
                         let _ = self.finished.push(Guest::Listener(listener));
+                    }
+                }
+                Guest::Tap(tap) => {
+                    if let Some(tap) = self.taps.admit(tap) {
+                        let _ = self.finished.push(Guest::Tap(tap));
                     }
                 }
             }
@@ -158,6 +175,7 @@ impl Renderer {
         while index < self.players.len() {
             if self.players[index].is_finished() && !self.finished.is_full() {
                 let player = self.players.swap_remove(index);
+                self.taps.leave(player.number());
                 player.note_peak(0.0, 0.0);
                 // There is room: it was asked, and only this thread fills it.
                 let _ = self.finished.push(Guest::Player(player));
@@ -175,7 +193,8 @@ impl Renderer {
         let decay = self.decay(frames);
         self.mixer.begin(frames);
         self.listeners.begin(frames);
-        for player in &mut self.players {
+        for (place, player) in self.players.iter_mut().enumerate() {
+            player.keep_ledger(!player.is_apart() && self.taps.want(player.number()));
             let from = player.format().channels();
             let sound = &mut self.sound[..frames * from];
             let got = match starved {
@@ -191,14 +210,19 @@ impl Renderer {
             let mut peak = 0.0;
             if got > 0 {
                 let sound = &sound[..got * from];
-                let sound = turn(sound, from, channels, &mut self.turned);
                 if player.is_apart() {
+                    let sound = turn(sound, from, channels, &mut self.turned);
                     self.listeners.add_apart(sound, player.gain());
                     continue;
                 }
+                let (number, stretches) = (player.number(), player.given());
+                self.taps.take(Pour { number, place, channels: from, stretches }, beat.now, sound);
+                let sound = turn(sound, from, channels, &mut self.turned);
                 sound_frames = sound_frames.max(got);
                 self.listeners.leave_out(player.number(), sound, *player.gain());
                 peak = self.mixer.add(sound, player.gain());
+            } else if starved == Starved::Advance && !player.is_apart() {
+                self.taps.pause(player.number(), place);
             }
             player.note_peak(peak, decay);
         }
@@ -207,6 +231,8 @@ impl Renderer {
         }
         self.listeners.give(&self.mixer);
         out.copy_from_slice(self.mixer.finish());
+        let given = if starved == Starved::Advance { frames } else { sound_frames };
+        self.taps.mix(channels, beat.now, &out[..given * channels]);
         sound_frames
     }
 
@@ -255,7 +281,12 @@ impl Roster {
         self.add.push(Guest::Listener(listener)).is_ok()
     }
 
-    /// Drops the players and listeners that have finished.
+    /// Hands a tap in, which goes when its other end is closed; false where there is no room.
+    pub fn tap(&mut self, tap: Tap) -> bool {
+        self.add.push(Guest::Tap(tap)).is_ok()
+    }
+
+    /// Drops the players, listeners and taps that have finished.
     pub fn sweep(&mut self) {
         while self.finished.pop().is_ok() {}
     }
