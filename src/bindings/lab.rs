@@ -12,7 +12,7 @@ use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
 use crate::engine::lab::{self, Experiment, Outcome, Spread};
 use crate::engine::playout::live::Bounds;
-use crate::engine::sim::config::LinkConfig;
+use crate::engine::record::traces;
 use crate::engine::sim::tcp::Algorithm;
 
 /// Tries one way of sending over one network. The sound is 16-bit PCM of this machine's byte order.
@@ -72,7 +72,7 @@ pub fn lab_run<'py>(
         };
         Ok(Experiment {
             client,
-            link: LinkConfig::parse(network)?,
+            link: traces::network(network)?,
             congestion,
             bounds,
             sound: samples.collect(),
@@ -93,7 +93,7 @@ pub fn lab_voice(py: Python<'_>, rate: u32) -> PyResult<Bound<'_, PyBytes>> {
 /// The text of a network as the engine understands it: every setting, or what is wrong with it.
 #[pyfunction]
 pub fn lab_network(py: Python<'_>, text: &str) -> PyResult<String> {
-    LinkConfig::parse(text).map(|config| config.to_string()).map_err(|error| to_python(py, &error))
+    traces::network(text).map(|config| config.to_string()).map_err(|error| to_python(py, &error))
 }
 
 fn to_dict<'py>(py: Python<'py>, outcome: &Outcome) -> PyResult<Bound<'py, PyDict>> {

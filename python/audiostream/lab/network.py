@@ -39,6 +39,7 @@ class Network:
         duplicate: Packets that arrive twice, percent (0).
         rate: Of the narrowest part of the path, bits a second, as a number or as `'256k'`, `'1.5M'` (no limit).
         queue: How long a packet may wait there before it is dropped, ms (200); needs `rate`.
+        trace: A file that says when the narrowest part lets bytes through (Mahimahi's format), in place of `rate`.
         seed: What chance is drawn from (0).
 
     Raises:
@@ -59,6 +60,7 @@ class Network:
     duplicate: float | None = None
     rate: int | str | None = None
     queue: float | None = None
+    trace: str | None = None
     seed: int | None = None
 
     def __post_init__(self) -> None:

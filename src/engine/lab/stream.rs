@@ -147,7 +147,7 @@ impl Stream {
 
 /// What the same TCP carries of a file over the same path, bits a second; `None` where nothing limits it but its windows.
 fn capacity(link: LinkConfig, algorithm: Algorithm) -> Option<u64> {
-    if !is_lossy(&link) && link.bottleneck.is_none() {
+    if !is_lossy(&link) && link.bottleneck.is_none() && link.trace.is_none() {
         return None;
     }
     let mut path = TcpPath::new(TcpConfig { algorithm, ..TcpConfig::default() }, link);
