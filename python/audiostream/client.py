@@ -137,7 +137,8 @@ class AudioClient(Stream):
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
             network: A bad network to send through, UDP only: `'loss=5,burst=3,delay=40,jitter=15,seed=1'` (percent,
                 packets, ms), or a preset, `'wifi'`, `'cellular'`, `'satellite'`, `'congested'`, `'lan'`, which settings
-                may follow. The same seed loses the same packets.
+                may follow. The same seed loses the same packets. `rate=256k,queue=200` narrows the path (bit/s, ms),
+                `trace=FILE` does so as a Mahimahi trace says.
             name: What you are called, for the other end to see (SDES NAME of RFC 3550 §6.5.2).
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.

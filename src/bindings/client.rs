@@ -19,9 +19,9 @@ use crate::engine::config::{
 };
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
+use crate::engine::record::traces;
 use crate::engine::session::client::{self, Identity};
 use crate::engine::session::recorders::Side;
-use crate::engine::sim::config::LinkConfig;
 use crate::engine::stats::RemoteStats;
 
 /// Captures sound, sends it, records it. `audiostream.AudioClient` is what users see.
@@ -95,7 +95,7 @@ impl Client {
             };
             let path = Path { protocol, host, port, local_port, dscp, ttl, reconnect };
             let key = read_key(key)?;
-            let network = network.as_deref().map(LinkConfig::parse).transpose()?;
+            let network = network.as_deref().map(traces::network).transpose()?;
             Ok(ClientConfig {
                 audio,
                 path,

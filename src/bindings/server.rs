@@ -20,10 +20,10 @@ use crate::engine::config::{
 use crate::engine::error::Result;
 use crate::engine::networks::Networks;
 use crate::engine::playout::tap::Whose;
+use crate::engine::record::traces;
 use crate::engine::session::frames::Wanted;
 use crate::engine::session::place::{self, Listening, Told};
 use crate::engine::session::server;
-use crate::engine::sim::config::LinkConfig;
 
 /// Hears senders, plays them, counts them, records them. `audiostream.AdvancedAudioServer` is what users see.
 #[pyclass(frozen, module = "audiostream._engine")]
@@ -118,7 +118,7 @@ impl Server {
                 allow: Networks::parse(&allow)?,
                 key,
                 keep_listening,
-                network: network.as_deref().map(LinkConfig::parse).transpose()?,
+                network: network.as_deref().map(traces::network).transpose()?,
                 name,
                 quality,
                 talk,
