@@ -39,6 +39,7 @@ except ImportError as error:
 
 from .client import AudioClient
 from .devices import Device, host_apis, list_devices
+from .events import Event
 from .keys import generate_key
 from .logs import setup_logging
 from .recording import RecordedFrames, Recording
@@ -59,6 +60,7 @@ __all__ = [
     "ConfigError",
     "Device",
     "DeviceError",
+    "Event",
     "RecordedFrames",
     "Recording",
     "RecordingError",

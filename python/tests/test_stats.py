@@ -31,7 +31,7 @@ def test_the_fields_are_the_json_keys():
     mixed = {"number", "state", "gain", "muted", "level_db"}
     assert names(SourceStats) == RECEIVED | reported | mixed | {"codec", "ssrc", "address"}
     turned_away = {"packets_refused", "packets_wrong_source", "packets_unauthentic"}
-    assert names(ServerStats) == RECEIVED | turned_away | {"sources", "tier"}
+    assert names(ServerStats) == RECEIVED | turned_away | {"sources", "tier", "events_dropped"}
 
 
 def test_a_snapshot_takes_its_fields_and_leaves_the_rest():

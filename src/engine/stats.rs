@@ -177,6 +177,8 @@ pub struct ServerStats {
     pub unauthentic: u64,
     /// Dropped on this machine: by the kernel's socket buffer or a full queue of ours.
     pub dropped_local: u64,
+    /// Events that whoever listens for them was too slow to see.
+    pub events_dropped: u64,
     /// The sources that are there now, oldest first.
     pub sources: Vec<SourceStats>,
 }

@@ -118,6 +118,11 @@ impl Renderer {
         self.tier
     }
 
+    /// How many sources it holds, those included that have just fallen silent.
+    pub fn players(&self) -> usize {
+        self.players.len()
+    }
+
     fn admit_and_dismiss(&mut self) {
         while self.players.len() < self.players.capacity()
             && let Ok(player) = self.added.pop()
@@ -210,6 +215,11 @@ impl Roster {
     /// Hands a player in; false where there is no room.
     pub fn add(&mut self, player: Player) -> bool {
         self.add.push(player).is_ok()
+    }
+
+    /// Whether one more can be handed in.
+    pub fn has_room(&self) -> bool {
+        !self.add.is_full()
     }
 
     /// Drops the players that have finished.

@@ -27,6 +27,8 @@ pub enum Outlet {
         /// What it counts.
         counters: Arc<PlayerCounters>,
     },
+    /// It is there, and the speaker has no room for it yet: those that have just left are still in it.
+    Waiting(Arc<PlayerCounters>),
     /// What it sends cannot be played here.
     Unplayable,
     /// It played; its figures stay.
@@ -124,6 +126,13 @@ impl Outlets {
         }
     }
 
+    /// Names a source for the recorder, where there is one.
+    pub fn label(&self, number: u32, name: &dyn Display) {
+        if let Some(recorder) = &self.recorder {
+            recorder.label(number, name);
+        }
+    }
+
     /// Now and then.
     pub fn sweep(&mut self) {
         if let Some(roster) = &mut self.roster {
@@ -146,29 +155,24 @@ impl Outlets {
 
 impl Outlet {
     /// Makes a player when a source is believed, or when a silent one speaks again.
-    pub fn open(
-        &mut self,
-        config: &ServerConfig,
-        encoding: Encoding,
-        out: &mut Outlets,
-        name: &dyn Display,
-        number: u32,
-    ) {
+    pub fn open(&mut self, config: &ServerConfig, encoding: Encoding, out: &mut Outlets, name: &dyn Display) {
         if matches!(self, Self::Playing { .. } | Self::Unplayable) {
             return;
         }
-        let format = encoding.format;
-        let again = matches!(self, Self::Past(_));
-        if !again {
-            log::info!(target: TARGET, "connection from {name}, {encoding}, {} Hz, {} channel(s)", format.rate(), format.channels());
-            let title = format!("{name}, {encoding}");
-            if let Some(recorder) = &out.recorder {
-                recorder.label(number, &title);
+        let counters = match self {
+            Self::Past(counters) | Self::Waiting(counters) => Arc::clone(counters),
+            _ => Arc::default(),
+        };
+        if let Some(roster) = &mut out.roster {
+            roster.sweep();
+            if !roster.has_room() {
+                *self = Self::Waiting(counters);
+                return;
             }
         }
+        let format = encoding.format;
         let samples = format.frames(QUEUE) * format.channels();
         let (queue, reader) = packet_queue(QUEUE_PACKETS, samples, format.channels());
-        let counters = if let Self::Past(counters) = self { Arc::clone(counters) } else { Arc::default() };
         let player = if config.output.is_whole() {
             Player::whole(reader, format, Arc::clone(&counters))
         } else {
@@ -182,29 +186,29 @@ impl Outlet {
                 return;
             }
         };
-        let has_room = out.roster.as_mut().is_none_or(|roster| {
-            roster.sweep();
-            roster.add(player)
-        });
-        *self = if has_room { Self::Playing { queue, counters } } else { Self::Past(counters) };
+        if let Some(roster) = &mut out.roster {
+            // There is room: it was asked.
+            roster.add(player);
+        }
+        *self = Self::Playing { queue, counters };
     }
 
     /// Ends playing; the figures stay.
     pub fn retire(&mut self) {
-        if let Self::Playing { counters, .. } = self {
+        if let Self::Playing { counters, .. } | Self::Waiting(counters) = self {
             *self = Self::Past(Arc::clone(counters));
         }
     }
 
-    /// Whether it has a player.
+    /// Whether it has a player, or waits for one.
     pub fn is_playing(&self) -> bool {
-        matches!(self, Self::Playing { .. })
+        matches!(self, Self::Playing { .. } | Self::Waiting(_))
     }
 
     /// What the player counts, or has counted.
     pub fn counters(&self) -> Option<&PlayerCounters> {
         match self {
-            Self::Playing { counters, .. } | Self::Past(counters) => Some(counters),
+            Self::Playing { counters, .. } | Self::Waiting(counters) | Self::Past(counters) => Some(counters),
             Self::None | Self::Unplayable => None,
         }
     }
