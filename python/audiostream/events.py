@@ -27,8 +27,9 @@ class Event:
 
     Attributes:
         kind: `'joined'`: it is heard, for the first time or after it had left. `'idle'`: it has been silent for 10 s,
-            and costs no playing time any more. `'resumed'`: it goes on after that. `'left'`: it said goodbye (RTCP BYE), or
-            closed its connection. `'lost'`: its connection broke, or for 30 s neither sound nor a report came of it.
+            and costs no playing time any more. `'resumed'`: it goes on after that. `'left'`: it said goodbye (RTCP
+            BYE), or closed its connection. `'lost'`: its connection broke, or for 30 s neither sound nor a report
+            came of it.
         at: When, as of `time.time()`.
         source: Which one.
         detail: A few words more: what it sends, why it is lost.
