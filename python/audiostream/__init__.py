@@ -40,6 +40,7 @@ except ImportError as error:
 from .client import AudioClient
 from .devices import Device, host_apis, list_devices
 from .events import Event
+from .frames import Frame, Frames
 from .keys import generate_key
 from .logs import setup_logging
 from .recording import RecordedFrames, Recording
@@ -61,6 +62,8 @@ __all__ = [
     "Device",
     "DeviceError",
     "Event",
+    "Frame",
+    "Frames",
     "RecordedFrames",
     "Recording",
     "RecordingError",

@@ -7,6 +7,7 @@ mod describe;
 mod doors;
 pub mod events;
 mod feedback;
+pub mod frames;
 mod impairment;
 mod notices;
 mod outlet;

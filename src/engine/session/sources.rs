@@ -10,6 +10,7 @@ mod entry;
 mod figures;
 mod opening;
 mod presence;
+mod reading;
 #[cfg(test)]
 mod scene;
 mod strangers;
@@ -200,6 +201,7 @@ impl Sources {
             entry.outlet.retire();
         }
         self.out.set_recorder(None);
+        self.out.readers.clear();
         self.out.log = None;
         self.events.end();
     }
@@ -296,7 +298,7 @@ impl Sources {
                 *next_number = next_number.wrapping_add(1).max(1);
             }
             let head = Head { source: *number, ..head };
-            outlet.open(config, *encoding, out, name);
+            outlet.open(config, *encoding, out, name, *number);
             if let Outlet::Playing { queue, .. } = outlet
                 && !queue.push(head, samples)
             {
@@ -305,6 +307,7 @@ impl Sources {
             if !matches!(outlet, Outlet::Unplayable) {
                 out.record(head, samples, encoding.format);
             }
+            out.read(&head, samples, encoding.format);
         });
         if !was_playing && outlet.is_playing() {
             self.appeared(*name, now);
