@@ -13,6 +13,7 @@ mod presence;
 mod reading;
 #[cfg(test)]
 mod scene;
+mod speaking;
 mod strangers;
 mod suspicion;
 mod telling;
@@ -24,7 +25,9 @@ use std::time::Duration;
 
 use super::events::Events;
 use super::outlet::{Outlet, Outlets, Recorder};
+use super::party::Dice;
 use super::reporting::{Correspondence, Reporting, Way};
+use super::talking::Talking;
 use crate::engine::coding::Encoding;
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::error::Result;
@@ -37,6 +40,7 @@ use crate::engine::time::Micros;
 use crate::engine::wire::{classic, rtp};
 use access::Access;
 use opening::Opening;
+use speaking::Answer;
 use suspicion::Suspicion;
 use telling::tell;
 
@@ -61,6 +65,9 @@ pub struct Sources {
     events: Arc<Events>,
     /// What is said to the sources, and heard of them.
     pub reporting: Reporting,
+    /// Where they are answered in sound.
+    talking: Option<Talking>,
+    dice: Dice,
 }
 
 /// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
@@ -89,6 +96,7 @@ struct Entry {
     dropped: u64,
     /// Over RTP.
     reports: Option<Box<Correspondence>>,
+    answer: Answer,
 }
 
 /// Takes a packet's sound.
@@ -119,6 +127,8 @@ impl Sources {
             told: false,
             out: Outlets::default(),
             events: Arc::default(),
+            talking: None,
+            dice: Dice::new(),
         }
     }
 
@@ -337,6 +347,7 @@ impl Sources {
             repeated: false,
             dropped: 0,
             reports: None,
+            answer: Answer::None,
         })
     }
 }
