@@ -76,6 +76,7 @@ pub struct Correspondence {
 }
 
 /// A source's parts that its reports are made of.
+#[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// Its sound.
     pub encoding: Encoding,

@@ -78,6 +78,7 @@ struct Name {
     ssrc: u32,
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 struct Entry {
     number: u32,
     encoding: Encoding,
