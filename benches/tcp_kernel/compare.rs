@@ -23,7 +23,6 @@ pub fn main(args: &[String]) -> ExitCode {
         &[
             (Work::Audio, 10, 60, &["loss=1,delay=40", "loss=2,delay=40"]),
             (Work::Audio, 10, 60, &["loss=5,delay=40", "loss=10,delay=40"]),
-            (Work::Audio, 10, 60, &OTHERS),
             (Work::Bulk, 10, 60, &["loss=1,delay=40", "loss=2,delay=40"]),
             (Work::Bulk, 10, 60, &["loss=5,delay=40", "loss=10,delay=40"]),
         ]
@@ -51,14 +50,7 @@ pub fn main(args: &[String]) -> ExitCode {
         };
         let ours: Vec<Outcome> = jobs.iter().map(model::run).collect();
         let count = seeds as usize;
-        // The others are shown side by side, and not judged.
-        let bound = if networks == OTHERS {
-            f64::INFINITY
-        } else if long {
-            2.0
-        } else {
-            3.0
-        };
+        let bound = if long { 2.0 } else { 3.0 };
         for ((jobs, theirs), ours) in jobs.chunks(count).zip(theirs.chunks(count)).zip(ours.chunks(count)) {
             let name = format!("{}, {}", jobs[0].algorithm.name(), jobs[0].network);
             for complaint in row(&jobs[0], theirs, ours, bound) {
@@ -140,12 +132,5 @@ fn each(theirs: &[Outcome], ours: &[Outcome]) {
 
 /// A delay that only ever grows has grown beyond this.
 const OVERRUN_MS: f64 = 1_000.0;
-/// Bursts, jitter that keeps the order, overtaking, doubling, stalls.
-const OTHERS: [&str; 4] = [
-    "loss=2,burst=3,delay=40",
-    "loss=1,delay=40,jitter=10",
-    "loss=1,delay=40,reorder=1,duplicate=1",
-    "delay=40,spike=0.2,spike_delay=400",
-];
 const HEAD: &str = "                                                    kernel    model    kernel    model
                                                        p50      p50       p95      p95   (ms, mean of the seeds)";
