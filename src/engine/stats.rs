@@ -181,6 +181,8 @@ pub struct ServerStats {
     pub unauthentic: u64,
     /// Dropped on this machine: by the kernel's socket buffer or a full queue of ours.
     pub dropped_local: u64,
+    /// Events that whoever listens for them was too slow to see.
+    pub events_dropped: u64,
     /// Frames of our own microphone that found no room on their way to the sources.
     pub frames_unspoken: u64,
     /// The sources that are there now, oldest first.
