@@ -134,6 +134,8 @@ class ServerStatsDict(_Received):
 
     sources: list[SourceStatsDict]
     tier: int
+    packets_forwarded: int
+    packets_forward_dropped: int
     packets_refused: int
     packets_wrong_source: int
     packets_unauthentic: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from typing import TYPE_CHECKING, Literal
@@ -11,12 +12,15 @@ from ._stream import Stream
 from .devices import end_name
 from .errors import AudioStreamError, ConfigError, check_range
 from .keys import find_key
+from .pcm import pcm_of
 from .recording import Recording, make_folder, rename
 from .stats import ClientStats, client_stats
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
+
+    from typing_extensions import Buffer
 
     from .devices import Device
 
@@ -97,7 +101,8 @@ class AudioClient(Stream):
             rate: Frames a second.
             channels: 1 or 2.
             input: Where the sound comes from: None for the default microphone; a device, its name, a part of it or its
-                index (`list_devices`); `'tone'` (440 Hz), `'voice'` (speech-like), `'silence'`; `'-'` for PCM on
+                index (`list_devices`); `'tone'` (440 Hz), `'voice'` (speech-like), `'silence'`; `'push'` for what
+                a program makes (`write`); `'-'` for PCM on
                 standard input; `'file:PATH'` for a WAV, streamed in real time, whose end ends the stream.
             wire: The packet format: `'rtp'` (RFC 3550 with L16 of RFC 3551; framed by RFC 4571 on TCP), or `'classic'`,
                 the original's 2-byte sequence number and PCM.
@@ -225,6 +230,50 @@ class AudioClient(Stream):
         """
         self._before_start()
         return self._engine.send_one(1.0)
+
+    def write(self, sound: Buffer, timeout: float | None = None) -> int:
+        """Sends sound that a program makes. For `input='push'`.
+
+            with AudioClient(host="studio.local", input="push") as client:
+                client.write(samples)
+
+        It goes into a queue of 2 s and from there over the network at the pace of a clock. Nothing is sent before the
+        first write; then, where nothing waits, silence is, so that the receivers' delay and figures go on. `stop` sends
+        what waits before it ends the stream, `close` drops it.
+
+        Args:
+            sound: An array of `(frames, channels)`, with one channel also of `(frames,)`, of int16 or of floats from
+                -1.0 to 1.0 (converted, clipped); or bytes, interleaved int16 of this machine's byte order.
+            timeout: How long to wait for room at most, seconds; None waits until all is taken, 0 for nothing. Ctrl-C
+                interrupts.
+
+        Returns:
+            How many frames were taken, from the first on.
+
+        Raises:
+            ConfigError: The array is of another shape or type.
+            StateError: The client is closed, or its input is another.
+        """
+        data = pcm_of(sound, self.CHANNELS)
+        return self._engine.push(data, 1e9 if timeout is None else timeout)
+
+    async def drain(self, seconds: float = 1.0) -> None:
+        """Waits until at most so much of what was written waits to be sent: back-pressure for asyncio.
+
+            async for samples in speech:
+                client.write(samples)
+                await client.drain()
+
+        Args:
+            seconds: What may still wait. The default leaves room for a second that `write` takes without waiting; 0.0
+                waits until all is sent.
+
+        Raises:
+            StateError: The client is closed, or its input is another.
+        """
+        # It is sent at the pace of a clock: that is how long it takes.
+        while (over := self._engine.pushed()[0] / self.RATE - seconds) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(max(over, 0.001 * self.size))
 
     def start_recording(self, duration: float | None = None) -> Path:
         """Keeps what is captured from now on, in a WAV file that grows on disk, beside the streaming.

@@ -77,6 +77,7 @@ class AdvancedAudioServer(Stream):
         record: bool | str | None = None,
         recordings: str | os.PathLike[str] = "Recording",
         max_sources: int = 32,
+        forward: str | Iterable[str] | None = None,
         allow: str | Iterable[str] | None = None,
         key: str | None = None,
         key_file: str | os.PathLike[str] | None = None,
@@ -117,6 +118,9 @@ class AdvancedAudioServer(Stream):
             max_sources: How many senders are heard at once, 1 to 1024, of one address 8 at most (of this machine all).
                 What others send is refused and counted until one has left or has been silent for 10 s; with 1 nobody
                 else is heard while the first plays.
+            forward: Other receivers, `'host:port'`, one or several, that all RTP senders' packets and reports are sent
+                on to by UDP, byte by byte as they came, sealed ones still sealed. What `allow=`, `key=` and the caps
+                turn away is not. For receivers that you know: who is named is sent to, asked or not.
             allow: The networks that are listened to, as `'192.168.0.0/16'`, `'10.0.0.7'`, `'fd00::/8'`: one, several
                 with commas between, or a list. What comes from elsewhere is dropped unseen and counted. None, or an
                 empty list, listens to everybody. An address can be forged: it is no proof of who sends.
@@ -166,7 +170,8 @@ class AdvancedAudioServer(Stream):
             name=name,
             quality=quality,
             max_sources=max_sources,
-            allow=_networks(allow),
+            forward=_texts(forward),
+            allow=_texts(allow),
             key=told_key,
             spare_key=spare_key,
             keep_listening=keep_listening,
@@ -413,7 +418,7 @@ class AdvancedAudioServer(Stream):
             pass
 
 
-def _networks(allow: str | Iterable[str] | None) -> list[str]:
-    """Each network's text."""
-    texts = [allow] if isinstance(allow, str) else list(allow or ())
+def _texts(given: str | Iterable[str] | None) -> list[str]:
+    """Each by itself: of one text with commas, or of several."""
+    texts = [given] if isinstance(given, str) else list(given or ())
     return [part for text in texts for part in str(text).split(",")]

@@ -224,6 +224,8 @@ class ServerStats(_Received):
             plays from another address. Part of nothing else.
         packets_unauthentic: Packets and reports that were not sealed with the `key=`, were damaged, or came again:
             neither heard nor recorded. Part of nothing else.
+        packets_forwarded: Packets sent on to other receivers (`forward=`), each receiver counted.
+        packets_forward_dropped: Those of them that the system did not take, or that nobody was there for.
         sources: One `SourceStats` for each sender that is there now, oldest first.
     """
 
@@ -231,6 +233,8 @@ class ServerStats(_Received):
     packets_refused: int = 0
     packets_wrong_source: int = 0
     packets_unauthentic: int = 0
+    packets_forwarded: int = 0
+    packets_forward_dropped: int = 0
     sources: tuple[SourceStats, ...] = ()
 
 

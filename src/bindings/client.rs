@@ -28,6 +28,7 @@ pub struct Client {
     held: Held<client::Client>,
     protocol: Protocol,
     wire: Wire,
+    channels: usize,
 }
 
 impl Close for client::Client {
@@ -110,13 +111,13 @@ impl Client {
             })
         };
         let config = config().map_err(|error| to_python(py, &error))?;
-        let (protocol, wire) = (config.path.protocol, config.wire);
+        let (protocol, wire, channels) = (config.path.protocol, config.wire, config.audio.format.channels());
         let identity = match wire {
             Wire::Rtp => Identity::from_random(RandomState::new().hash_one(0u8)),
             Wire::Classic => Identity::from_random(0),
         };
         let made = py.detach(|| client::Client::new(config, identity, packet_log.as_deref()));
-        Ok(Self { held: Held::new(made.map_err(|error| to_python(py, &error))?), protocol, wire })
+        Ok(Self { held: Held::new(made.map_err(|error| to_python(py, &error))?), protocol, wire, channels })
     }
 
     fn open_audio(&self, py: Python<'_>) -> PyResult<()> {
@@ -138,6 +139,21 @@ impl Client {
             Ok((sent || client.wait(Duration::ZERO)?).then_some(sent))
         })?;
         Ok(sent.unwrap_or(false))
+    }
+
+    fn push(&self, py: Python<'_>, sound: &[u8], timeout: f64) -> PyResult<usize> {
+        let samples: Vec<i16> = sound.as_chunks().0.iter().map(|pair| i16::from_ne_bytes(*pair)).collect();
+        let channels = self.channels;
+        let mut done = 0;
+        self.held.wait(py, timeout, |client, slice| {
+            done += client.push(&samples[done * channels..], slice)?;
+            Ok((done * channels >= samples.len()).then_some(()))
+        })?;
+        Ok(done)
+    }
+
+    fn pushed(&self, py: Python<'_>) -> PyResult<(usize, usize)> {
+        self.held.call(py, client::Client::pushed)
     }
 
     fn wait(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {

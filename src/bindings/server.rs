@@ -18,6 +18,7 @@ use crate::engine::config::{Audio, BlockSize, DEFAULT_PORT, Latency, Output, Pro
 use crate::engine::error::Result;
 use crate::engine::networks::Networks;
 use crate::engine::playout::tap::Whose;
+use crate::engine::session::forwarding;
 use crate::engine::session::frames::Wanted;
 use crate::engine::session::place::{self, Listening, Told};
 use crate::engine::session::server;
@@ -45,7 +46,7 @@ impl Close for server::Server {
 impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, allow, key, spare_key, keep_listening, record, record_name, network, name, quality,
+                        max_delay, max_sources, forward, allow, key, spare_key, keep_listening, record, record_name, network, name, quality,
                         packet_log))]
     #[allow(
         clippy::too_many_arguments,
@@ -70,6 +71,7 @@ impl Server {
         min_delay: f64,
         max_delay: f64,
         max_sources: usize,
+        forward: Vec<String>,
         allow: Vec<String>,
         key: Option<String>,
         spare_key: Option<String>,
@@ -110,6 +112,7 @@ impl Server {
                 min_delay,
                 max_delay,
                 max_sources,
+                forward: forward.iter().map(|to| forwarding::parse(to)).collect::<Result<_>>()?,
                 allow: Networks::parse(&allow)?,
                 key,
                 keep_listening,

@@ -33,6 +33,8 @@ pub fn server_dict<'py>(py: Python<'py>, figures: &Figures<'_>) -> PyResult<Boun
     dict.set_item("packets_wrong_source", stats.wrong_source)?;
     dict.set_item("packets_unauthentic", stats.unauthentic)?;
     dict.set_item("packets_dropped_local", stats.dropped_local)?;
+    dict.set_item("packets_forwarded", stats.forwarded.packets)?;
+    dict.set_item("packets_forward_dropped", stats.forwarded.dropped)?;
     let wire = stats.sources.first().map(|source| source.wire).or(wire);
     dict.set_item("wire", wire.map_or("auto", Wire::name))?;
     dict.set_item("last_sequence", last.map_or(-1, i32::from))?;

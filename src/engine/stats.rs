@@ -177,8 +177,19 @@ pub struct ServerStats {
     pub unauthentic: u64,
     /// Dropped on this machine: by the kernel's socket buffer or a full queue of ours.
     pub dropped_local: u64,
+    /// Sent on to other receivers.
+    pub forwarded: Forwarded,
     /// The sources that are there now, oldest first.
     pub sources: Vec<SourceStats>,
+}
+
+/// What was sent on to other receivers; each of them counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forwarded {
+    /// Packets that went.
+    pub packets: u64,
+    /// Packets that the system did not take, or that nobody was there for.
+    pub dropped: u64,
 }
 
 /// What the other end says of our stream (RFC 3550 §6.4, RFC 3611 §4.7).

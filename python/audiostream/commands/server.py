@@ -41,8 +41,8 @@ Ctrl-C ends it; a running recording is finished. Every packet is in the log file
 
 SERVER_KEYWORDS = (
     *("protocol", "port", "size", "rate", "channels", "bind", "sdp", "wire", "output", "host_api", "latency", "delay"),
-    *("min_delay", "max_delay", "record", "recordings", "max_sources", "allow", "key_file", "keep_listening"),
-    *("duration", "network", "name", "quality", "packet_log"),
+    *("min_delay", "max_delay", "record", "recordings", "max_sources", "forward", "allow", "key_file"),
+    *("keep_listening", "duration", "network", "name", "quality", "packet_log"),
 )
 
 
@@ -101,6 +101,12 @@ def add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         action="append",
         metavar="NET",
         help="a network to listen to, such as 192.168.0.0/16 or fd00::/8; may be given several times (everybody)",
+    )
+    network.add_argument(
+        "--forward",
+        action="append",
+        metavar="HOST:PORT",
+        help="send all RTP senders' packets on to this receiver, as they came; may be given several times",
     )
     add_key(network)
     network.add_argument("--quality", action="store_true", help="judge senders by ITU-T G.107: r_factor, mos")

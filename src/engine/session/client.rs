@@ -24,8 +24,9 @@ use super::stepper::Stepper;
 use crate::engine::audio::Notice;
 use crate::engine::audio::capture::Capture;
 use crate::engine::audio::device;
+use crate::engine::audio::push::PushWriter;
 use crate::engine::codec::encoder::Settings;
-use crate::engine::config::{ClientConfig, Path};
+use crate::engine::config::{ClientConfig, Input, Path};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::key::Key;
 use crate::engine::record::Recorded;
@@ -45,6 +46,8 @@ pub struct Client {
     stepper: Arc<Stepper>,
     parts: Mutex<Parts>,
     recorder: Mutex<Option<TapRecorder>>,
+    /// Where a program writes its sound.
+    pushed: Mutex<Option<PushWriter>>,
 }
 
 /// Where an RTP stream starts; random, as RFC 3550 §5.1 asks. The classic wire starts at zero.
@@ -90,6 +93,7 @@ impl Client {
             stepper: Arc::default(),
             parts: Mutex::new(Parts { log, ..Parts::default() }),
             recorder: Mutex::new(None),
+            pushed: Mutex::new(None),
         })
     }
 
@@ -106,7 +110,14 @@ impl Client {
         let (producer, ring) = RingBuffer::new(frames * channels);
         let (notify, notices) = bounded(NOTICES);
         let microphone = Microphone::new(producer, tap, channels, Arc::clone(&self.captured));
-        let mut capture = Capture::open(&self.config.input, audio, Box::new(microphone), notify)?;
+        let target = Box::new(microphone);
+        let mut capture = if self.config.input == Input::Push {
+            let (capture, writer) = Capture::open_push(audio, PUSHED, target, notify);
+            *lock(&self.pushed) = Some(writer);
+            capture
+        } else {
+            Capture::open(&self.config.input, audio, target, notify)?
+        };
         if !self.config.input.is_finite() {
             capture.start()?;
             parts.capturing = true;
@@ -164,6 +175,24 @@ impl Client {
     pub fn send_one(&self, timeout: Duration) -> Result<bool> {
         self.launch()?;
         self.stepper.step(timeout)
+    }
+
+    /// Takes whole frames of a program's sound to be sent, waiting for room at most `timeout`; the frames taken.
+    pub fn push(&self, samples: &[i16], timeout: Duration) -> Result<usize> {
+        self.pusher()?.write(samples, timeout).ok_or_else(over)
+    }
+
+    /// Frames of a program's sound that wait to be sent, and that may wait.
+    pub fn pushed(&self) -> Result<(usize, usize)> {
+        let writer = self.pusher()?;
+        writer.waiting().map(|waiting| (waiting, writer.capacity())).ok_or_else(over)
+    }
+
+    fn pusher(&self) -> Result<PushWriter> {
+        let writer = lock(&self.pushed).clone();
+        writer.ok_or_else(|| {
+            Error::new(ErrorKind::State, "there is nothing to write to: make the client with input='push'")
+        })
     }
 
     /// Waits until the stream has ended by itself (a file is over), or `timeout` is over.
@@ -254,6 +283,11 @@ impl Client {
     pub fn close(&self, drain: bool) -> Result<()> {
         if !drain {
             self.progress.aborting.store(true, Relaxed);
+        }
+        if let Some(pushed) = lock(&self.pushed).as_ref() {
+            // What is written goes at its pace, where anything does.
+            let going = drain && self.captured.streaming.load(Relaxed);
+            pushed.end(if going { PUSHED + DRAIN_TIMEOUT } else { Duration::ZERO });
         }
         let mut parts = lock(&self.parts);
         if parts.closed {
@@ -370,6 +404,12 @@ impl Identity {
     }
 }
 
+fn over() -> Error {
+    Error::new(ErrorKind::State, "the client is closed, or its stream is over: make a new one")
+}
+
+/// How much of a program's sound may wait.
+const PUSHED: Duration = Duration::from_secs(2);
 /// How long what is captured may take to be sent at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 const NOTICES: usize = 64;

@@ -217,7 +217,8 @@ impl Receiving {
                 count
             }
         };
-        if let Some(sources) = guard {
+        if let Some(mut sources) = guard {
+            sources.flush_forwarding();
             let packets = sources.packets();
             drop(sources);
             shared.arrived(packets);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver as Notices, bounded};
 
+use super::forwarding::Forwarding;
 use super::frames::{FrameStream, Wanted};
 use super::packet_log::PacketLog;
 use super::receiving::Receiving;
@@ -105,6 +106,10 @@ impl Server {
         let mut parts = self.parts()?;
         if parts.address.is_none() {
             let receiving = Receiving::bind(&self.config, self.clock)?;
+            if !self.config.forward.is_empty() {
+                let forwarding = Forwarding::connect(&self.config.forward)?;
+                lock(&self.shared.sources).set_forwarding(forwarding);
+            }
             parts.address = Some(receiving.local_addr());
             parts.waker = Some(receiving.waker());
             parts.receiving = Some(receiving);

@@ -8,6 +8,7 @@ mod control;
 mod copies;
 mod entry;
 mod figures;
+mod onward;
 mod opening;
 mod reading;
 mod strangers;
@@ -31,6 +32,7 @@ use crate::engine::stream::receiver::{Receiver, Verdict};
 use crate::engine::time::Micros;
 use crate::engine::wire::{classic, rtp};
 use access::Access;
+use onward::Onward;
 use opening::Opening;
 use suspicion::Suspicion;
 use telling::tell;
@@ -49,6 +51,8 @@ pub struct Sources {
     /// It was said that something cannot be decoded here.
     told: bool,
     out: Outlets,
+    /// What becomes of the packet at hand.
+    onward: Onward,
     /// With a key.
     opening: Option<Box<Opening>>,
     /// Without one.
@@ -81,6 +85,8 @@ struct Entry {
     dropped: u64,
     /// Over RTP.
     reports: Option<Box<Correspondence>>,
+    /// Its last packet before it was believed, as it came: where packets are sent on.
+    held: Option<Box<[u8]>>,
 }
 
 /// Takes a packet's sound.
@@ -110,6 +116,7 @@ impl Sources {
             swept: Micros::ZERO,
             told: false,
             out: Outlets::default(),
+            onward: Onward::default(),
         }
     }
 
@@ -292,7 +299,8 @@ impl Sources {
                 if verdict == Verdict::Believed {
                     self.reporting.hurry(arrival);
                 }
-                if receiver.is_believed() && counted {
+                let receiver_believed = receiver.is_believed();
+                if receiver_believed && counted {
                     self.packets += receiver.reception().received - before;
                     self.last_sequence = Some(sequence);
                     tell(&name, receiver, verdict, bytes.len(), arrival, &mut self.access.budget);
@@ -300,6 +308,7 @@ impl Sources {
                 if verdict == Verdict::Believed {
                     self.access.strangers.remove(&name);
                 }
+                self.onward = self.onward.after(name, receiver_believed, verdict);
                 self.log(name.address, arrival, Some(sequence), bytes, verdict.name());
                 if verdict == Verdict::Believed {
                     self.forget_copies(&name);
@@ -360,6 +369,7 @@ impl Sources {
             repeated: false,
             dropped: 0,
             reports: None,
+            held: None,
         })
     }
 }

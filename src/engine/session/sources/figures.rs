@@ -41,6 +41,7 @@ impl Sources {
             wrong_source: self.access.wrong_source,
             unauthentic: self.access.unauthentic,
             dropped_local: self.out.dropped,
+            forwarded: self.forwarded(),
             sources: Vec::new(),
         };
         for (name, entry) in self.in_order() {
