@@ -11,6 +11,7 @@ mod figures;
 mod onward;
 mod opening;
 mod reading;
+mod speaking;
 mod strangers;
 mod suspicion;
 mod telling;
@@ -20,7 +21,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::outlet::{Outlet, Outlets, Recorder};
+use super::party::Dice;
 use super::reporting::{Correspondence, Reporting, Way};
+use super::talking::Talking;
 use crate::engine::coding::Encoding;
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::error::Result;
@@ -34,6 +37,7 @@ use crate::engine::wire::{classic, rtp};
 use access::Access;
 use onward::Onward;
 use opening::Opening;
+use speaking::Answer;
 use suspicion::Suspicion;
 use telling::tell;
 
@@ -59,6 +63,9 @@ pub struct Sources {
     suspicion: Suspicion,
     /// What is said to the sources, and heard of them.
     pub reporting: Reporting,
+    /// Where they are answered in sound.
+    talking: Option<Talking>,
+    dice: Dice,
 }
 
 /// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
@@ -87,6 +94,7 @@ struct Entry {
     reports: Option<Box<Correspondence>>,
     /// Its last packet before it was believed, as it came: where packets are sent on.
     held: Option<Box<[u8]>>,
+    answer: Answer,
 }
 
 /// Takes a packet's sound.
@@ -117,6 +125,8 @@ impl Sources {
             told: false,
             out: Outlets::default(),
             onward: Onward::default(),
+            talking: None,
+            dice: Dice::new(),
         }
     }
 
@@ -370,6 +380,7 @@ impl Sources {
             dropped: 0,
             reports: None,
             held: None,
+            answer: Answer::None,
         })
     }
 }
