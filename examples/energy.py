@@ -9,6 +9,7 @@ Ten times a second a line for each sender: its level in dBFS over the last 100 m
 
 import argparse
 import contextlib
+import math
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from audiostream import AdvancedAudioServer, Frame
 
 def level_db(frame: Frame) -> float:
     """The frame's energy, dBFS: 0 is a full-scale square wave."""
-    energy = np.mean((frame.samples / 32_768.0) ** 2)
-    return float(10 * np.log10(energy + 1e-10))
+    samples = frame.samples / 32_768.0
+    return 10 * math.log10(float(np.mean(samples * samples)) + 1e-10)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import _engine
 from ._stream import Stream
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import os
     from pathlib import Path
 
+    import numpy.typing as npt
     from typing_extensions import Buffer
 
     from .devices import Device
@@ -243,7 +244,7 @@ class AudioClient(Stream):
         self._before_start()
         return self._engine.send_one(1.0)
 
-    def write(self, sound: Buffer, timeout: float | None = None) -> int:
+    def write(self, sound: Buffer | npt.NDArray[Any], timeout: float | None = None) -> int:
         """Sends sound that a program makes. For `input='push'`.
 
             with AudioClient(host="studio.local", input="push") as client:

@@ -31,8 +31,9 @@ def test_the_fields_are_the_json_keys():
     reported = {"round_trip_ms", "cname", "name", "r_factor", "mos"}
     mixed = {"number", "state", "gain", "muted", "level_db"} | {"packets_sent", "packets_withheld"}
     assert names(SourceStats) == RECEIVED | reported | mixed | {"codec", "ssrc", "address"}
+    forwarded = {"packets_forwarded", "packets_forward_dropped"}
     turned_away = {"packets_refused", "packets_wrong_source", "packets_unauthentic"}
-    assert names(ServerStats) == RECEIVED | turned_away | {"sources", "tier", "frames_unspoken"}
+    assert names(ServerStats) == RECEIVED | turned_away | forwarded | {"sources", "tier", "frames_unspoken"}
 
 
 def test_a_snapshot_takes_its_fields_and_leaves_the_rest():
