@@ -140,6 +140,7 @@ class ServerStatsDict(_Received):
     tier: int
     packets_forwarded: int
     packets_forward_dropped: int
+    events_dropped: int
     packets_refused: int
     packets_wrong_source: int
     frames_unspoken: int

@@ -33,7 +33,8 @@ def test_the_fields_are_the_json_keys():
     assert names(SourceStats) == RECEIVED | reported | mixed | {"codec", "ssrc", "address"}
     forwarded = {"packets_forwarded", "packets_forward_dropped"}
     turned_away = {"packets_refused", "packets_wrong_source", "packets_unauthentic"}
-    assert names(ServerStats) == RECEIVED | turned_away | forwarded | {"sources", "tier", "frames_unspoken"}
+    own = {"sources", "tier", "events_dropped", "frames_unspoken"}
+    assert names(ServerStats) == RECEIVED | turned_away | forwarded | own
 
 
 def test_a_snapshot_takes_its_fields_and_leaves_the_rest():
