@@ -59,6 +59,7 @@ class Client:
         key: str | None,
         network: str | None,
         name: str | None,
+        pcap: str | None,
         packet_log: str | None,
     ) -> Client:
         """Checks the arguments (`ConfigError`); opens nothing."""
@@ -126,6 +127,7 @@ class Server:
         network: str | None,
         name: str | None,
         quality: bool,
+        pcap: str | None,
         packet_log: str | None,
     ) -> Server:
         """Checks the arguments (`ConfigError`), reads the description; opens nothing."""

@@ -76,6 +76,7 @@ class ClientStatsDict(TypedDict):
     overruns: int
     reconnects: int
     packets_unauthentic: int
+    pcap_dropped: int
     next_sequence: int
     level_db: float
     ssrc: int
@@ -133,3 +134,4 @@ class ServerStatsDict(_Received):
     packets_refused: int
     packets_wrong_source: int
     packets_unauthentic: int
+    pcap_dropped: int

@@ -83,6 +83,7 @@ class AudioClient(Stream):
         duration: float | None = None,
         network: str | None = None,
         name: str | None = None,
+        pcap: str | os.PathLike[str] | None = None,
         packet_log: str | os.PathLike[str] | None = None,
     ) -> None:
         """Opens source and socket.
@@ -132,6 +133,9 @@ class AudioClient(Stream):
                 packets, ms), or a preset, `'wifi'`, `'cellular'`, `'satellite'`, `'congested'`, `'lan'`, which settings
                 may follow. The same seed loses the same packets.
             name: What you are called, for the other end to see (SDES NAME of RFC 3550 §6.5.2).
+            pcap: A file for what passes on the network, as Wireshark reads it (pcapng), without being root: packets and
+                reports both ways, with headers made up for them; what `network=` loses as headers with a comment. An
+                announcement (SAP) comes first, so that Wireshark shows RTP unasked. Kept are three older files of 64 MiB.
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 
@@ -169,6 +173,7 @@ class AudioClient(Stream):
             key=spare if told is None else told,
             network=network,
             name=name,
+            pcap=None if pcap is None else str(pcap),
             packet_log=None if packet_log is None else str(packet_log),
         )
         super().__init__(engine, size=size, rate=rate, channels=channels, recordings=recordings, duration=duration)

@@ -82,6 +82,7 @@ class AdvancedAudioServer(Stream):
         network: str | None = None,
         name: str | None = None,
         quality: bool = False,
+        pcap: str | os.PathLike[str] | None = None,
         packet_log: str | os.PathLike[str] | None = None,
     ) -> None:
         """Binds the port and opens the output.
@@ -132,6 +133,9 @@ class AdvancedAudioServer(Stream):
                 playout's. G.711 is rated after G.113 Appendix I: Ie 0, Bpl 25.1, or 4.3 where holes stay silent (a
                 file as output). Assumed, for G.113 has no values: PCM is as G.711; Opus has Ie 0 and Bpl 25.1. The
                 scale is the telephone's: 93.2 is the best, whatever the bandwidth.
+            pcap: A file for what passes on the network, as Wireshark reads it (pcapng), without being root: packets and
+                reports both ways, with headers made up for them; what `network=` loses as headers with a comment. An
+                announcement (SAP) comes first, so that Wireshark shows RTP unasked. Kept are three older files of 64 MiB.
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 
@@ -169,6 +173,7 @@ class AdvancedAudioServer(Stream):
             keep_listening=keep_listening,
             record=str(recordings) if record else None,
             record_name=record if isinstance(record, str) else None,
+            pcap=None if pcap is None else str(pcap),
             packet_log=None if packet_log is None else str(packet_log),
         )
         told, port, rate, channels = engine.settings()

@@ -91,6 +91,7 @@ class ClientStats(_Snapshot):
         overruns: How often the queue was full.
         reconnects: TCP connections made after the first.
         packets_unauthentic: Reports about the stream that were not sealed with the `key=`, or came again: unread.
+        pcap_dropped: Packets that are missing in the capture of `pcap=`: the disk was too slow.
         remote: What the other end says of the stream; None while it has said nothing, and on the classic wire, which
             knows no reports.
     """
@@ -105,6 +106,7 @@ class ClientStats(_Snapshot):
     overruns: int = 0
     reconnects: int = 0
     packets_unauthentic: int = 0
+    pcap_dropped: int = 0
     remote: RemoteStats | None = None
 
 
@@ -210,6 +212,7 @@ class ServerStats(_Received):
             plays from another address. Part of nothing else.
         packets_unauthentic: Packets and reports that were not sealed with the `key=`, were damaged, or came again:
             neither heard nor recorded. Part of nothing else.
+        pcap_dropped: Packets that are missing in the capture of `pcap=`: the disk was too slow.
         sources: One `SourceStats` for each sender that is there now, oldest first.
     """
 
@@ -217,6 +220,7 @@ class ServerStats(_Received):
     packets_refused: int = 0
     packets_wrong_source: int = 0
     packets_unauthentic: int = 0
+    pcap_dropped: int = 0
     sources: tuple[SourceStats, ...] = ()
 
 

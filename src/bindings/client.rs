@@ -40,7 +40,7 @@ impl Close for client::Client {
 impl Client {
     #[new]
     #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, wire, codec, bitrate, fec, ptime, redundancy, spacing, host_api,
-                        latency, local_port, dscp, ttl, reconnect, key, network, name, packet_log))]
+                        latency, local_port, dscp, ttl, reconnect, key, network, name, pcap, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::needless_pass_by_value,
@@ -71,6 +71,7 @@ impl Client {
         key: Option<String>,
         network: Option<String>,
         name: Option<String>,
+        pcap: Option<PathBuf>,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
@@ -106,6 +107,7 @@ impl Client {
                 spacing,
                 key,
                 network,
+                pcap,
                 name,
             })
         };
@@ -176,6 +178,7 @@ impl Client {
         dict.set_item("overruns", stats.overruns)?;
         dict.set_item("reconnects", stats.reconnects)?;
         dict.set_item("packets_unauthentic", stats.unauthentic)?;
+        dict.set_item("pcap_dropped", stats.pcap_dropped)?;
         dict.set_item("next_sequence", stats.next_sequence)?;
         dict.set_item("level_db", stats.level_db)?;
         dict.set_item("ssrc", ssrc)?;

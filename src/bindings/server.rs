@@ -43,7 +43,7 @@ impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
                         max_delay, max_sources, allow, key, spare_key, keep_listening, record, record_name, network, name, quality,
-                        packet_log))]
+                        pcap, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
@@ -76,6 +76,7 @@ impl Server {
         network: Option<String>,
         name: Option<String>,
         quality: bool,
+        pcap: Option<PathBuf>,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
@@ -112,6 +113,7 @@ impl Server {
                 keep_listening,
                 network: network.as_deref().map(LinkConfig::parse).transpose()?,
                 name,
+                pcap,
                 quality,
             })
         };
@@ -188,6 +190,7 @@ impl Server {
         dict.set_item("packets_wrong_source", stats.wrong_source)?;
         dict.set_item("packets_unauthentic", stats.unauthentic)?;
         dict.set_item("packets_dropped_local", stats.dropped_local)?;
+        dict.set_item("pcap_dropped", stats.pcap_dropped)?;
         let wire = stats.sources.first().map(|source| source.wire).or(self.wire);
         dict.set_item("wire", wire.map_or("auto", Wire::name))?;
         dict.set_item("last_sequence", last.map_or(-1, i32::from))?;

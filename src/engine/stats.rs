@@ -147,6 +147,8 @@ pub struct ServerStats {
     pub unauthentic: u64,
     /// Dropped on this machine: by the kernel's socket buffer or a full queue of ours.
     pub dropped_local: u64,
+    /// Packets that are missing in the capture: the disk was too slow.
+    pub pcap_dropped: u64,
     /// The sources that are there now, oldest first.
     pub sources: Vec<SourceStats>,
 }
@@ -214,6 +216,8 @@ pub struct ClientStats {
     pub next_sequence: u16,
     /// The loudest sample lately, dBFS; negative infinity for silence.
     pub level_db: f64,
+    /// Packets that are missing in the capture: the disk was too slow.
+    pub pcap_dropped: u64,
     /// What the other end says of our stream; `None` where it has said nothing.
     pub remote: Option<RemoteStats>,
 }

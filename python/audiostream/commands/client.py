@@ -59,6 +59,7 @@ CLIENT_KEYWORDS = (
     *("protocol", "host", "port", "size", "rate", "channels", "input", "wire", "codec", "bitrate"),
     *("fec", "ptime", "redundancy", "spacing", "host_api", "latency"),
     *("local_port", "dscp", "ttl", "reconnect", "key_file", "record", "recordings", "duration", "network", "name"),
+    "pcap",
     "packet_log",
 )
 

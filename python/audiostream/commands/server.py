@@ -42,7 +42,7 @@ Ctrl-C ends it; a running recording is finished. Every packet is in the log file
 SERVER_KEYWORDS = (
     *("protocol", "port", "size", "rate", "channels", "bind", "sdp", "wire", "output", "host_api", "latency", "delay"),
     *("min_delay", "max_delay", "record", "recordings", "max_sources", "allow", "key_file", "keep_listening"),
-    *("duration", "network", "name", "quality", "packet_log"),
+    *("duration", "network", "name", "quality", "pcap", "packet_log"),
 )
 
 

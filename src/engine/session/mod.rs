@@ -21,6 +21,8 @@ pub mod server;
 pub mod sources;
 mod stepper;
 mod timed;
+mod transport;
+mod wiretap;
 
 pub use reporting::Way;
 

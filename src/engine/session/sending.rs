@@ -5,7 +5,6 @@
 //! When the network stalls (TCP), sound waits in the ring; past [`PATIENCE`] the oldest goes first, and is counted.
 //! The sequence numbers go on without a gap: the network lost nothing. On RTP the timestamps tell of the gap.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,12 +20,14 @@ use super::packet_log::{PacketLine, PacketLog};
 use super::packets::Packets;
 use super::sealing::Sealing;
 use super::stepper::Stepper;
+pub use super::transport::Transport;
+use super::wiretap::Wiretap;
 use crate::engine::audio::Notice;
 use crate::engine::audio::priority::promote;
-use crate::engine::config::{ClientConfig, Path, Protocol, Redundancy, Wire};
+use crate::engine::config::{ClientConfig, Protocol, Redundancy, Wire};
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::net::tcp::{SendOutcome, TcpSender};
-use crate::engine::net::udp::{Sent, UdpSender};
+use crate::engine::net::tcp::SendOutcome;
+use crate::engine::net::udp::Sent;
 use crate::engine::rate::Converter;
 use crate::engine::stats::RemoteStats;
 use crate::engine::stream::remedy::Adviser;
@@ -54,6 +55,7 @@ pub struct Sending {
     packets: Packets,
     sealing: Option<Sealing>,
     network: Option<Impairment<()>>,
+    tap: Wiretap,
     feedback: Option<Feedback>,
     warned: Micros,
 }
@@ -93,40 +95,8 @@ pub struct Supply {
     pub transport: Transport,
     /// Where every packet is written down.
     pub log: Option<PacketLog>,
-}
-
-/// A way to the server.
-pub enum Transport {
-    /// Datagrams.
-    Udp(UdpSender),
-    /// A connection.
-    Tcp(TcpSender),
-}
-
-impl Transport {
-    /// Connects as `path` says, giving up when `cancelled`.
-    pub fn connect(path: &Path, cancelled: &AtomicBool) -> Result<Self> {
-        Ok(match path.protocol {
-            Protocol::Udp => Self::Udp(UdpSender::connect(path)?),
-            Protocol::Tcp => Self::Tcp(TcpSender::connect(path, CONNECT_TIMEOUT, cancelled)?),
-        })
-    }
-
-    /// The other end.
-    pub fn peer(&self) -> SocketAddr {
-        match self {
-            Self::Udp(udp) => udp.peer(),
-            Self::Tcp(tcp) => tcp.peer(),
-        }
-    }
-
-    /// Our end.
-    pub fn local_addr(&self) -> Result<SocketAddr> {
-        match self {
-            Self::Udp(udp) => udp.local_addr(),
-            Self::Tcp(tcp) => Ok(tcp.local_addr()),
-        }
-    }
+    /// Where every packet is captured.
+    pub tap: Wiretap,
 }
 
 impl Sending {
@@ -141,11 +111,11 @@ impl Sending {
         captured: Arc<Captured>,
         shared: Arc<Progress>,
     ) -> Result<Self> {
-        let Supply { ring, transport, log } = supply;
+        let Supply { ring, transport, log, tap } = supply;
         let network = config.network.map(Impairment::new);
         let sealing = config.key.clone().map(|key| Sealing::new(key, sender.ssrc())).transpose()?;
         let framed = config.wire == Wire::Rtp && config.path.protocol == Protocol::Tcp;
-        let feedback = Feedback::new(&config, sender.ssrc(), clock, Arc::clone(&shared));
+        let feedback = Feedback::new(&config, sender.ssrc(), clock, Arc::clone(&shared), tap.clone());
         let samples = config.audio.block.frames(config.audio.format) * config.audio.format.channels();
         let converter = Converter::new(config.audio.format, config.encoding().format)?;
         let packet = config.encoding().format.duration(sender.frames_per_packet() as u64);
@@ -166,6 +136,7 @@ impl Sending {
             packets: Packets::new(framed),
             sealing,
             network,
+            tap,
             feedback,
             warned: Micros::ZERO,
         })
@@ -244,6 +215,7 @@ impl Sending {
             self.deliver()?;
         }
         self.say_goodbye();
+        self.tap.finished(self.clock.now(), &self.transport);
         match &mut self.transport {
             Transport::Udp(_) => Ok(()),
             Transport::Tcp(tcp) => tcp.flush(FLUSH_TIMEOUT),
@@ -335,7 +307,9 @@ impl Sending {
     /// meanwhile is trimmed.
     fn send(&mut self, frame: &[u8], packet: Outgoing<'_>, bytes: usize) -> Result<()> {
         if let Some(network) = &mut self.network {
-            network.enter(self.clock.now(), (), frame);
+            let now = self.clock.now();
+            let passage = network.enter(now, (), frame);
+            self.tap.entered(now, &self.transport, passage, frame);
             self.count(packet, bytes, "sent");
             return self.deliver();
         }
@@ -370,6 +344,9 @@ impl Sending {
                     }
                 },
             };
+            if verdict != "dropped" {
+                self.tap.sent(self.clock.now(), &self.transport, frame);
+            }
             self.count(packet, bytes, verdict);
             return Ok(());
         }
@@ -377,11 +354,13 @@ impl Sending {
 
     /// Sends what has come through the bad network, where there is one.
     fn deliver(&mut self) -> Result<()> {
-        let (Some(network), Transport::Udp(udp)) = (&mut self.network, &mut self.transport) else {
-            return Ok(());
-        };
-        while let Some((_, (), packet)) = network.leave(self.clock.now()) {
-            udp.send(packet)?;
+        let Some(network) = &mut self.network else { return Ok(()) };
+        while let Some((_, (), packet)) = network.leave(self.clock.now())
+            && let Transport::Udp(udp) = &mut self.transport
+        {
+            if udp.send(packet)? != Sent::Dropped {
+                self.tap.sent(self.clock.now(), &self.transport, packet);
+            }
         }
         Ok(())
     }
@@ -459,6 +438,7 @@ impl Sending {
             {
                 log::info!(target: TARGET, "connected to {} again", transport.peer());
                 self.transport = transport;
+                self.tap.connected(self.clock.now(), &self.transport);
                 if let Some(feedback) = &mut self.feedback {
                     feedback.reconnected();
                 }
@@ -481,7 +461,6 @@ impl Sending {
 const TARGET: &str = "audiostream.client";
 /// Sound older than this is not sent any more when newer waits.
 pub const PATIENCE: Duration = Duration::from_secs(1);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one try of a stalled send may take.
 const STALL: Duration = Duration::from_millis(50);

@@ -275,6 +275,7 @@ impl Sources {
             wrong_source: self.access.wrong_source,
             unauthentic: self.access.unauthentic,
             dropped_local: self.out.dropped,
+            pcap_dropped: 0,
             sources: Vec::new(),
         };
         let mut entries: Vec<_> = self.entries.iter().filter(|(_, entry)| entry.counts()).collect();
