@@ -133,9 +133,10 @@ class AudioClient(Stream):
                 packets, ms), or a preset, `'wifi'`, `'cellular'`, `'satellite'`, `'congested'`, `'lan'`, which settings
                 may follow. The same seed loses the same packets.
             name: What you are called, for the other end to see (SDES NAME of RFC 3550 §6.5.2).
-            pcap: A file for what passes on the network, as Wireshark reads it (pcapng), without being root: packets and
-                reports both ways, with headers made up for them; what `network=` loses as headers with a comment. An
-                announcement (SAP) comes first, so that Wireshark shows RTP unasked. Kept are three older files of 64 MiB.
+            pcap: A file for what passes on the network, as Wireshark reads it (pcapng), without being root: packets
+                and reports both ways, their headers made up; what `network=` loses as headers with a comment. An
+                announcement (SAP) comes first, so that Wireshark shows RTP unasked. Beyond 64 MiB it is begun anew, and
+                three older files are kept.
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 

@@ -13,6 +13,7 @@ from .devices import end_name
 from .errors import AudioStreamError, check_range
 from .keys import find_key
 from .recording import Recording, make_folder
+from .source import Source
 from .stats import ServerStats, server_stats
 
 if TYPE_CHECKING:
@@ -133,9 +134,10 @@ class AdvancedAudioServer(Stream):
                 playout's. G.711 is rated after G.113 Appendix I: Ie 0, Bpl 25.1, or 4.3 where holes stay silent (a
                 file as output). Assumed, for G.113 has no values: PCM is as G.711; Opus has Ie 0 and Bpl 25.1. The
                 scale is the telephone's: 93.2 is the best, whatever the bandwidth.
-            pcap: A file for what passes on the network, as Wireshark reads it (pcapng), without being root: packets and
-                reports both ways, with headers made up for them; what `network=` loses as headers with a comment. An
-                announcement (SAP) comes first, so that Wireshark shows RTP unasked. Kept are three older files of 64 MiB.
+            pcap: A file for what passes on the network, as Wireshark reads it (pcapng), without being root: packets
+                and reports both ways, their headers made up; what `network=` loses as headers with a comment. An
+                announcement (SAP) comes first, so that Wireshark shows RTP unasked. Beyond 64 MiB it is begun anew, and
+                three older files are kept.
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 
@@ -282,6 +284,11 @@ class AdvancedAudioServer(Stream):
     def stats(self) -> ServerStats:
         """The figures of this moment; after the end, the final ones."""
         return server_stats(self._engine.stats())
+
+    @property
+    def sources(self) -> list[Source]:
+        """The senders that are known, oldest first: those that play, and those that have stopped (see `Source`)."""
+        return [Source(self._engine, number) for number in self._engine.sources()]
 
     @property
     def total_packets(self) -> int:

@@ -186,6 +186,7 @@ fn write(path: &Path, epoch: Duration, limit: u64, items: &Receiver<Item>, tally
 /// The comment on a lost packet, which names what is not kept.
 fn lost(why: &str, packet: &[u8]) -> String {
     match rtp::parse(packet) {
+        _ if rtp::is_rtcp(packet) => format!("{why}: RTCP, {} bytes", packet.len()),
         Ok((header, _)) => format!("{why}: RTP, sequence {}, {} bytes", header.sequence, packet.len()),
         Err(_) => format!("{why}: {} bytes", packet.len()),
     }
