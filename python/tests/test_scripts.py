@@ -51,7 +51,7 @@ RECEIVED = {
     "wire": str,
     "protocol": str,
 }
-TURNED_AWAY = {"packets_refused": int, "packets_wrong_source": int, "packets_unauthentic": int}
+TURNED_AWAY = {"packets_refused": int, "packets_wrong_source": int, "packets_unauthentic": int, "pcap_dropped": int}
 SERVER_KEYS = {**RECEIVED, **TURNED_AWAY, "sources": list, "tier": int}
 JUDGED = {"r_factor": float | None, "mos": float | None}
 REPORTED = {"round_trip_ms": float | None, "cname": str | None, "name": str | None, **JUDGED}
@@ -66,6 +66,7 @@ CLIENT_KEYS = {
     "overruns": int,
     "reconnects": int,
     "packets_unauthentic": int,
+    "pcap_dropped": int,
     "remote": dict | None,
     "wire": str,
     "protocol": str,

@@ -18,6 +18,7 @@ SENT = {
     *("packets_sent", "copies_sent", "bytes_sent", "frames_captured", "frames_dropped", "overruns", "reconnects"),
     "remote",
     "packets_unauthentic",
+    "pcap_dropped",
 }
 
 
@@ -31,7 +32,7 @@ def test_the_fields_are_the_json_keys():
     mixed = {"number", "state", "gain", "muted", "level_db"}
     assert names(SourceStats) == RECEIVED | reported | mixed | {"codec", "ssrc", "address"}
     turned_away = {"packets_refused", "packets_wrong_source", "packets_unauthentic"}
-    assert names(ServerStats) == RECEIVED | turned_away | {"sources", "tier"}
+    assert names(ServerStats) == RECEIVED | turned_away | {"sources", "tier", "pcap_dropped"}
 
 
 def test_a_snapshot_takes_its_fields_and_leaves_the_rest():
