@@ -9,6 +9,7 @@ mod copies;
 mod entry;
 mod figures;
 mod opening;
+mod reading;
 mod strangers;
 mod suspicion;
 mod telling;
@@ -226,6 +227,7 @@ impl Sources {
             entry.outlet.retire();
         }
         self.out.set_recorder(None);
+        self.out.readers.clear();
         self.out.log = None;
     }
 
@@ -328,6 +330,7 @@ impl Sources {
             if !matches!(outlet, Outlet::Unplayable) {
                 out.record(head, samples, encoding.format);
             }
+            out.read(&head, samples, encoding.format);
         });
         if !was_playing && outlet.is_playing() {
             *gone = false;
