@@ -146,14 +146,10 @@ fn write(path: &Path, epoch: Duration, limit: u64, items: &Receiver<Item>, tally
     let mut conversations = Conversations::default();
     let mut announced: Vec<(IpAddr, String)> = Vec::new();
     loop {
-        let item = match items.try_recv() {
-            Ok(item) => item,
-            Err(_) => {
-                pcap.get_mut().flush()?;
-                let Ok(item) = items.recv() else { return Ok(()) };
-                item
-            }
-        };
+        if items.is_empty() {
+            pcap.get_mut().flush()?;
+        }
+        let Ok(item) = items.recv() else { return Ok(()) };
         match item {
             Item::End => return pcap.get_mut().flush(),
             Item::Announcement { at, origin, description } => {

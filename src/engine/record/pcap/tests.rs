@@ -103,7 +103,7 @@ fn the_same_packets_give_the_same_bytes() {
 fn what_is_too_long_for_a_packet_is_an_error() {
     let mut pcap = Pcap::new(Vec::new(), EPOCH).unwrap();
     assert!(
-        pcap.datagram(Micros(0), ends("127.0.0.1:1", "127.0.0.1:2"), &[0; 65_600], Fate::Passed).is_err()
+        pcap.datagram(Micros(0), ends("127.0.0.1:1", "127.0.0.1:2"), &vec![0; 65_600], Fate::Passed).is_err()
     );
 }
 
@@ -115,7 +115,7 @@ fn a_connection_begins_counts_its_bytes_both_ways_and_ends() {
         talk.open(pcap, Micros(0), up)?;
         talk.data(pcap, Micros(1), up, &[1; 100])?;
         talk.data(pcap, Micros(2), down, &[2; 30])?;
-        talk.data(pcap, Micros(3), up, &[1; 70_000])?;
+        talk.data(pcap, Micros(3), up, &vec![1; 70_000])?;
         talk.close(pcap, Micros(4), down)
     });
     let mut expected = [1u32, 1];
