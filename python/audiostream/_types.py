@@ -77,10 +77,12 @@ class ClientStatsDict(TypedDict):
     reconnects: int
     packets_unauthentic: int
     pcap_dropped: int
+    packets_unheard: int
     next_sequence: int
     level_db: float
     ssrc: int
     remote: RemoteStatsDict | None
+    received: SourceStatsDict | None
 
 
 class _Received(TypedDict):
@@ -128,6 +130,8 @@ class SourceStatsDict(_Received):
     name: str | None
     r_factor: float | None
     mos: float | None
+    packets_sent: int
+    packets_withheld: int
 
 
 class ServerStatsDict(_Received):
@@ -137,5 +141,6 @@ class ServerStatsDict(_Received):
     tier: int
     packets_refused: int
     packets_wrong_source: int
+    frames_unspoken: int
     packets_unauthentic: int
     pcap_dropped: int

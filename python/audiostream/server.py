@@ -86,6 +86,8 @@ class AdvancedAudioServer(Stream):
         name: str | None = None,
         quality: bool = False,
         pcap: str | os.PathLike[str] | None = None,
+        talk: bool | str | int | Device = False,
+        conference: bool = False,
         packet_log: str | os.PathLike[str] | None = None,
     ) -> None:
         """Binds the port and opens the output.
@@ -140,6 +142,11 @@ class AdvancedAudioServer(Stream):
                 and reports both ways, their headers made up; what `network=` loses as headers with a comment. An
                 announcement (SAP) comes first, so that Wireshark shows RTP unasked. Beyond 64 MiB it is begun anew, and
                 three older files are kept.
+            talk: Sends sound of our own to every client that listens (`AudioClient(output=...)`): True the default
+                microphone's, or an input as `AudioClient` has it, `'voice'` for instance.
+            conference: Sends each client the mix of all others, with `talk` our own sound too. Needs an output that
+                keeps time, a device or `'null'`. What the clients hear is not limited or turned down by what we hear
+                (`gain`, `mute`), but by each source's own.
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 
@@ -170,6 +177,8 @@ class AdvancedAudioServer(Stream):
             network=network,
             name=name,
             quality=quality,
+            talk=None if talk is False else end_name(None if talk is True else talk),
+            conference=conference,
             max_sources=max_sources,
             allow=_networks(allow),
             key=told_key,

@@ -10,6 +10,7 @@ mod entry;
 mod figures;
 mod opening;
 mod reading;
+mod speaking;
 mod strangers;
 mod suspicion;
 mod telling;
@@ -19,7 +20,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::outlet::{Outlet, Outlets, Recorder};
+use super::party::Dice;
 use super::reporting::{Correspondence, Reporting, Way};
+use super::talking::Talking;
 use crate::engine::coding::Encoding;
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::error::Result;
@@ -32,6 +35,7 @@ use crate::engine::time::Micros;
 use crate::engine::wire::{classic, rtp};
 use access::Access;
 use opening::Opening;
+use speaking::Answer;
 use suspicion::Suspicion;
 use telling::tell;
 
@@ -55,6 +59,9 @@ pub struct Sources {
     suspicion: Suspicion,
     /// What is said to the sources, and heard of them.
     pub reporting: Reporting,
+    /// Where they are answered in sound.
+    talking: Option<Talking>,
+    dice: Dice,
 }
 
 /// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
@@ -81,6 +88,7 @@ struct Entry {
     dropped: u64,
     /// Over RTP.
     reports: Option<Box<Correspondence>>,
+    answer: Answer,
 }
 
 /// Takes a packet's sound.
@@ -110,6 +118,8 @@ impl Sources {
             swept: Micros::ZERO,
             told: false,
             out: Outlets::default(),
+            talking: None,
+            dice: Dice::new(),
         }
     }
 
@@ -360,6 +370,7 @@ impl Sources {
             repeated: false,
             dropped: 0,
             reports: None,
+            answer: Answer::None,
         })
     }
 }

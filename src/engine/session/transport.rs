@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::engine::config::{Path, Protocol};
 use crate::engine::error::Result;
+use crate::engine::net::rest::Rest;
 use crate::engine::net::tcp::TcpSender;
 use crate::engine::net::udp::UdpSender;
 
@@ -39,6 +40,15 @@ impl Transport {
         match self {
             Self::Udp(udp) => udp.local_addr(),
             Self::Tcp(tcp) => Ok(tcp.local_addr()),
+        }
+    }
+
+    /// Sleeps for `timeout` at most, or until the other end says something, where it is listened to.
+    pub fn rest(&self, rest: &mut Rest, listens: bool, timeout: Duration) {
+        match self {
+            Self::Udp(udp) if listens => udp.rest(rest, timeout),
+            Self::Tcp(tcp) if listens => tcp.rest(rest, timeout),
+            _ => rest.sleep(timeout),
         }
     }
 }

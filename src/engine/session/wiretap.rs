@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::impairment::Passage;
-use super::sending::Transport;
+use super::transport::Transport;
 use crate::engine::coding::PayloadTypes;
 use crate::engine::config::ServerConfig;
 use crate::engine::error::Result;
