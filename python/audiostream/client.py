@@ -12,7 +12,7 @@ from .devices import end_name
 from .errors import AudioStreamError, ConfigError, check_range
 from .keys import find_key
 from .recording import Recording, make_folder, rename
-from .stats import ClientStats, client_stats
+from .stats import ClientStats, client_stats, with_history
 
 if TYPE_CHECKING:
     import os
@@ -324,7 +324,7 @@ class AudioClient(Stream):
     @property
     def stats(self) -> ClientStats:
         """The figures of this moment; after the end, the final ones."""
-        return client_stats(self._engine.stats())
+        return with_history(client_stats(self._engine.stats()), self._historian.table())
 
     @property
     def sequenceNumber(self) -> int:  # noqa: N802 - the original's name

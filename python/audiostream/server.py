@@ -15,7 +15,7 @@ from .frames import open_frames
 from .keys import find_key
 from .recording import Recording, make_folder
 from .source import Source
-from .stats import ServerStats, server_stats
+from .stats import ServerStats, server_stats, with_history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -295,7 +295,7 @@ class AdvancedAudioServer(Stream):
     @property
     def stats(self) -> ServerStats:
         """The figures of this moment; after the end, the final ones."""
-        return server_stats(self._engine.stats())
+        return with_history(server_stats(self._engine.stats()), self._historian.table())
 
     @property
     def sources(self) -> list[Source]:

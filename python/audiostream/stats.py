@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from .tables import Table
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,6 +29,16 @@ class _Snapshot:
     def to_dict(self) -> dict[str, Any]:
         """The figures as a plain dictionary, ready for JSON or `pandas.DataFrame([...])`."""
         return dataclasses.asdict(self, dict_factory=_plain)
+
+    @property
+    def history(self) -> Table:
+        """The figures of the stream over time: a row a second since its start, for the last hour, and one at its end.
+
+        Columns are `time` (seconds since 1970) and the figures that are numbers or names; of the other end's reports
+        `remote_round_trip_ms`, `remote_fraction_lost`, `remote_packets_lost`, `remote_jitter_ms`, `remote_delay_ms`. It
+        is no part of the snapshot: compared and written are the figures of one moment. Empty for a source.
+        """
+        return self.__dict__.get("_history") or Table((), ())
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """The figures as JSON text.
@@ -248,6 +260,12 @@ class ServerStats(_Received):
     pcap_dropped: int = 0
     frames_unspoken: int = 0
     sources: tuple[SourceStats, ...] = ()
+
+
+def with_history(stats: _T, history: Table) -> _T:
+    """The snapshot, which knows the past from now on."""
+    object.__setattr__(stats, "_history", history)
+    return stats
 
 
 def client_stats(figures: Mapping[str, Any]) -> ClientStats:
