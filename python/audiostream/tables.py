@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from .errors import ConfigError
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "read_packet_log"]
 
-Value = float | int | str | None  # what a field may hold
+# What a field may hold: float, int, str or None.
+Value = Any
 
 
 class Table(Sequence[dict[str, Value]]):
