@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs]
 
 __all__ = ["Table", "read_packet_log"]
 
@@ -63,10 +64,10 @@ class Table(Sequence[dict[str, Value]]):
             ConfigError: pandas is not installed.
         """
         try:
-            import pandas as pd
+            pandas: Any = importlib.import_module("pandas")
         except ImportError:
             raise ConfigError("pandas is not installed: pip install pandas, or use to_csv()") from None
-        return pd.DataFrame.from_records(self._rows, columns=list(self.columns))
+        return pandas.DataFrame.from_records(self._rows, columns=list(self.columns))
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
         """Writes the rows as CSV, the columns' names first; None is an empty field. Returns the path."""
