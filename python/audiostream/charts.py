@@ -118,7 +118,7 @@ class Charts:
         grid = Table.grid(expand=True)
         for _ in range(columns):
             grid.add_column(ratio=1)
-        panels = [self._panel(name, width) for name in MEASURES]
+        panels = [self._panel(name, width, ROWS if columns > 1 else 1) for name in MEASURES]
         for place in range(0, len(panels), columns):
             grid.add_row(*panels[place : place + columns])
         passed = time.monotonic() - self._since
@@ -128,12 +128,12 @@ class Charts:
         footer = Text(f"  {counts}   {passed:.0f} s{self._of}   Ctrl-C to stop", style="dim")
         return Group(head, grid, footer)
 
-    def _panel(self, name: str, width: int) -> Panel:
+    def _panel(self, name: str, width: int, rows: int) -> Panel:
         unit, colour, top, bottom = MEASURES[name]
         values = list(self._sampler.values[name])[-width:]
         top = top if max(values) <= top else _round(max(values))
         title = Text(f"{name} ", style=f"bold {colour}").append(f"{values[-1]:.1f} {unit}", style="bold default")
-        chart = Text("\n".join(sparkline(values, width, bottom, top)), style=colour, no_wrap=True)
+        chart = Text("\n".join(sparkline(values, width, bottom, top, rows)), style=colour, no_wrap=True)
         return Panel(
             chart,
             title=title,

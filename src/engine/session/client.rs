@@ -348,7 +348,7 @@ impl Client {
             let rest = Rest::new()?;
             let waker = rest.waker();
             let (log, hearing) = (parts.log.take(), parts.hearing.take());
-            let supply = Supply { ring, transport, log, hearing, rest, tap };
+            let supply = Supply { ring, transport, log, tap, hearing, rest };
             let sending =
                 Sending::new(self.config.clone(), self.clock, sender, repeater, supply, captured, progress)?;
             let stepper = Arc::clone(&self.stepper);

@@ -121,7 +121,7 @@ impl Sending {
         captured: Arc<Captured>,
         shared: Arc<Progress>,
     ) -> Result<Self> {
-        let Supply { ring, transport, log, hearing, rest, tap } = supply;
+        let Supply { ring, transport, log, tap, hearing, rest } = supply;
         let network = config.network.map(Impairment::new);
         let sealing = config.key.clone().map(|key| Sealing::new(key, sender.ssrc())).transpose()?;
         let framed = config.wire == Wire::Rtp && config.path.protocol == Protocol::Tcp;
