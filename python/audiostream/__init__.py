@@ -39,6 +39,7 @@ except ImportError as error:
 
 from .client import AudioClient
 from .devices import Device, host_apis, list_devices
+from .events import Event
 from .frames import Frame, Frames
 from .keys import generate_key
 from .logs import setup_logging
@@ -61,6 +62,7 @@ __all__ = [
     "ConfigError",
     "Device",
     "DeviceError",
+    "Event",
     "Frame",
     "Frames",
     "RecordedFrames",

@@ -158,6 +158,11 @@ class Server:
         """Waits for `has_ended`, at most `timeout` seconds."""
     def stats(self) -> ServerStatsDict:
         """The figures of this moment."""
+    def events(self, cursor: int | None, timeout: float) -> tuple[list[tuple[str, float, int, str]], int | None, bool]:
+        """What has happened since `cursor` (None: all that is kept), at the latest after `timeout` seconds.
+
+        Returns (kind, seconds ago, source, detail) of each, the next cursor, and whether nothing more will happen.
+        """
     def sources(self) -> list[int]:
         """The numbers of the senders that are known, oldest first."""
     def source_stats(self, number: int) -> SourceStatsDict | None:

@@ -139,6 +139,7 @@ class ServerStatsDict(_Received):
 
     sources: list[SourceStatsDict]
     tier: int
+    events_dropped: int
     packets_refused: int
     packets_wrong_source: int
     frames_unspoken: int

@@ -11,6 +11,7 @@ from . import _engine, logs
 from ._stream import STEP, Stream
 from .devices import end_name
 from .errors import AudioStreamError, check_range
+from .events import Events
 from .frames import open_frames
 from .keys import find_key
 from .recording import Recording, make_folder
@@ -302,6 +303,24 @@ class AdvancedAudioServer(Stream):
     def sources(self) -> list[Source]:
         """The senders that are known, oldest first: those that play, and those that have stopped (see `Source`)."""
         return [Source(self._engine, number) for number in self._engine.sources()]
+
+    def events(self, timeout: float | None = None) -> Events:
+        """What happens to the senders: who joins, falls silent, goes on, leaves, is lost.
+
+            for event in server.events():
+                print(event.kind, event.source.name, event.detail)
+
+        `async for` goes as well. Every call begins with what has happened so far, as far as it is kept: the last 1024
+        events; who is slower than that misses the oldest, and `stats.events_dropped` counts them. Each event is a line
+        of the log too.
+
+        Args:
+            timeout: End when nothing has happened for so many seconds; None goes on until the server is stopped.
+
+        Returns:
+            An iterator, for `for` and `async for`, over `Event`.
+        """
+        return Events(self._engine, timeout)
 
     def frames(
         self,

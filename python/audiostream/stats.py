@@ -203,8 +203,8 @@ class SourceStats(_Received):
         cname: What the sender calls itself for good (RFC 3550 §6.5.1); None where it has not said.
         name: What the sender's user is called (`name=`); None where it has not said.
         number: What the server calls it: 1 for the first that was heard, and never given again.
-        state: `'playing'`; `'idle'` after 10 s of silence, its playout given up; `'left'` after its goodbye or the end
-            of its connection.
+        state: `'playing'`; `'idle'` after 10 s of silence, its playout given up; `'left'` after its goodbye, the end
+            of its connection, or 30 s without a sign of it.
         gain: What it is played with (`Source.gain`), 1.0 at first.
         muted: Whether it is played as silence (`Source.muted`).
         level_db: The loudest sample of it lately, dBFS, before its gain: 0 is full scale, negative infinity silence (in
@@ -249,6 +249,7 @@ class ServerStats(_Received):
         packets_unauthentic: Packets and reports that were not sealed with the `key=`, were damaged, or came again:
             neither heard nor recorded. Part of nothing else.
         pcap_dropped: Packets that are missing in the capture of `pcap=`: the disk was too slow.
+        events_dropped: Events that somebody iterating over `events()` was too slow to see: the last 1024 are kept.
         frames_unspoken: Frames of our own microphone (`talk=`) that found no room on their way to the sources.
         sources: One `SourceStats` for each sender that is there now, oldest first.
     """
@@ -258,6 +259,7 @@ class ServerStats(_Received):
     packets_wrong_source: int = 0
     packets_unauthentic: int = 0
     pcap_dropped: int = 0
+    events_dropped: int = 0
     frames_unspoken: int = 0
     sources: tuple[SourceStats, ...] = ()
 

@@ -33,7 +33,13 @@ def test_the_fields_are_the_json_keys():
     mixed = {"number", "state", "gain", "muted", "level_db"} | {"packets_sent", "packets_withheld"}
     assert names(SourceStats) == RECEIVED | reported | mixed | {"codec", "ssrc", "address"}
     turned_away = {"packets_refused", "packets_wrong_source", "packets_unauthentic"}
-    assert names(ServerStats) == RECEIVED | turned_away | {"sources", "tier", "pcap_dropped", "frames_unspoken"}
+    assert names(ServerStats) == RECEIVED | turned_away | {
+        "sources",
+        "tier",
+        "pcap_dropped",
+        "events_dropped",
+        "frames_unspoken",
+    }
 
 
 def test_a_snapshot_takes_its_fields_and_leaves_the_rest():

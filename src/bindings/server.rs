@@ -21,6 +21,7 @@ use crate::engine::error::Result;
 use crate::engine::networks::Networks;
 use crate::engine::playout::tap::Whose;
 use crate::engine::record::traces;
+use crate::engine::session::events::Event;
 use crate::engine::session::frames::Wanted;
 use crate::engine::session::place::{self, Listening, Told};
 use crate::engine::session::server;
@@ -36,6 +37,9 @@ pub struct Server {
     channels: usize,
     record: Option<(PathBuf, Option<String>)>,
 }
+
+/// Kind, seconds ago, the source's number, detail.
+type EventTuple = (&'static str, f64, u32, String);
 
 impl Close for server::Server {
     fn close(&self, drain: bool) -> Result<()> {
@@ -196,6 +200,23 @@ impl Server {
         let figures =
             Figures { stats: &stats, last, tier, protocol: self.protocol, wire: self.wire, rate: self.rate };
         server_dict(py, &figures)
+    }
+
+    #[pyo3(signature = (cursor, timeout))]
+    fn events(
+        &self,
+        py: Python<'_>,
+        cursor: Option<u64>,
+        timeout: f64,
+    ) -> PyResult<(Vec<EventTuple>, Option<u64>, bool)> {
+        let told = self.held.wait(py, timeout, |server, slice| {
+            let (told, now) = server.events(cursor, slice);
+            Ok((told.ended || !told.events.is_empty()).then_some((told, now)))
+        })?;
+        let Some((told, now)) = told else { return Ok((Vec::new(), cursor, false)) };
+        let ago =
+            |event: Event| (event.kind.name(), now.since(event.at).as_secs_f64(), event.source, event.detail);
+        Ok((told.events.into_iter().map(ago).collect(), Some(told.next), told.ended))
     }
 
     fn sources(&self, py: Python<'_>) -> PyResult<Vec<u32>> {

@@ -39,6 +39,7 @@ pub fn server_dict<'py>(py: Python<'py>, figures: &Figures<'_>) -> PyResult<Boun
     dict.set_item("wire", wire.map_or("auto", Wire::name))?;
     dict.set_item("last_sequence", last.map_or(-1, i32::from))?;
     dict.set_item("tier", tier)?;
+    dict.set_item("events_dropped", stats.events_dropped)?;
     let sources = stats.sources.iter().map(|source| source_dict(py, source, protocol));
     dict.set_item("sources", sources.collect::<PyResult<Vec<_>>>()?)?;
     Ok(dict)

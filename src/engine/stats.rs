@@ -183,6 +183,8 @@ pub struct ServerStats {
     pub dropped_local: u64,
     /// Packets that are missing in the capture: the disk was too slow.
     pub pcap_dropped: u64,
+    /// Events that whoever listens for them was too slow to see.
+    pub events_dropped: u64,
     /// Frames of our own microphone that found no room on their way to the sources.
     pub frames_unspoken: u64,
     /// The sources that are there now, oldest first.

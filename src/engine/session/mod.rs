@@ -5,6 +5,7 @@ pub mod client;
 mod complaints;
 mod describe;
 mod doors;
+pub mod events;
 mod feedback;
 pub mod frames;
 mod hearing;

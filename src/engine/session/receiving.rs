@@ -233,7 +233,7 @@ impl Receiving {
                     doors.leave(id);
                     if let Some(connection) = connections.remove(&id) {
                         let sources = guard.get_or_insert_with(|| lock(&shared.sources));
-                        sources.disconnected(connection.address);
+                        sources.disconnected(connection.address, Some(why), now);
                         if sources.may_tell(now) {
                             log::warn!(target: TARGET, "connection from {} closed: {why}", connection.address);
                         }
@@ -348,7 +348,8 @@ fn handle(
                 if connection.take(sources, now) {
                     doors.hear(id, now);
                 }
-                sources.disconnected(connection.address);
+                let lost = error.as_ref().map(ToString::to_string);
+                sources.disconnected(connection.address, lost.as_deref(), now);
                 doors.leave(id);
                 match error {
                     _ if !sources.may_tell(now) => {}

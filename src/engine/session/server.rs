@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver as Notices, Sender, bounded};
 
+use super::events::{Events, Told};
 use super::frames::{FrameStream, Wanted};
 use super::mouth::{Guest, Mouth};
 use super::packet_log::PacketLog;
@@ -37,7 +38,7 @@ use crate::engine::record::reception::{Notes, ReceptionRecorder};
 use crate::engine::record::tap::RecorderState;
 use crate::engine::stats::{ServerStats, SourceStats};
 use crate::engine::stream::queue::packet_queue;
-use crate::engine::time::Clock;
+use crate::engine::time::{Clock, Micros};
 
 /// A server. Methods may be called from any thread; none waits longer than it says.
 pub struct Server {
@@ -60,6 +61,8 @@ pub struct Shared {
     pub stopping: AtomicBool,
     /// TCP: had clients, and the last of them has left.
     pub ended: AtomicBool,
+    /// What happens to the sources.
+    pub events: Arc<Events>,
     arrivals: Mutex<Arrivals>,
     changed: Condvar,
 }
@@ -98,6 +101,7 @@ impl Server {
         let pcap = config.pcap.as_deref().map(|path| wiretap::open(path, clock)).transpose()?;
         let tap = Wiretap::new(pcap.as_ref());
         let sources = Sources::new(config.clone());
+        let events = sources.events();
         Ok(Self {
             config,
             clock,
@@ -108,6 +112,7 @@ impl Server {
                 unspoken: Arc::default(),
                 stopping: AtomicBool::new(false),
                 ended: AtomicBool::new(false),
+                events,
                 arrivals: Mutex::default(),
                 changed: Condvar::new(),
             }),
@@ -247,6 +252,7 @@ impl Server {
         stats.frames_unspoken = self.shared.unspoken.load(Relaxed);
         stats.playback.level_db = self.level_db();
         stats.pcap_dropped = self.tap.dropped();
+        stats.events_dropped = self.shared.events.dropped();
         stats
     }
 
@@ -268,6 +274,12 @@ impl Server {
     /// Silences one source, or no longer.
     pub fn source_set_muted(&self, number: u32, muted: bool) -> Result<()> {
         lock(&self.shared.sources).set_muted(number, muted)
+    }
+
+    /// What has happened to the sources since `cursor`, and what time it is; waits for something as [`Events::wait`] does.
+    pub fn events(&self, cursor: Option<u64>, timeout: Duration) -> (Told, Micros) {
+        let told = self.shared.events.wait(cursor, timeout);
+        (told, self.clock.now())
     }
 
     /// The sequence number of the last packet; `None` before any.
