@@ -66,6 +66,7 @@ class Client:
         key: str | None,
         network: str | None,
         name: str | None,
+        pcap: str | None,
         packet_log: str | None,
     ) -> Client:
         """Checks the arguments (`ConfigError`); opens nothing."""
@@ -140,6 +141,7 @@ class Server:
         network: str | None,
         name: str | None,
         quality: bool,
+        pcap: str | None,
         talk: str | None,
         conference: bool,
         packet_log: str | None,

@@ -76,6 +76,7 @@ class ClientStatsDict(TypedDict):
     overruns: int
     reconnects: int
     packets_unauthentic: int
+    pcap_dropped: int
     packets_unheard: int
     next_sequence: int
     level_db: float
@@ -145,6 +146,7 @@ class ServerStatsDict(_Received):
     packets_wrong_source: int
     frames_unspoken: int
     packets_unauthentic: int
+    pcap_dropped: int
 
 
 class LabDict(TypedDict):

@@ -14,7 +14,7 @@ from .errors import AudioStreamError, ConfigError, check_range
 from .keys import find_key
 from .pcm import pcm_of
 from .recording import Recording, make_folder, rename
-from .stats import ClientStats, client_stats
+from .stats import ClientStats, client_stats, with_history
 
 if TYPE_CHECKING:
     import os
@@ -91,6 +91,7 @@ class AudioClient(Stream):
         duration: float | None = None,
         network: str | Network | None = None,
         name: str | None = None,
+        pcap: str | os.PathLike[str] | None = None,
         packet_log: str | os.PathLike[str] | None = None,
     ) -> None:
         """Opens source and socket.
@@ -148,6 +149,10 @@ class AudioClient(Stream):
                 same packets. `rate=256k,queue=200` narrows the path (bit/s, ms), `trace=FILE` does so as a Mahimahi
                 trace says.
             name: What you are called, for the other end to see (SDES NAME of RFC 3550 §6.5.2).
+            pcap: A file for what passes on the network, as Wireshark reads it (pcapng), without being root: packets
+                and reports both ways, their headers made up; what `network=` loses as headers with a comment. An
+                announcement (SAP) comes first, so that Wireshark shows RTP unasked. Beyond 64 MiB it is begun anew, and
+                three older files are kept.
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 
@@ -186,6 +191,7 @@ class AudioClient(Stream):
             key=spare if told is None else told,
             network=None if network is None else str(network),
             name=name,
+            pcap=None if pcap is None else str(pcap),
             packet_log=None if packet_log is None else str(packet_log),
         )
         super().__init__(engine, size=size, rate=rate, channels=channels, recordings=recordings, duration=duration)
@@ -370,7 +376,7 @@ class AudioClient(Stream):
     @property
     def stats(self) -> ClientStats:
         """The figures of this moment; after the end, the final ones."""
-        return client_stats(self._engine.stats())
+        return with_history(client_stats(self._engine.stats()), self._historian.table())
 
     @property
     def sequenceNumber(self) -> int:  # noqa: N802 - the original's name

@@ -16,7 +16,7 @@ from .frames import open_frames
 from .keys import find_key
 from .recording import Recording, make_folder
 from .source import Source
-from .stats import ServerStats, server_stats
+from .stats import ServerStats, server_stats, with_history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -88,6 +88,7 @@ class AdvancedAudioServer(Stream):
         network: str | Network | None = None,
         name: str | None = None,
         quality: bool = False,
+        pcap: str | os.PathLike[str] | None = None,
         talk: bool | str | int | Device = False,
         conference: bool = False,
         packet_log: str | os.PathLike[str] | None = None,
@@ -143,6 +144,10 @@ class AdvancedAudioServer(Stream):
                 playout's. G.711 is rated after G.113 Appendix I: Ie 0, Bpl 25.1, or 4.3 where holes stay silent (a
                 file as output). Assumed, for G.113 has no values: PCM is as G.711; Opus has Ie 0 and Bpl 25.1. The
                 scale is the telephone's: 93.2 is the best, whatever the bandwidth.
+            pcap: A file for what passes on the network, as Wireshark reads it (pcapng), without being root: packets
+                and reports both ways, their headers made up; what `network=` loses as headers with a comment. An
+                announcement (SAP) comes first, so that Wireshark shows RTP unasked. Beyond 64 MiB it is begun anew, and
+                three older files are kept.
             talk: Sends sound of our own to every client that listens (`AudioClient(output=...)`): True the default
                 microphone's, or an input as `AudioClient` has it, `'voice'` for instance.
             conference: Sends each client the mix of all others, with `talk` our own sound too. Needs an output that
@@ -188,6 +193,7 @@ class AdvancedAudioServer(Stream):
             keep_listening=keep_listening,
             record=str(recordings) if record else None,
             record_name=record if isinstance(record, str) else None,
+            pcap=None if pcap is None else str(pcap),
             packet_log=None if packet_log is None else str(packet_log),
         )
         told, port, rate, channels = engine.settings()
@@ -296,7 +302,7 @@ class AdvancedAudioServer(Stream):
     @property
     def stats(self) -> ServerStats:
         """The figures of this moment; after the end, the final ones."""
-        return server_stats(self._engine.stats())
+        return with_history(server_stats(self._engine.stats()), self._historian.table())
 
     @property
     def sources(self) -> list[Source]:

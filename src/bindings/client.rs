@@ -43,7 +43,7 @@ impl Close for client::Client {
 impl Client {
     #[new]
     #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, output, wire, codec, bitrate, fec, ptime, redundancy, spacing, host_api,
-                        latency, local_port, dscp, ttl, reconnect, key, network, name, packet_log))]
+                        latency, local_port, dscp, ttl, reconnect, key, network, name, pcap, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::needless_pass_by_value,
@@ -75,6 +75,7 @@ impl Client {
         key: Option<String>,
         network: Option<String>,
         name: Option<String>,
+        pcap: Option<PathBuf>,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
@@ -111,6 +112,7 @@ impl Client {
                 spacing,
                 key,
                 network,
+                pcap,
                 name,
             })
         };
@@ -202,6 +204,7 @@ impl Client {
         dict.set_item("overruns", stats.overruns)?;
         dict.set_item("reconnects", stats.reconnects)?;
         dict.set_item("packets_unauthentic", stats.unauthentic)?;
+        dict.set_item("pcap_dropped", stats.pcap_dropped)?;
         dict.set_item("packets_unheard", stats.unheard)?;
         let received = stats.received.as_ref();
         dict.set_item(

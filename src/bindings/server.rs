@@ -53,7 +53,7 @@ impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
                         max_delay, max_sources, forward, allow, key, spare_key, keep_listening, record, record_name, network, name, quality, talk, conference,
-                        packet_log))]
+                        pcap, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
@@ -89,6 +89,7 @@ impl Server {
         quality: bool,
         talk: Option<&str>,
         conference: bool,
+        pcap: Option<PathBuf>,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
@@ -127,6 +128,7 @@ impl Server {
                 keep_listening,
                 network: network.as_deref().map(traces::network).transpose()?,
                 name,
+                pcap,
                 quality,
                 talk,
                 conference,

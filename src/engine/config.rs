@@ -4,6 +4,7 @@ mod ends;
 mod redundancy;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use ends::{DeviceChoice, Input, Output};
@@ -226,6 +227,8 @@ pub struct ClientConfig {
     pub key: Option<Key>,
     /// A bad network to send through.
     pub network: Option<LinkConfig>,
+    /// Where what passes is captured.
+    pub pcap: Option<PathBuf>,
     /// What the user is called, for the other end to see (RFC 3550 §6.5.2).
     pub name: Option<String>,
 }
@@ -248,6 +251,7 @@ impl Default for ClientConfig {
             spacing: 1,
             key: None,
             network: None,
+            pcap: None,
             name: None,
         }
     }
@@ -367,6 +371,8 @@ pub struct ServerConfig {
     pub keep_listening: bool,
     /// A bad network to receive through.
     pub network: Option<LinkConfig>,
+    /// Where what passes is captured.
+    pub pcap: Option<PathBuf>,
     /// What the user is called, for the other end to see (RFC 3550 §6.5.2).
     pub name: Option<String>,
     /// Judge sources by ITU-T G.107, and report that.
@@ -397,6 +403,7 @@ impl Default for ServerConfig {
             key: None,
             keep_listening: false,
             network: None,
+            pcap: None,
             name: None,
             quality: false,
             talk: None,

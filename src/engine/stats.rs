@@ -183,6 +183,8 @@ pub struct ServerStats {
     pub dropped_local: u64,
     /// Sent on to other receivers.
     pub forwarded: Forwarded,
+    /// Packets that are missing in the capture: the disk was too slow.
+    pub pcap_dropped: u64,
     /// Events that whoever listens for them was too slow to see.
     pub events_dropped: u64,
     /// Frames of our own microphone that found no room on their way to the sources.
@@ -267,6 +269,8 @@ pub struct ClientStats {
     pub next_sequence: u16,
     /// The loudest sample lately, dBFS; negative infinity for silence.
     pub level_db: f64,
+    /// Packets that are missing in the capture: the disk was too slow.
+    pub pcap_dropped: u64,
     /// What the other end says of our stream; `None` where it has said nothing.
     pub remote: Option<RemoteStats>,
 }

@@ -37,6 +37,8 @@ examples:
       PCM on standard output
   %(prog)s --duration 60 --stats-json stats.json --quiet
       a minute's figures, nothing else
+  %(prog)s --watch
+      live charts of level, loss, jitter and delay
 
 Ctrl-C ends it; a running recording is finished. Every packet is in the log file (--log-file).
 """
@@ -44,7 +46,7 @@ Ctrl-C ends it; a running recording is finished. Every packet is in the log file
 SERVER_KEYWORDS = (
     *("protocol", "port", "size", "rate", "channels", "bind", "sdp", "wire", "output", "host_api", "latency", "delay"),
     *("min_delay", "max_delay", "record", "recordings", "max_sources", "forward", "allow", "key_file"),
-    *("keep_listening", "duration", "network", "name", "quality", "talk", "conference", "packet_log"),
+    *("keep_listening", "duration", "network", "name", "quality", "talk", "conference", "pcap", "packet_log"),
 )
 
 
@@ -136,7 +138,11 @@ def add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     sound.add_argument("--max-delay", type=float, default=500.0, metavar="MS", help="at most, where it follows (500)")
     add_sound(sound, told=False)
     add_recording(parser, "--record", metavar="NAME", help="record what arrives, under this name if given")
-    add_common(parser).add_argument(
+    running = add_common(parser)
+    running.add_argument(
+        "--watch", action="store_true", help="show level, loss, jitter, delay and concealment as live charts"
+    )
+    running.add_argument(
         "--log-file",
         default="audio_stream.log",
         metavar="PATH",

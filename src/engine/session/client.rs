@@ -25,6 +25,7 @@ use super::sending::{Progress, Sending, Supply};
 use super::server::lock;
 use super::stepper::Stepper;
 use super::transport::Transport;
+use super::wiretap::{self, Wiretap};
 use crate::engine::audio::Notice;
 use crate::engine::audio::capture::Capture;
 use crate::engine::audio::device;
@@ -34,16 +35,19 @@ use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::key::Key;
 use crate::engine::net::rest::Rest;
 use crate::engine::record::Recorded;
+use crate::engine::record::pcap::file::PcapFile;
 use crate::engine::record::tap::RecorderState;
 use crate::engine::stats::{ClientStats, RemoteStats};
 use crate::engine::stream::repeat::Repeater;
 use crate::engine::stream::sender::{Outline, Sender};
 use crate::engine::time::Clock;
+use crate::engine::wire::sdp::Description;
 
 /// A client. Methods may be called from any thread; none waits longer than it says.
 pub struct Client {
     config: ClientConfig,
     clock: Clock,
+    tap: Wiretap,
     identity: Identity,
     captured: Arc<Captured>,
     progress: Arc<Progress>,
@@ -78,12 +82,13 @@ struct Parts {
     addresses: Option<(SocketAddr, SocketAddr)>,
     thread: Option<JoinHandle<()>>,
     log: Option<PacketLog>,
+    pcap: Option<PcapFile>,
     input: String,
     closed: bool,
 }
 
 impl Client {
-    /// A client that has opened nothing yet but its packet log.
+    /// A client that has opened nothing yet but its packet log and capture.
     pub fn new(config: ClientConfig, identity: Identity, packet_log: Option<&path::Path>) -> Result<Self> {
         let config = destination(config)?.validated()?;
         let identity = identity.sealed_with(config.key.as_ref());
@@ -91,14 +96,18 @@ impl Client {
         // What this build cannot encode, or no packet can hold, is said now, and not when the stream begins.
         new_repeater(&config, &new_sender(&config, identity)?)?;
         let log = packet_log.map(PacketLog::open).transpose()?;
+        let clock = Clock::new();
+        let pcap = config.pcap.as_deref().map(|path| wiretap::open(path, clock)).transpose()?;
+        let tap = Wiretap::new(pcap.as_ref());
         Ok(Self {
             config,
-            clock: Clock::new(),
+            clock,
+            tap,
             identity,
             captured: Arc::default(),
             progress: Arc::default(),
             stepper: Arc::default(),
-            parts: Mutex::new(Parts { log, ..Parts::default() }),
+            parts: Mutex::new(Parts { log, pcap, ..Parts::default() }),
             recorders: Mutex::new(None),
             figures: OnceLock::new(),
             pushed: Mutex::new(None),
@@ -175,11 +184,7 @@ impl Client {
             self.open_socket()?;
         }
         let ends = self.addresses().ok_or_else(|| Error::new(ErrorKind::State, "the socket is not open"))?;
-        let sender = new_sender(&self.config, self.identity)?;
-        let packet = self.config.encoding().format.duration(sender.frames_per_packet() as u64);
-        let means = new_repeater(&self.config, &sender)?.map(|repeater| repeater.means());
-        let cname = party(self.identity.ssrc, None).cname;
-        let mut description = describe(&self.config, self.identity, &cname, ends, packet, means)?;
+        let mut description = self.description(&new_sender(&self.config, self.identity)?, ends)?;
         match &self.config.key {
             Some(key) if with_key => description.set_key(key),
             None if with_key => {
@@ -247,6 +252,7 @@ impl Client {
             received,
             next_sequence: progress.next_sequence.load(Relaxed) as u16,
             level_db: captured.level_db(),
+            pcap_dropped: self.tap.dropped(),
             remote: lock(&progress.remote).map(|(remote, came)| RemoteStats {
                 age_ms: self.clock.now().since(came).as_secs_f64() * 1e3,
                 ..remote
@@ -348,6 +354,7 @@ impl Client {
         parts.capture = None;
         parts.transport = None;
         parts.log = None;
+        parts.pcap = None;
         drop(parts);
         // The recorder stays, to be asked for what it recorded; its thread ends.
         played.and(lock(&self.recorders).as_mut().map_or(Ok(()), Recorders::close))
@@ -366,10 +373,16 @@ impl Client {
             self.progress.next_sequence.store(u64::from(sender.next_sequence()), Relaxed);
             let notices = parts.notices.take().unwrap_or_else(crossbeam_channel::never);
             let (captured, progress) = (Arc::clone(&self.captured), Arc::clone(&self.progress));
+            let tap = self.tap.clone();
+            let now = self.clock.now();
+            if let Some(ends) = parts.addresses {
+                tap.announce(now, ends.0.ip(), || self.description(&sender, ends).ok().map(|d| d.write()));
+            }
+            tap.connected(now, &transport);
             let rest = Rest::new()?;
             let waker = rest.waker();
             let (log, hearing) = (parts.log.take(), parts.hearing.take());
-            let supply = Supply { ring, transport, log, hearing, rest };
+            let supply = Supply { ring, transport, log, tap, hearing, rest };
             let sending =
                 Sending::new(self.config.clone(), self.clock, sender, repeater, supply, captured, progress)?;
             let stepper = Arc::clone(&self.stepper);
@@ -391,6 +404,14 @@ impl Client {
             parts.capturing = true;
         }
         Ok(())
+    }
+
+    /// What it sends from the first of the ends to the other.
+    fn description(&self, sender: &Sender, ends: (SocketAddr, SocketAddr)) -> Result<Description> {
+        let packet = self.config.encoding().format.duration(sender.frames_per_packet() as u64);
+        let means = new_repeater(&self.config, sender)?.map(|repeater| repeater.means());
+        let cname = party(self.identity.ssrc, None).cname;
+        describe(&self.config, self.identity, &cname, ends, packet, means)
     }
 
     fn parts(&self) -> Result<MutexGuard<'_, Parts>> {

@@ -30,6 +30,7 @@ mod stepper;
 mod talking;
 mod timed;
 mod transport;
+mod wiretap;
 
 pub use reporting::Way;
 
