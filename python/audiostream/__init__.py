@@ -43,6 +43,7 @@ from .keys import generate_key
 from .logs import setup_logging
 from .recording import RecordedFrames, Recording
 from .server import AdvancedAudioServer
+from .source import Source
 from .stats import ClientStats, RemoteStats, ServerStats, SourceStats
 
 __version__ = _engine.__version__
@@ -63,6 +64,7 @@ __all__ = [
     "RecordingError",
     "RemoteStats",
     "ServerStats",
+    "Source",
     "SourceStats",
     "StateError",
     "TransportError",

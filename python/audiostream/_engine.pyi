@@ -14,6 +14,7 @@ from ._types import (
     RecordedDict,
     RecordingStateDict,
     ServerStatsDict,
+    SourceStatsDict,
 )
 
 __all__ = [
@@ -145,6 +146,14 @@ class Server:
         """Waits for `has_ended`, at most `timeout` seconds."""
     def stats(self) -> ServerStatsDict:
         """The figures of this moment."""
+    def sources(self) -> list[int]:
+        """The numbers of the senders that are known, oldest first."""
+    def source_stats(self, number: int) -> SourceStatsDict | None:
+        """The figures of one of them; None where it is forgotten."""
+    def source_set_gain(self, number: int, gain: float) -> None:
+        """Multiplies what is played of one source by `gain`; `StateError` where it is forgotten."""
+    def source_set_muted(self, number: int, muted: bool) -> None:
+        """Plays one source as silence, or no longer; `StateError` where it is forgotten."""
     def start_recording(self, folder: str | os.PathLike[str], name: str | None) -> Path:
         """Keeps what arrives from now; the file's path."""
     def stop_recording(self) -> RecordedDict | None:

@@ -115,6 +115,10 @@ class _Received(TypedDict):
 class SourceStatsDict(_Received):
     """One sender's figures."""
 
+    number: int
+    state: str
+    gain: float
+    muted: bool
     codec: str
     ssrc: int
     address: str

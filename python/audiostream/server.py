@@ -13,6 +13,7 @@ from .devices import end_name
 from .errors import AudioStreamError, check_range
 from .keys import find_key
 from .recording import Recording, make_folder
+from .source import Source
 from .stats import ServerStats, server_stats
 
 if TYPE_CHECKING:
@@ -277,6 +278,11 @@ class AdvancedAudioServer(Stream):
     def stats(self) -> ServerStats:
         """The figures of this moment; after the end, the final ones."""
         return server_stats(self._engine.stats())
+
+    @property
+    def sources(self) -> list[Source]:
+        """The senders that are known, oldest first: those that play, and those that have stopped (see `Source`)."""
+        return [Source(self._engine, number) for number in self._engine.sources()]
 
     @property
     def total_packets(self) -> int:

@@ -55,7 +55,8 @@ TURNED_AWAY = {"packets_refused": int, "packets_wrong_source": int, "packets_una
 SERVER_KEYS = {**RECEIVED, **TURNED_AWAY, "sources": list, "tier": int}
 JUDGED = {"r_factor": float | None, "mos": float | None}
 REPORTED = {"round_trip_ms": float | None, "cname": str | None, "name": str | None, **JUDGED}
-SOURCE_KEYS = {**RECEIVED, **REPORTED, "codec": str, "ssrc": int, "address": str}
+MIXED = {"number": int, "state": str, "gain": float, "muted": bool, "level_db": float | None}
+SOURCE_KEYS = {**RECEIVED, **REPORTED, **MIXED, "codec": str, "ssrc": int, "address": str}
 CLIENT_KEYS = {
     "packets_sent": int,
     "copies_sent": int,

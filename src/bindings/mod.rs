@@ -13,6 +13,7 @@ mod key;
 mod logging;
 mod recording;
 mod server;
+mod stats;
 
 use pyo3::prelude::*;
 

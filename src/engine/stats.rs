@@ -101,9 +101,39 @@ impl Playback {
     }
 }
 
+/// Whether a source is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is played.
+    Playing,
+    /// It has been silent for so long that its player was given up; it may go on.
+    Idle,
+    /// It has said goodbye, its connection has ended, or nothing has been heard of it for long.
+    Left,
+}
+
+impl Presence {
+    /// One word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Playing => "playing",
+            Self::Idle => "idle",
+            Self::Left => "left",
+        }
+    }
+}
+
 /// One source of a server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceStats {
+    /// What it is called in this session: never given twice.
+    pub number: u32,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// The factor that it is played with.
+    pub gain: f32,
+    /// Whether it is played as silence.
+    pub muted: bool,
     /// Its SSRC, zero on the classic wire.
     pub ssrc: u32,
     /// Where it sends from.

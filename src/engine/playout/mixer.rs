@@ -61,14 +61,16 @@ impl Mixer {
         (self.heard, self.raised) = (0, false);
     }
 
-    /// Adds a source's block; what it has too little is silence, what it has too much is not heard.
-    pub fn add(&mut self, samples: &[f32], gain: &mut Gain) {
+    /// Adds a source's block; what it has too little is silence, what it has too much is not heard. Its loudest sample, before
+    /// the gain.
+    pub fn add(&mut self, samples: &[f32], gain: &mut Gain) -> f32 {
         let sum = &mut self.sum[..self.used.min(samples.len())];
         let samples = &samples[..sum.len()];
         let (from, to) = (gain.now, gain.wanted);
         gain.now = to;
-        if peak(samples) == 0.0 || (from, to) == (0.0, 0.0) {
-            return;
+        let peak = peak(samples);
+        if peak == 0.0 || (from, to) == (0.0, 0.0) {
+            return peak;
         }
         self.heard += 1;
         self.raised |= from.max(to) > 1.0;
@@ -76,7 +78,7 @@ impl Mixer {
             for (sum, x) in sum.iter_mut().zip(samples) {
                 *sum += x;
             }
-            return;
+            return peak;
         }
         let frames = (sum.len() / self.channels).max(1) as f32;
         let blocks = sum.chunks_mut(self.channels).zip(samples.chunks(self.channels));
@@ -86,6 +88,7 @@ impl Mixer {
                 *sum += x * gain;
             }
         }
+        peak
     }
 
     /// Ends the block: the sum, limited, interleaved.

@@ -45,7 +45,7 @@ impl Player {
     }
 
     fn new(inlet: Inlet, way: Way) -> Self {
-        let gain = Gain::new(inlet.counters.gain());
+        let gain = Gain::new(inlet.counters.heard_gain());
         Self { inlet, way, abroad: None, gain, given: 0 }
     }
 
@@ -113,8 +113,13 @@ impl Player {
 
     /// Its gain, as it was set last.
     pub fn gain(&mut self) -> &mut Gain {
-        self.gain.set(self.inlet.counters.gain());
+        self.gain.set(self.inlet.counters.heard_gain());
         &mut self.gain
+    }
+
+    /// Notes for its level meter the loudest sample of a block, and what it has fallen to since the last one.
+    pub fn note_peak(&self, peak: f32, decay: f32) {
+        self.inlet.counters.note_peak(peak, decay);
     }
 }
 

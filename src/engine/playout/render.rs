@@ -128,6 +128,7 @@ impl Renderer {
         while index < self.players.len() {
             if self.players[index].is_finished() && !self.finished.is_full() {
                 let player = self.players.swap_remove(index);
+                player.note_peak(0.0, 0.0);
                 // There is room: it was asked, and only this thread fills it.
                 let _ = self.finished.push(player);
             } else {
@@ -141,6 +142,7 @@ impl Renderer {
         let frames = out.len() / channels;
         let mut sound_frames = 0;
         let bounds = self.controls.bounds();
+        let decay = self.decay(frames);
         self.mixer.begin(frames);
         for player in &mut self.players {
             let from = player.format().channels();
@@ -155,18 +157,25 @@ impl Renderer {
                 Starved::Wait => player.play_whole(beat.now, self.patience, false, sound),
                 Starved::Drain => player.play_whole(beat.now, self.patience, true, sound),
             };
+            let mut peak = 0.0;
             if got > 0 {
                 sound_frames = sound_frames.max(got);
                 let sound = &sound[..got * from];
                 let sound = turn(sound, from, channels, &mut self.turned);
-                self.mixer.add(sound, player.gain());
+                peak = self.mixer.add(sound, player.gain());
             }
+            player.note_peak(peak, decay);
         }
         for player in &mut self.players {
             player.given_out(sound_frames);
         }
         out.copy_from_slice(self.mixer.finish());
         sound_frames
+    }
+
+    /// What a level meter falls to while so many frames pass.
+    fn decay(&self, frames: usize) -> f32 {
+        PEAK_DECAY.powf(100.0 * frames as f32 / self.format.rate() as f32)
     }
 }
 

@@ -182,13 +182,11 @@ impl Outlet {
                 return;
             }
         };
-        if let Some(roster) = &mut out.roster {
+        let has_room = out.roster.as_mut().is_none_or(|roster| {
             roster.sweep();
-            if !roster.add(player) {
-                return;
-            }
-        }
-        *self = Self::Playing { queue, counters };
+            roster.add(player)
+        });
+        *self = if has_room { Self::Playing { queue, counters } } else { Self::Past(counters) };
     }
 
     /// Ends playing; the figures stay.

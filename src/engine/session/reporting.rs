@@ -83,6 +83,8 @@ pub struct Subject<'a> {
     pub outlet: &'a mut Outlet,
     /// When its last packet came.
     pub last_arrival: Micros,
+    /// Whether it has left.
+    pub gone: &'a mut bool,
 }
 
 impl Reporting {
@@ -133,10 +135,11 @@ impl Reporting {
         config: &ServerConfig,
         now: Micros,
     ) -> Option<Letter> {
-        let Subject { encoding, receiver, outlet, last_arrival } = subject;
+        let Subject { encoding, receiver, outlet, last_arrival, gone } = subject;
         reports.settle(receiver, outlet.counters(), now);
         if reports.is_over(last_arrival, now) {
             outlet.retire();
+            *gone = true;
         }
         if !reports.connected && !reports.is_muxed && now.since(reports.first_heard) > BESIDE_AFTER {
             self.wants_beside = true;

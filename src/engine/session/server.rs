@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver as Notices, bounded};
 
 use super::packet_log::PacketLog;
 use super::receiving::Receiving;
-use super::sources::Sources;
+use super::sources::{MOST_GAIN, Sources};
 use super::timed::Timed;
 use crate::engine::audio::Notice;
 use crate::engine::audio::{Playback, device};
@@ -29,7 +29,7 @@ use crate::engine::record::folder;
 use crate::engine::record::local_time::LocalTime;
 use crate::engine::record::reception::{Notes, ReceptionRecorder};
 use crate::engine::record::tap::RecorderState;
-use crate::engine::stats::ServerStats;
+use crate::engine::stats::{ServerStats, SourceStats};
 use crate::engine::stream::queue::packet_queue;
 use crate::engine::time::Clock;
 
@@ -197,6 +197,26 @@ impl Server {
         stats
     }
 
+    /// The numbers of the sources that are known, oldest first.
+    pub fn sources(&self) -> Vec<u32> {
+        lock(&self.shared.sources).numbers()
+    }
+
+    /// One source's figures; `None` for one that was forgotten, or never was.
+    pub fn source_stats(&self, number: u32) -> Option<SourceStats> {
+        lock(&self.shared.sources).source(number)
+    }
+
+    /// Sets the gain that one source is heard with.
+    pub fn source_set_gain(&self, number: u32, gain: f32) -> Result<()> {
+        lock(&self.shared.sources).set_gain(number, gain)
+    }
+
+    /// Silences one source, or no longer.
+    pub fn source_set_muted(&self, number: u32, muted: bool) -> Result<()> {
+        lock(&self.shared.sources).set_muted(number, muted)
+    }
+
     /// The sequence number of the last packet; `None` before any.
     pub fn last_sequence(&self) -> Option<u16> {
         lock(&self.shared.sources).last_sequence()
@@ -209,8 +229,8 @@ impl Server {
 
     /// Sets the gain of what is heard (recordings keep what arrived).
     pub fn set_gain(&self, gain: f32) -> Result<()> {
-        if !(0.0..=16.0).contains(&gain) {
-            return Err(Error::config(format!("gain must be 0 to 16, not {gain}")));
+        if !(0.0..=MOST_GAIN).contains(&gain) {
+            return Err(Error::config(format!("gain must be 0 to {MOST_GAIN}, not {gain}")));
         }
         if let Some(controls) = &self.parts()?.controls {
             controls.set_gain(gain);

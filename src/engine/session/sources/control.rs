@@ -55,10 +55,12 @@ impl Sources {
         let mut letters = Vec::new();
         let own = self.reporting.ssrc();
         for (name, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.counts()) {
-            let Entry { encoding, receiver, outlet, last_arrival, reports: Some(reports), .. } = entry else {
+            let Entry { encoding, receiver, outlet, last_arrival, reports: Some(reports), gone, .. } = entry
+            else {
                 continue;
             };
-            let subject = Subject { encoding: *encoding, receiver, outlet, last_arrival: *last_arrival };
+            let subject =
+                Subject { encoding: *encoding, receiver, outlet, last_arrival: *last_arrival, gone };
             let letter = self.reporting.turn(reports, subject, &self.config, now);
             letters.extend(letter.and_then(|letter| sealed(self.opening.as_deref_mut(), name, own, letter)));
         }
