@@ -11,15 +11,14 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::buffer::Inserted;
 use super::conceal::{Concealer, Tier};
 use super::delay::{DelayEstimator, DelayMode};
 use super::drift::Drift;
 use super::foresight::Foresight;
 use super::grid::Grid;
-use super::inlet::{Inlet, STRIDE};
+use super::inlet::{Inlet, LOOK, STRIDE};
 use super::pauses::Pauses;
-use super::resample::Resampler;
+use super::resample::{Resampler, TAKEN_AHEAD};
 use super::stretch::Stretcher;
 use super::tape::Tape;
 use super::trend::Trend;
@@ -64,6 +63,8 @@ pub struct Live {
     in_rough: bool,
     /// Frames until sound may be stretched again.
     rest: usize,
+    /// Frames that were heard as they came since the tape was written last.
+    direct: usize,
     /// Frames heard since sound was stretched.
     unstretched: usize,
     /// Frames in a row that came too late.
@@ -143,7 +144,9 @@ impl Live {
     /// For a source of `format`.
     pub fn new(format: Format, bounds: Bounds) -> Self {
         let stretcher = Stretcher::new(format.rate(), format.channels());
-        let ahead = 6 * stretcher.longest() + 2 * STRIDE + format.frames(produce::LONGEST_FILL);
+        // What is ready, and the dearest thing that is made at once: a fill with what follows it, or a longer period.
+        let look = format.frames(LOOK).max(STRIDE) + 1;
+        let ahead = STRIDE + TAKEN_AHEAD + (2 * look + stretcher.longest()).max(look + format.frames(produce::LONGEST_FILL));
         Self {
             bounds,
             state: State::Idle,
@@ -166,6 +169,7 @@ impl Live {
             mended: (Position::default(), Position::default()),
             in_rough: false,
             rest: 0,
+            direct: 0,
             unstretched: 0,
             late_run: 0,
             suspect: None,
@@ -193,6 +197,11 @@ impl Live {
             inlet.counters.publish_histogram(self.delay.histogram());
             NOTE_EVERY
         });
+        if self.is_plain(inlet, frames) {
+            self.hear_directly(inlet, out);
+            return frames;
+        }
+        self.recall(inlet);
         let needed = self.resampler.needed(frames);
         while self.tape.ready() < needed {
             let missing = needed - self.tape.ready();
@@ -222,7 +231,7 @@ impl Live {
         while let Some(head) = inlet.reader.peek() {
             let made_up = head.origin.is_made_up();
             if head.frames == 0 || made_up && (self.state == State::Idle || head.epoch != inlet.epoch) {
-                inlet.reader.pop(|_, _, _| {});
+                inlet.pass_over();
                 continue;
             }
             let another = head.epoch != inlet.epoch;
@@ -242,7 +251,7 @@ impl Live {
                 if head.origin == Origin::Received {
                     inlet.counters.note_late(head.sequence);
                 }
-                inlet.reader.pop(|_, _, _| {});
+                inlet.pass_over();
                 continue;
             }
             self.put(inlet, &head);
@@ -284,16 +293,7 @@ impl Live {
             self.grid.packet(inlet.format, head.position, head.frames as usize);
             self.pauses.arrived(head);
         }
-        let waiting = matches!(self.state, State::Waiting(_));
-        let mut put = Inserted::default();
-        let Inlet { reader, timeline, position, .. } = inlet;
-        reader.pop(|head, first, second| {
-            if waiting && head.position < *position && head.position >= timeline.start() {
-                // It was overtaken by the one that came first.
-                *position = head.position;
-            }
-            put = timeline.insert_from(head.origin, head.position, first, second);
-        });
+        let put = inlet.put(matches!(self.state, State::Waiting(_)));
         if head.origin != Origin::Received {
             inlet.rough |= head.origin == Origin::Rough;
             if matches!(head.origin, Origin::Repaired | Origin::Rough) {
@@ -323,6 +323,7 @@ impl Live {
         if !(-EARLIEST..LATEST).contains(&delay) {
             self.delay.restart();
         }
+        self.recall(inlet);
         inlet.begin(head);
         self.grid = Grid::default();
         self.interrupt();
@@ -347,8 +348,9 @@ impl Live {
     /// Gives up what is older than the sound aimed at, so that the packet `head` fits.
     fn skip_to_newest(&mut self, inlet: &mut Inlet, pull: &Pull<'_>, head: &Head) {
         let end = head.position.plus(head.frames as usize);
-        let keep = inlet.format.frames(self.worst(inlet, pull)).min(inlet.timeline.capacity() / 2);
+        let keep = inlet.format.frames(self.worst(inlet, pull)).min(inlet.window.capacity() / 2);
         let frames = end.distance(inlet.position).max(0) as usize;
+        self.recall(inlet);
         inlet.step(frames.saturating_sub(keep));
         if self.state == State::Playing {
             inlet.counters.resets.fetch_add(1, Relaxed);
@@ -360,6 +362,7 @@ impl Live {
     fn lie_down(&mut self, inlet: &Inlet) {
         self.state = State::Idle;
         self.gap = Gap::default();
+        self.direct = 0;
         self.tape.clear();
         self.resampler.reset();
         self.drift.resume();

@@ -31,3 +31,4 @@ mod toeplitz;
 pub mod transit;
 mod trend;
 pub mod whole;
+pub mod window;

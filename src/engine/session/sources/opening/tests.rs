@@ -39,7 +39,7 @@ impl Scene {
         self.sources.datagram(Path::from(address), self.now, bytes);
         let Self { recorder, recorded, .. } = self;
         while recorder
-            .pop(|head, one, two| recorded.push((head.source, head.position.0, [one, two].concat())))
+            .pop(|head, samples| recorded.push((head.source, head.position.0, samples.to_vec())))
         {
         }
     }
