@@ -9,4 +9,5 @@ pub mod link;
 pub mod outbox;
 pub mod presets;
 pub mod scenario;
+pub mod tcp;
 pub mod trace;
