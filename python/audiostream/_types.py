@@ -137,3 +137,4 @@ class ServerStatsDict(_Received):
     packets_refused: int
     packets_wrong_source: int
     packets_unauthentic: int
+    sources_unheard: int

@@ -224,6 +224,8 @@ class ServerStats(_Received):
             plays from another address. Part of nothing else.
         packets_unauthentic: Packets and reports that were not sealed with the `key=`, were damaged, or came again:
             neither heard nor recorded. Part of nothing else.
+        sources_unheard: Senders that are counted and recorded, but not heard: there is more to play than this machine can
+            play in time. The newest are given up first; they are heard again when there is room.
         sources: One `SourceStats` for each sender that is there now, oldest first.
     """
 
@@ -231,6 +233,7 @@ class ServerStats(_Received):
     packets_refused: int = 0
     packets_wrong_source: int = 0
     packets_unauthentic: int = 0
+    sources_unheard: int = 0
     sources: tuple[SourceStats, ...] = ()
 
 

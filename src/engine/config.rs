@@ -421,7 +421,10 @@ impl ServerConfig {
         }
         check_name(self.name.as_deref())?;
         if !(1..=MOST_SOURCES).contains(&self.max_sources) {
-            return Err(Error::config(format!("max_sources must be 1 to {MOST_SOURCES}, not {}", self.max_sources)));
+            return Err(Error::config(format!(
+                "max_sources must be 1 to {MOST_SOURCES}, not {}",
+                self.max_sources
+            )));
         }
         Ok(self)
     }

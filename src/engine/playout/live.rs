@@ -146,7 +146,9 @@ impl Live {
         let stretcher = Stretcher::new(format.rate(), format.channels());
         // What is ready, and the dearest thing that is made at once: a fill with what follows it, or a longer period.
         let look = format.frames(LOOK).max(STRIDE) + 1;
-        let ahead = STRIDE + TAKEN_AHEAD + (2 * look + stretcher.longest()).max(look + format.frames(produce::LONGEST_FILL));
+        let ahead = STRIDE
+            + TAKEN_AHEAD
+            + (2 * look + stretcher.longest()).max(look + format.frames(produce::LONGEST_FILL));
         Self {
             bounds,
             state: State::Idle,

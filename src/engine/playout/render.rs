@@ -60,6 +60,7 @@ pub struct Renderer {
 pub struct Roster {
     add: Producer<Player>,
     finished: Consumer<Player>,
+    controls: Arc<Controls>,
 }
 
 /// What may be turned while it plays.
@@ -69,6 +70,7 @@ pub struct Controls {
     muted: AtomicBool,
     peak: AtomicU32,
     tier: AtomicU32,
+    most_players: AtomicU32,
     least_us: AtomicU64,
     most_us: AtomicU64,
     /// [`NOT_FIXED`] where the delay follows the network.
@@ -104,7 +106,7 @@ impl Renderer {
             mixer: Mixer::new(format.rate(), format.channels(), STRIDE),
             controls: Arc::clone(&controls),
         };
-        Ok((renderer, Roster { add, finished: finished_out }, controls))
+        Ok((renderer, Roster { add, finished: finished_out, controls: Arc::clone(&controls) }, controls))
     }
 
     /// How dear concealment may be from now on: for whoever measures the time that it takes.
@@ -118,6 +120,16 @@ impl Renderer {
         self.tier
     }
 
+    /// How many players there are.
+    pub fn players(&self) -> usize {
+        self.players.len()
+    }
+
+    /// From now on plays so many at most: the newest are given up, the others go on as they were.
+    pub fn keep_players(&mut self, most: u32) {
+        self.controls.most_players.store(most, Relaxed);
+    }
+
     fn admit_and_dismiss(&mut self) {
         while self.players.len() < self.players.capacity()
             && let Ok(player) = self.added.pop()
@@ -127,13 +139,21 @@ impl Renderer {
         let mut index = 0;
         while index < self.players.len() {
             if self.players[index].is_finished() && !self.finished.is_full() {
-                let player = self.players.swap_remove(index);
+                // In order of their coming: the newest is given up first.
+                let player = self.players.remove(index);
                 player.note_peak(0.0, 0.0);
                 // There is room: it was asked, and only this thread fills it.
                 let _ = self.finished.push(player);
             } else {
                 index += 1;
             }
+        }
+        while self.players.len() > self.controls.most_players()
+            && !self.finished.is_full()
+            && let Some(player) = self.players.pop()
+        {
+            player.note_peak(0.0, 0.0);
+            let _ = self.finished.push(player);
         }
     }
 
@@ -212,6 +232,11 @@ impl Roster {
         self.add.push(player).is_ok()
     }
 
+    /// How many players can be played.
+    pub fn most_players(&self) -> usize {
+        self.controls.most_players()
+    }
+
     /// Drops the players that have finished.
     pub fn sweep(&mut self) {
         while self.finished.pop().is_ok() {}
@@ -252,6 +277,11 @@ impl Controls {
         self.tier.load(Relaxed)
     }
 
+    /// How many players can be played, as far as is known.
+    pub fn most_players(&self) -> usize {
+        self.most_players.load(Relaxed) as usize
+    }
+
     /// The loudest sample lately, dBFS; negative infinity for silence.
     pub fn level_db(&self) -> f64 {
         20.0 * f64::from(f32::from_bits(self.peak.load(Relaxed))).log10()
@@ -278,6 +308,7 @@ impl Default for Controls {
             muted: AtomicBool::new(false),
             peak: AtomicU32::new(0),
             tier: AtomicU32::new(0),
+            most_players: AtomicU32::new(u32::MAX),
             least_us: AtomicU64::new(0),
             most_us: AtomicU64::new(0),
             fixed_us: AtomicU64::new(NOT_FIXED),

@@ -129,7 +129,8 @@ impl Window {
         while to.distance(from) > 0 {
             let left = to.distance(from) as usize;
             // Mostly it comes after all that is there.
-            let run = if from >= self.end { Run { present: false, frames: left } } else { self.run(from, left) };
+            let run =
+                if from >= self.end { Run { present: false, frames: left } } else { self.run(from, left) };
             if run.present != revised {
                 result.doubled += run.frames;
             } else {
@@ -204,7 +205,8 @@ impl Window {
             let to = first.distance(from) as usize * self.channels;
             let count = last.distance(first) as usize * self.channels;
             out[done..to].fill(0.0);
-            for (out, sample) in out[to..to + count].iter_mut().zip(&piece.packet.samples[skip..skip + count]) {
+            for (out, sample) in out[to..to + count].iter_mut().zip(&piece.packet.samples[skip..skip + count])
+            {
                 *out = to_f32(*sample);
             }
             done = to + count;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::packet_log::PacketLog;
 use crate::engine::coding::Encoding;
-use crate::engine::config::ServerConfig;
+use crate::engine::config::{Output, ServerConfig};
 use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::playout::player::Player;
@@ -22,8 +22,8 @@ pub enum Outlet {
     /// Not believed yet, or idle.
     None,
     Playing {
-        /// To the playing thread.
-        queue: PacketWriter,
+        /// To the playing thread; `None` where it is not heard: nothing is, or there is too much to play.
+        queue: Option<PacketWriter>,
         /// What it counts.
         counters: Arc<PlayerCounters>,
     },
@@ -166,9 +166,13 @@ impl Outlet {
                 recorder.label(number, &title);
             }
         }
-        let samples = format.frames(QUEUE) * format.channels();
-        let (queue, reader) = packet_queue(QUEUE_PACKETS, samples, format.channels());
         let counters = if let Self::Past(counters) = self { Arc::clone(counters) } else { Arc::default() };
+        if config.output == Output::None {
+            *self = Self::Playing { queue: None, counters };
+            return;
+        }
+        let samples = format.frames(QUEUE + config.max_delay()) * format.channels();
+        let (queue, reader) = packet_queue(QUEUE_PACKETS, samples, format.channels());
         let player = if config.output.is_whole() {
             Player::whole(reader, format, Arc::clone(&counters))
         } else {
@@ -186,7 +190,7 @@ impl Outlet {
             roster.sweep();
             roster.add(player)
         });
-        *self = if has_room { Self::Playing { queue, counters } } else { Self::Past(counters) };
+        *self = if has_room { Self::Playing { queue: Some(queue), counters } } else { Self::Past(counters) };
     }
 
     /// Ends playing; the figures stay.
@@ -196,7 +200,16 @@ impl Outlet {
         }
     }
 
-    /// Whether it has a player.
+    /// Its player has been given up, because there was too much to play: it goes on unheard. Whether it does.
+    pub fn is_unheard(&mut self) -> bool {
+        let Self::Playing { queue, .. } = self else { return false };
+        if queue.as_ref().is_some_and(PacketWriter::is_abandoned) {
+            *queue = None;
+        }
+        queue.is_none()
+    }
+
+    /// Whether it is played, heard or not.
     pub fn is_playing(&self) -> bool {
         matches!(self, Self::Playing { .. })
     }
@@ -213,7 +226,7 @@ impl Outlet {
 const TARGET: &str = "audiostream.server";
 /// Sources of a recording whose names are kept: whoever comes and goes without end is forgotten first.
 const MOST_LABELS: usize = 4096;
-/// Sound that may wait for the playing thread.
+/// Sound that may wait for the playing thread, or there besides the delay.
 const QUEUE: Duration = Duration::from_secs(2);
-/// Packets that may wait for the playing thread.
-const QUEUE_PACKETS: usize = 1024;
+/// Packets that may wait for the playing thread, or there.
+const QUEUE_PACKETS: usize = 512;

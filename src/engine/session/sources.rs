@@ -6,15 +6,17 @@
 mod access;
 mod control;
 mod copies;
+mod crowd;
 mod entry;
 mod figures;
+mod hashing;
 mod opening;
 mod strangers;
 mod suspicion;
 mod telling;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::outlet::{Outlet, Outlets, Recorder};
@@ -30,6 +32,7 @@ use crate::engine::stream::receiver::{Receiver, Verdict};
 use crate::engine::time::Micros;
 use crate::engine::wire::{classic, rtp};
 use access::Access;
+use hashing::Secret;
 use opening::Opening;
 use suspicion::Suspicion;
 use telling::tell;
@@ -37,7 +40,7 @@ use telling::tell;
 /// All sources of a server.
 pub struct Sources {
     config: ServerConfig,
-    entries: HashMap<Name, Entry>,
+    entries: HashMap<Name, Entry, Secret>,
     next_number: u32,
     departed: Departed,
     packets: u64,
@@ -45,6 +48,8 @@ pub struct Sources {
     access: Access,
     last_sequence: Option<u16>,
     swept: Micros,
+    /// How many are not heard, since there is too much to play.
+    unheard: usize,
     /// It was said that something cannot be decoded here.
     told: bool,
     out: Outlets,
@@ -57,7 +62,7 @@ pub struct Sources {
 }
 
 /// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Name {
     address: SocketAddr,
     wire: Wire,
@@ -82,6 +87,19 @@ struct Entry {
     reports: Option<Box<Correspondence>>,
 }
 
+impl std::hash::Hash for Name {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let ip = match self.address.ip() {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()),
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        let (port, wire) = (u64::from(self.address.port()), u64::from(self.wire == Wire::Classic));
+        state.write_u64(ip as u64);
+        state.write_u64((ip >> 64) as u64);
+        state.write_u64(port << 48 | wire << 32 | u64::from(self.ssrc));
+    }
+}
+
 /// Takes a packet's sound.
 type Deliver<'a> = &'a mut dyn FnMut(Head, &[i16]);
 
@@ -97,16 +115,17 @@ impl Sources {
         Self {
             reporting: Reporting::new(config.name.clone()),
             opening: config.key.clone().map(|key| Box::new(Opening::new(key))),
+            access: Access::new(config.max_sources),
             config,
             suspicion: Suspicion::default(),
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             next_number: 1,
             departed: Departed::default(),
             packets: 0,
             malformed: 0,
-            access: Access::default(),
             last_sequence: None,
             swept: Micros::ZERO,
+            unheard: 0,
             told: false,
             out: Outlets::default(),
         }
@@ -205,12 +224,14 @@ impl Sources {
             !stranger
         });
         for entry in self.entries.values_mut() {
-            if now.since(entry.last_arrival) > IDLE_AFTER {
+            if now.since(entry.last_arrival) > IDLE_AFTER && entry.outlet.is_playing() {
                 entry.outlet.retire();
+                entry.receiver.rest();
             }
         }
         self.list_players();
         self.out.sweep();
+        self.hear_again(now);
     }
 
     /// The session is over: strangers are counted as what they were.
@@ -320,7 +341,7 @@ impl Sources {
             }
             let head = Head { source: *number, ..head };
             outlet.open(config, *encoding, out, name, *number);
-            if let Outlet::Playing { queue, .. } = outlet
+            if let Outlet::Playing { queue: Some(queue), .. } = outlet
                 && !queue.push(head, samples)
             {
                 *dropped += 1;

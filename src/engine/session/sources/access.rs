@@ -14,7 +14,6 @@ use crate::engine::session::complaints::{Budget, Complaints, Refusal};
 use crate::engine::time::Micros;
 
 /// What is known of those that want to be heard.
-#[derive(Default)]
 pub struct Access {
     /// Those that play.
     players: Vec<Name>,
@@ -31,6 +30,19 @@ pub struct Access {
 }
 
 impl Access {
+    /// For a server that hears so many at once: as many may begin at once.
+    pub fn new(max_sources: usize) -> Self {
+        Self {
+            players: Vec::new(),
+            strangers: Strangers::new(max_sources),
+            refused: 0,
+            wrong_source: 0,
+            unauthentic: 0,
+            complaints: Complaints::default(),
+            budget: Budget::default(),
+        }
+    }
+
     /// Whether it plays.
     pub fn plays(&self, name: &Name) -> bool {
         self.players.contains(name)
@@ -112,9 +124,12 @@ impl Sources {
             && let Some(entry) = self.entries.get_mut(other)
         {
             entry.outlet.retire();
+            self.list_players();
         }
         self.access.strangers.remove(&name);
-        self.list_players();
+        if !self.access.plays(&name) {
+            self.access.players.push(name);
+        }
     }
 
     /// Players may have come or gone.
