@@ -22,3 +22,6 @@ pub mod stream;
 pub mod time;
 pub mod url;
 pub mod wire;
+
+#[cfg(test)]
+pub mod counting;

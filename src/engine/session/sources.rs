@@ -382,6 +382,10 @@ impl Sources {
     }
 }
 
+#[cfg(test)]
+#[path = "sources/many_tests.rs"]
+mod many_tests;
+
 pub use figures::MOST_GAIN;
 
 pub(super) const TARGET: &str = "audiostream.server";

@@ -1,12 +1,16 @@
 //! More sources than can be played in time: the newest go on unheard, counted and recorded, until there is room again.
 
 use super::{Name, Sources, TARGET};
+use crate::engine::config::Output;
 use crate::engine::playout::render::Roster;
 use crate::engine::time::Micros;
 
 impl Sources {
     /// Now and then: finds out who is not heard any more, and lets as many be heard again as can be, the oldest first.
     pub(super) fn hear_again(&mut self, now: Micros) {
+        if self.config.output == Output::None {
+            return;
+        }
         let Some(most) = self.out.roster.as_ref().map(Roster::most_players) else { return };
         let mut unheard: Vec<(u32, Name)> = Vec::new();
         let mut playing = 0;
