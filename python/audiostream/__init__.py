@@ -39,6 +39,7 @@ except ImportError as error:
 
 from .client import AudioClient
 from .devices import Device, host_apis, list_devices
+from .frames import Frame, Frames
 from .keys import generate_key
 from .logs import setup_logging
 from .recording import RecordedFrames, Recording
@@ -59,6 +60,8 @@ __all__ = [
     "ConfigError",
     "Device",
     "DeviceError",
+    "Frame",
+    "Frames",
     "RecordedFrames",
     "Recording",
     "RecordingError",

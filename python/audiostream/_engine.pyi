@@ -19,6 +19,7 @@ from ._types import (
 
 __all__ = [
     "Client",
+    "Frames",
     "Server",
     "__version__",
     "host_apis",
@@ -154,6 +155,8 @@ class Server:
         """Multiplies what is played of one source by `gain`; `StateError` where it is forgotten."""
     def source_set_muted(self, number: int, muted: bool) -> None:
         """Plays one source as silence, or no longer; `StateError` where it is forgotten."""
+    def frames(self, source: int | None, each: bool, raw: bool, length: int, queue: int) -> Frames:
+        """Hands out blocks of `length` frames: of a source, of each, or of the mix; `raw`: packets."""
     def start_recording(self, folder: str | os.PathLike[str], name: str | None) -> Path:
         """Keeps what arrives from now; the file's path."""
     def stop_recording(self) -> RecordedDict | None:
@@ -174,6 +177,29 @@ class Server:
         """What the sound goes to."""
     def close(self, drain: bool) -> None:
         """Frees port and output, after what is queued has been played if `drain`. Idempotent."""
+
+@final
+class Frames:
+    """Blocks of sound, taken by one thread at a time."""
+
+    def take(self) -> tuple[int, int, float, int, int, bytes, bytes | None, int] | None:
+        """The oldest that waits: source (0: the mix), RTP timestamp, time of day, rate (0: the output's), channels,
+        samples, loss mask (None: whole), frames left out before it; None where none does.
+        """
+    def wait(self, timeout: float) -> bool:
+        """Waits until there is one or it is over, at most `timeout` seconds; whether so."""
+    def arm(self) -> bool:
+        """Asks for the descriptor to become readable when there is one; whether there is already, or it is over."""
+    def hush(self) -> None:
+        """Makes the descriptor unreadable again."""
+    def descriptor(self) -> int | None:
+        """What becomes readable; None where the system has no such thing."""
+    def is_over(self) -> bool:
+        """Whether nothing more will come, and all is taken."""
+    def dropped(self) -> int:
+        """Frames left out because nobody took them in time."""
+    def close(self) -> None:
+        """Wants no more. Idempotent."""
 
 def list_devices(host_api: str | None = None) -> list[DeviceDict]:
     """The sound devices that are there now."""

@@ -8,7 +8,10 @@ from .errors import StateError
 from .stats import SourceState, SourceStats, source_stats
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from . import _engine
+    from .frames import Frame, Frames
 
 __all__ = ["Source"]
 
@@ -110,6 +113,43 @@ class Source:
     @muted.setter
     def muted(self, muted: bool) -> None:
         self._engine.source_set_muted(self._number, muted)
+
+    def frames(
+        self,
+        *,
+        raw: bool = False,
+        block: float = 10.0,
+        block_frames: int | None = None,
+        queue: int | None = None,
+        callback: Callable[[Frame], object] | None = None,
+    ) -> Frames:
+        """Hands out what is played of it, block by block, from now on; ends when it has left.
+
+        Args:
+            raw: What comes of it, packet by packet, in place of what is played.
+            block: As of `AdvancedAudioServer.frames`, and so are the others.
+            block_frames: The same in frames.
+            queue: How many blocks may wait.
+            callback: Called with every frame, on a thread of its own.
+
+        Returns:
+            An iterator, for `for` and for `async for`.
+
+        Raises:
+            ConfigError: A length is out of range.
+            StateError: It is forgotten; the server is closed; 256 read frames already.
+        """
+        from .frames import open_frames
+
+        return open_frames(
+            self._engine,
+            self._number,
+            raw=raw,
+            block=block,
+            block_frames=block_frames,
+            queue=queue,
+            callback=callback,
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Source):

@@ -8,6 +8,7 @@
 mod client;
 mod devices;
 mod error;
+mod frames;
 mod gateway;
 mod key;
 mod logging;
@@ -25,6 +26,8 @@ mod engine_module {
     use super::client::Client;
     #[pymodule_export]
     use super::devices::{host_apis, list_devices};
+    #[pymodule_export]
+    use super::frames::Frames;
     #[pymodule_export]
     use super::gateway::shutdown;
     #[pymodule_export]

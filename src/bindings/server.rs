@@ -8,6 +8,7 @@ use pyo3::types::PyDict;
 
 use super::client::milliseconds;
 use super::error::to_python;
+use super::frames::Frames;
 use super::gateway::{Close, Held};
 use super::key::read_key;
 use super::logging;
@@ -16,6 +17,8 @@ use super::stats::{Figures, server_dict, source_dict};
 use crate::engine::config::{Audio, BlockSize, DEFAULT_PORT, Latency, Output, Protocol, ServerConfig, Wire};
 use crate::engine::error::Result;
 use crate::engine::networks::Networks;
+use crate::engine::playout::tap::Whose;
+use crate::engine::session::frames::Wanted;
 use crate::engine::session::place::{self, Listening, Told};
 use crate::engine::session::server;
 use crate::engine::sim::config::LinkConfig;
@@ -201,6 +204,25 @@ impl Server {
 
     fn source_set_muted(&self, py: Python<'_>, number: u32, muted: bool) -> PyResult<()> {
         self.held.call(py, move |server| server.source_set_muted(number, muted))
+    }
+
+    #[pyo3(signature = (source, each, raw, length, queue))]
+    fn frames(
+        &self,
+        py: Python<'_>,
+        source: Option<u32>,
+        each: bool,
+        raw: bool,
+        length: usize,
+        queue: usize,
+    ) -> PyResult<Frames> {
+        let whose = match source {
+            Some(number) => Whose::Source(number),
+            None if each => Whose::Each,
+            None => Whose::Mix,
+        };
+        let wanted = Wanted { whose, raw, length, queue };
+        Ok(Frames::new(self.held.call(py, move |server| server.frames(wanted))?))
     }
 
     #[pyo3(signature = (folder, name))]

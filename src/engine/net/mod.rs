@@ -8,6 +8,7 @@ mod address;
 mod ancillary;
 mod failure;
 pub mod resolve;
+pub mod sleeper;
 mod stamps;
 mod sys;
 pub mod tcp;

@@ -36,8 +36,8 @@ pub struct PlayerCounters {
     muted: AtomicBool,
     /// The loudest sample lately, before the gain.
     peak: AtomicU32,
-    /// The extended sequence numbers of the last late packets.
-    late: Box<[AtomicU64]>,
+    /// The extended sequence numbers of the last late packets, as far as they tell them apart.
+    late: Box<[AtomicU32]>,
 }
 
 impl PlayerCounters {
@@ -62,7 +62,7 @@ impl PlayerCounters {
     /// A packet came after its time.
     pub fn note_late(&self, sequence: u64) {
         let place = self.late_packets.fetch_add(1, Relaxed) as usize % LATE_REMEMBERED;
-        self.late[place].store(sequence, Relaxed);
+        self.late[place].store(sequence as u32, Relaxed);
     }
 
     /// How many packets came after their time.
@@ -72,7 +72,7 @@ impl PlayerCounters {
 
     /// Whether the packet with this extended sequence number was among the last late ones.
     pub fn was_late(&self, sequence: u64) -> bool {
-        self.late.iter().any(|late| late.load(Relaxed) == sequence)
+        self.late.iter().any(|late| late.load(Relaxed) == sequence as u32)
     }
 
     /// Notes the delay histogram.
@@ -139,7 +139,7 @@ impl Default for PlayerCounters {
             gain: AtomicU32::new(1.0f32.to_bits()),
             muted: AtomicBool::new(false),
             peak: AtomicU32::new(0),
-            late: (0..LATE_REMEMBERED).map(|_| AtomicU64::new(u64::MAX)).collect(),
+            late: (0..LATE_REMEMBERED).map(|_| AtomicU32::new(u32::MAX)).collect(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::counters::PlayerCounters;
+use super::ledger::{Kind, Ledger};
 use super::tape::HISTORY;
 use super::window::{Inserted, Window};
 use crate::engine::format::Format;
@@ -30,6 +31,8 @@ pub struct Inlet {
     made_up: bool,
     /// Whether what comes in the place of lost packets is rough, not made up.
     pub rough: bool,
+    /// What the frames are that are given out.
+    pub ledger: Ledger,
 }
 
 /// Frames that are given out at once.
@@ -51,6 +54,7 @@ impl Inlet {
             packet_frames: 0,
             made_up: false,
             rough: false,
+            ledger: Ledger::default(),
         }
     }
 
@@ -109,6 +113,19 @@ impl Inlet {
             counter.fetch_add(run.frames as u64, Relaxed);
             done += run.frames;
         }
+    }
+
+    /// The next `frames` frames, which are there, are given out as they are: counted, and noted.
+    pub fn give_out(&mut self, frames: usize) {
+        let mut done = 0;
+        while self.ledger.is_kept() && done < frames {
+            let at = self.position.plus(done);
+            let run = self.window.made_up(at, frames - done);
+            let kind = if run.present && !self.rough { Kind::Lost } else { Kind::Heard };
+            self.ledger.note(kind, at, run.frames);
+            done += run.frames;
+        }
+        self.count_played(frames);
     }
 
     /// The longest stretch that is looked at as one, frames.

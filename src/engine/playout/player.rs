@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::abroad::Abroad;
 use super::counters::PlayerCounters;
 use super::inlet::Inlet;
+use super::ledger::{Kind, Stretch};
 use super::live::{Bounds, Live, Pull};
 use super::mixer::Gain;
 use super::whole::Whole;
@@ -22,6 +23,7 @@ pub struct Player {
     abroad: Option<Abroad>,
     gain: Gain,
     given: usize,
+    number: u32,
 }
 
 /// How it plays.
@@ -46,7 +48,18 @@ impl Player {
 
     fn new(inlet: Inlet, way: Way) -> Self {
         let gain = Gain::new(inlet.counters.heard_gain());
-        Self { inlet, way, abroad: None, gain, given: 0 }
+        Self { inlet, way, abroad: None, gain, given: 0, number: 0 }
+    }
+
+    /// The same, of the source of that number.
+    #[must_use]
+    pub fn numbered(self, number: u32) -> Self {
+        Self { number, ..self }
+    }
+
+    /// The number of its source; 0 where it has none.
+    pub const fn number(&self) -> u32 {
+        self.number
     }
 
     /// The same, giving out sound at `rate`: converted, where that is not its own, with 32 frames of the slower rate and 32 of
@@ -101,6 +114,21 @@ impl Player {
             }
         };
         self.given
+    }
+
+    /// Notes what the frames are that it gives out next, where that is `wanted`.
+    pub fn keep_ledger(&mut self, wanted: bool) {
+        let frames = match &self.way {
+            Way::Live(live) => live.ready() as u32,
+            Way::Whole(_) => 0,
+        };
+        let ready = Stretch { kind: Kind::Heard, position: self.inlet.position, frames };
+        self.inlet.ledger.keep(wanted, ready);
+    }
+
+    /// What the frames are that it has given out since [`keep_ledger`](Self::keep_ledger).
+    pub fn given(&self) -> &[Stretch] {
+        self.inlet.ledger.given()
     }
 
     /// A mix of `frames` frames was given out: what this one had less, it has been waited for.

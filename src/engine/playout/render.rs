@@ -17,6 +17,8 @@ use super::mixer::Mixer;
 use super::peak::peak;
 use super::player::Player;
 use super::pulse::{Beat, Pulse};
+use super::tap::{Pour, Tap};
+use super::taps::{MOST_TAPS, Taps};
 use crate::engine::error::Result;
 use crate::engine::format::Format;
 use crate::engine::time::Micros;
@@ -43,24 +45,34 @@ pub enum Starved {
 pub struct Renderer {
     format: Format,
     players: Vec<Player>,
-    added: Consumer<Player>,
-    finished: Producer<Player>,
+    taps: Taps,
+    added: Consumer<Guest>,
+    finished: Producer<Guest>,
     patience: Duration,
     pulse: Pulse,
     tier: Tier,
     /// What conceals mono and stereo; it remembers nothing between two gaps, so one serves all.
     concealers: [Concealer; 2],
+    /// Holes modelled in this block.
+    modelled: u32,
     sound: Box<[f32]>,
     turned: Box<[f32]>,
     mixer: Mixer,
     controls: Arc<Controls>,
 }
 
-/// The other end: hands players in, takes finished ones back.
+/// The other end: hands players and taps in, takes finished ones back.
 pub struct Roster {
-    add: Producer<Player>,
-    finished: Consumer<Player>,
+    add: Producer<Guest>,
+    finished: Consumer<Guest>,
     controls: Arc<Controls>,
+}
+
+/// Who comes and goes.
+#[allow(clippy::large_enum_variant, reason = "a box would be freed where nothing may be")]
+enum Guest {
+    Player(Player),
+    Tap(Tap),
 }
 
 /// What may be turned while it plays.
@@ -86,12 +98,14 @@ impl Renderer {
         block: usize,
         patience: Duration,
     ) -> Result<(Self, Roster, Arc<Controls>)> {
-        let (add, added) = RingBuffer::new(sources);
-        let (finished_in, finished_out) = RingBuffer::new(sources);
+        let guests = sources + MOST_TAPS;
+        let (add, added) = RingBuffer::new(guests);
+        let (finished_in, finished_out) = RingBuffer::new(guests);
         let controls = Arc::new(Controls::default());
         let renderer = Self {
             format,
             players: Vec::with_capacity(sources),
+            taps: Taps::new(),
             added,
             finished: finished_in,
             patience,
@@ -101,6 +115,7 @@ impl Renderer {
                 Concealer::new(Format::new(format.rate(), 1)?),
                 Concealer::new(Format::new(format.rate(), 2)?),
             ],
+            modelled: 0,
             sound: vec![0.0; STRIDE * 2].into(),
             turned: vec![0.0; STRIDE * 2].into(),
             mixer: Mixer::new(format.rate(), format.channels(), STRIDE),
@@ -131,19 +146,34 @@ impl Renderer {
     }
 
     fn admit_and_dismiss(&mut self) {
-        while self.players.len() < self.players.capacity()
-            && let Ok(player) = self.added.pop()
+        while !self.finished.is_full()
+            && let Some(tap) = self.taps.dismissed()
         {
-            self.players.push(player);
+            let _ = self.finished.push(Guest::Tap(tap));
+        }
+        while !self.finished.is_full()
+            && (self.players.len() < self.players.capacity()
+                || matches!(self.added.peek(), Ok(Guest::Tap(_))))
+            && let Ok(guest) = self.added.pop()
+        {
+            match guest {
+                Guest::Player(player) => self.players.push(player),
+                Guest::Tap(tap) => {
+                    if let Some(tap) = self.taps.admit(tap) {
+                        let _ = self.finished.push(Guest::Tap(tap));
+                    }
+                }
+            }
         }
         let mut index = 0;
         while index < self.players.len() {
             if self.players[index].is_finished() && !self.finished.is_full() {
                 // In order of their coming: the newest is given up first.
                 let player = self.players.remove(index);
+                self.taps.leave(player.number());
                 player.note_peak(0.0, 0.0);
                 // There is room: it was asked, and only this thread fills it.
-                let _ = self.finished.push(player);
+                let _ = self.finished.push(Guest::Player(player));
             } else {
                 index += 1;
             }
@@ -152,8 +182,9 @@ impl Renderer {
             && !self.finished.is_full()
             && let Some(player) = self.players.pop()
         {
+            self.taps.leave(player.number());
             player.note_peak(0.0, 0.0);
-            let _ = self.finished.push(player);
+            let _ = self.finished.push(Guest::Player(player));
         }
     }
 
@@ -164,15 +195,20 @@ impl Renderer {
         let bounds = self.controls.bounds();
         let decay = self.decay(frames);
         self.mixer.begin(frames);
-        for player in &mut self.players {
+        for (place, player) in self.players.iter_mut().enumerate() {
+            player.keep_ledger(self.taps.want(player.number()));
             let from = player.format().channels();
             let sound = &mut self.sound[..frames * from];
             let got = match starved {
                 Starved::Advance => {
                     let concealer = &mut self.concealers[from - 1];
                     let Beat { now, block, step } = beat;
-                    let tier = self.tier;
-                    player.play_live(&mut Pull { now, block, step, left, bounds, tier, concealer }, sound)
+                    // Where many are concealed at once, the rest are by the cheapest.
+                    let tier = if self.modelled < MOST_MODELLED { self.tier } else { Tier::Pitch };
+                    let mut pull = Pull { now, block, step, left, bounds, tier, concealer };
+                    let got = player.play_live(&mut pull, sound);
+                    self.modelled += pull.concealer.take_modelled();
+                    got
                 }
                 Starved::Wait => player.play_whole(beat.now, self.patience, false, sound),
                 Starved::Drain => player.play_whole(beat.now, self.patience, true, sound),
@@ -181,8 +217,12 @@ impl Renderer {
             if got > 0 {
                 sound_frames = sound_frames.max(got);
                 let sound = &sound[..got * from];
+                let (number, stretches) = (player.number(), player.given());
+                self.taps.take(Pour { number, place, channels: from, stretches }, beat.now, sound);
                 let sound = turn(sound, from, channels, &mut self.turned);
                 peak = self.mixer.add(sound, player.gain());
+            } else if starved == Starved::Advance {
+                self.taps.pause(player.number(), place);
             }
             player.note_peak(peak, decay);
         }
@@ -190,6 +230,8 @@ impl Renderer {
             player.given_out(sound_frames);
         }
         out.copy_from_slice(self.mixer.finish());
+        let given = if starved == Starved::Advance { frames } else { sound_frames };
+        self.taps.mix(channels, beat.now, &out[..given * channels]);
         sound_frames
     }
 
@@ -202,6 +244,7 @@ impl Renderer {
 impl Render for Renderer {
     fn render(&mut self, now: Micros, out: &mut [f32], starved: Starved) -> usize {
         self.admit_and_dismiss();
+        self.modelled = 0;
         let channels = self.format.channels();
         let frames = out.len() / channels;
         let beat = match starved {
@@ -229,7 +272,7 @@ impl Render for Renderer {
 impl Roster {
     /// Hands a player in; false where there is no room.
     pub fn add(&mut self, player: Player) -> bool {
-        self.add.push(player).is_ok()
+        self.add.push(Guest::Player(player)).is_ok()
     }
 
     /// How many players can be played.
@@ -237,7 +280,12 @@ impl Roster {
         self.controls.most_players()
     }
 
-    /// Drops the players that have finished.
+    /// Hands a tap in, which goes when its other end is closed; false where there is no room.
+    pub fn tap(&mut self, tap: Tap) -> bool {
+        self.add.push(Guest::Tap(tap)).is_ok()
+    }
+
+    /// Drops the players and taps that have finished.
     pub fn sweep(&mut self) {
         while self.finished.pop().is_ok() {}
     }
@@ -337,6 +385,8 @@ fn turn<'a>(sound: &'a [f32], from: usize, to: usize, turned: &'a mut [f32]) -> 
     }
 }
 
+/// Holes that are modelled in one block: all sources may miss a packet at once, before anybody knows how long that takes.
+const MOST_MODELLED: u32 = 32;
 /// Stands for a delay that follows the network.
 const NOT_FIXED: u64 = u64::MAX;
 /// The level meter falls by about 20 dB a second at 100 blocks a second.

@@ -6,6 +6,7 @@ mod complaints;
 mod describe;
 mod doors;
 mod feedback;
+pub mod frames;
 mod impairment;
 mod notices;
 mod outlet;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver as Notices, bounded};
 
+use super::frames::{FrameStream, Wanted};
 use super::packet_log::PacketLog;
 use super::receiving::Receiving;
 use super::sources::{MOST_GAIN, Sources};
@@ -24,6 +25,7 @@ use crate::engine::net::waker::Waker;
 use crate::engine::playout::histogram::Bar;
 use crate::engine::playout::live::Bounds;
 use crate::engine::playout::render::{Controls, Renderer};
+use crate::engine::playout::tap::Whose;
 use crate::engine::record::Recorded;
 use crate::engine::record::folder;
 use crate::engine::record::local_time::LocalTime;
@@ -274,6 +276,16 @@ impl Server {
             controls.set_muted(muted);
         }
         Ok(())
+    }
+
+    /// Hands out frames from now on.
+    pub fn frames(&self, wanted: Wanted) -> Result<FrameStream> {
+        drop(self.parts()?);
+        let stream = lock(&self.shared.sources).frames(wanted, self.clock)?;
+        Ok(match wanted.whose {
+            Whose::Source(number) => stream.of_source(number, Arc::downgrade(&self.shared)),
+            Whose::Mix | Whose::Each => stream,
+        })
     }
 
     /// Records what arrives from now on to `folder/name` (`None`: named by the time). Returns the path.

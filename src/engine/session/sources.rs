@@ -11,6 +11,7 @@ mod entry;
 mod figures;
 mod hashing;
 mod opening;
+mod reading;
 mod strangers;
 mod suspicion;
 mod telling;
@@ -247,6 +248,7 @@ impl Sources {
             entry.outlet.retire();
         }
         self.out.set_recorder(None);
+        self.out.readers.clear();
         self.out.log = None;
     }
 
@@ -349,6 +351,7 @@ impl Sources {
             if !matches!(outlet, Outlet::Unplayable) {
                 out.record(head, samples, encoding.format);
             }
+            out.read(&head, samples, encoding.format);
         });
         if !was_playing && outlet.is_playing() {
             *gone = false;
