@@ -380,7 +380,7 @@ const BURST: Duration = Duration::from_millis(100);
 /// Packets this close and in one bucket are one: short packets need no more memory than long ones.
 const TOGETHER: Duration = Duration::from_millis(10);
 /// Two seconds of packets 10 ms apart, and some.
-const RECENT: usize = 208;
+const RECENT: usize = 201;
 const LARGEST_WEIGHT: f64 = 1e12;
 
 #[cfg(test)]

@@ -146,9 +146,8 @@ impl Live {
         let stretcher = Stretcher::new(format.rate(), format.channels());
         // What is ready, and the dearest thing that is made at once: a fill with what follows it, or a longer period.
         let look = format.frames(LOOK).max(STRIDE) + 1;
-        let ahead = STRIDE
-            + TAKEN_AHEAD
-            + (2 * look + stretcher.longest()).max(look + format.frames(produce::LONGEST_FILL));
+        let fill = format.frames(produce::LONGEST_FILL) + format.frames(FUTURE) + 1;
+        let ahead = STRIDE + TAKEN_AHEAD + (2 * look + stretcher.longest()).max(fill);
         Self {
             bounds,
             state: State::Idle,
@@ -402,6 +401,8 @@ const EARLIEST: i64 = 300_000;
 const LATEST: i64 = 2_000_000;
 /// Pulls between two notes of the delay histogram.
 const NOTE_EVERY: u32 = 64;
+/// What concealment looks at of what follows.
+const FUTURE: Duration = Duration::from_millis(20);
 /// Two packets of one stream that follow each other are closer than this.
 const AGREE: Duration = Duration::from_millis(500);
 

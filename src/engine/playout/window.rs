@@ -51,15 +51,15 @@ pub struct Run {
 /// A part of a packet.
 struct Piece {
     at: Position,
-    frames: usize,
     packet: Arc<Packet>,
+    frames: u32,
     /// Made up by the codec, or rough.
     made_up: bool,
 }
 
 impl Piece {
     fn end(&self) -> Position {
-        self.at.plus(self.frames)
+        self.at.plus(self.frames as usize)
     }
 }
 
@@ -239,7 +239,7 @@ impl Window {
             return false;
         }
         let index = self.pieces.iter().rposition(|piece| piece.at < at).map_or(0, |before| before + 1);
-        self.pieces.insert(index, Piece { at, frames, packet: Arc::clone(packet), made_up });
+        self.pieces.insert(index, Piece { at, packet: Arc::clone(packet), frames: frames as u32, made_up });
         true
     }
 
@@ -265,7 +265,7 @@ impl Window {
                 continue;
             }
             if at < from {
-                piece.frames = from.distance(at) as usize;
+                piece.frames = from.distance(at) as u32;
                 if end > to {
                     // Its other half, if that can be kept.
                     let packet = Arc::clone(&piece.packet);
@@ -275,7 +275,7 @@ impl Window {
                 }
                 index += 1;
             } else if end > to {
-                piece.frames = end.distance(to) as usize;
+                piece.frames = end.distance(to) as u32;
                 piece.at = to;
                 index += 1;
             } else {
@@ -287,7 +287,7 @@ impl Window {
 }
 
 /// Pieces that are kept at once, by the window's frames, and at least: packets of 2.5 ms for the longest usual delay.
-const FRAMES_A_PIECE: usize = 256;
+const FRAMES_A_PIECE: usize = 328;
 const LEAST_PIECES: usize = 200;
 
 #[cfg(test)]

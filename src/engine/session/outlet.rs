@@ -241,4 +241,4 @@ const MOST_LABELS: usize = 4096;
 /// Sound that may wait for the playing thread, or there besides the delay.
 const QUEUE: Duration = Duration::from_secs(2);
 /// Packets that may wait for the playing thread, or there.
-const QUEUE_PACKETS: usize = 256;
+const QUEUE_PACKETS: usize = 224;

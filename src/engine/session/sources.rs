@@ -73,7 +73,7 @@ struct Name {
 struct Entry {
     number: u32,
     encoding: Encoding,
-    receiver: Receiver,
+    receiver: Box<Receiver>,
     outlet: Outlet,
     came: Micros,
     last_arrival: Micros,
@@ -372,7 +372,7 @@ impl Sources {
         Ok(Entry {
             number: 0,
             encoding,
-            receiver: if connected { receiver.believed_at_once() } else { receiver },
+            receiver: Box::new(if connected { receiver.believed_at_once() } else { receiver }),
             outlet: Outlet::None,
             came: Micros::ZERO,
             last_arrival: Micros::ZERO,

@@ -116,7 +116,7 @@ fn slot(sequence: u64) -> usize {
 }
 
 /// More than four copies of fifty packets' spacing reach back.
-const KEPT: usize = 256;
+const KEPT: usize = 208;
 
 #[cfg(test)]
 mod tests {

@@ -213,7 +213,7 @@ impl PacketReader {
 }
 
 /// Packets that are kept to be written to again.
-const SPARE: usize = 2;
+const SPARE: usize = 1;
 
 #[cfg(test)]
 mod tests {

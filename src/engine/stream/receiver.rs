@@ -211,6 +211,7 @@ impl Receiver {
     /// The source has fallen silent: what is only of use while it is heard is given up.
     pub fn rest(&mut self) {
         self.lately.clear();
+        self.tracker.rest();
         self.sound = Vec::new();
         self.decoding.rest();
     }

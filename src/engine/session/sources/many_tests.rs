@@ -94,14 +94,13 @@ fn a_playing_source_takes_64_kibibytes_and_an_idle_one_4() {
         hall.pass(441);
     }
     assert_eq!(hall.sources.playing(), count as usize);
-    let each = (held() - before) / i64::from(count);
-    println!("playing: {each} bytes");
-    assert!(each <= 64 << 10, "{each} bytes a playing source");
+    let playing = (held() - before) / i64::from(count);
     hall.fall_silent();
     assert_eq!(hall.sources.playing(), 0);
-    let each = (held() - before) / i64::from(count);
-    println!("idle: {each} bytes");
-    assert!(each <= 4 << 10, "{each} bytes an idle source");
+    let idle = (held() - before) / i64::from(count);
+    println!("{playing} bytes a playing source, {idle} bytes an idle one");
+    assert!(playing <= 64 << 10, "{playing} bytes");
+    assert!(idle <= 4 << 10, "{idle} bytes");
 }
 
 #[test]
