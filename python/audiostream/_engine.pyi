@@ -45,6 +45,7 @@ class Client:
         rate: int,
         channels: int,
         input: str,
+        output: str | None,
         wire: str,
         codec: str,
         bitrate: int,
@@ -74,8 +75,8 @@ class Client:
         """Sends one packet; False if there was no sound for `timeout` seconds or the stream has ended."""
     def wait(self, timeout: float) -> bool:
         """Waits at most `timeout` seconds; True once the stream has ended by itself; raises the error it died of."""
-    def start_recording(self, folder: str | os.PathLike[str], frames: int | None) -> Path:
-        """Keeps sound from now, for `frames` or until stopped; the file's path."""
+    def start_recording(self, folder: str | os.PathLike[str], frames: int | None, what: str) -> Path:
+        """Keeps one side or both from now, for `frames` or until stopped; the file's path."""
     def stop_recording(self, filename: str | None) -> RecordedDict | None:
         """Finishes the recording that runs; None if none does."""
     def recording_state(self) -> RecordingStateDict:
@@ -94,6 +95,8 @@ class Client:
         """`host:port` that the packets leave from; None before `open_socket`."""
     def input_name(self) -> str:
         """What the sound comes from."""
+    def output_name(self) -> str | None:
+        """Where goes what the server says; None where nobody listens to it."""
     def close(self, drain: bool) -> None:
         """Ends the stream, after what is queued has been sent if `drain`. Idempotent."""
 
@@ -128,6 +131,8 @@ class Server:
         network: str | None,
         name: str | None,
         quality: bool,
+        talk: str | None,
+        conference: bool,
         packet_log: str | None,
     ) -> Server:
         """Checks the arguments (`ConfigError`), reads the description; opens nothing."""

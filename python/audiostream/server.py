@@ -85,6 +85,8 @@ class AdvancedAudioServer(Stream):
         network: str | None = None,
         name: str | None = None,
         quality: bool = False,
+        talk: bool | str | int | Device = False,
+        conference: bool = False,
         packet_log: str | os.PathLike[str] | None = None,
     ) -> None:
         """Binds the port and opens the output.
@@ -135,6 +137,11 @@ class AdvancedAudioServer(Stream):
                 playout's. G.711 is rated after G.113 Appendix I: Ie 0, Bpl 25.1, or 4.3 where holes stay silent (a
                 file as output). Assumed, for G.113 has no values: PCM is as G.711; Opus has Ie 0 and Bpl 25.1. The
                 scale is the telephone's: 93.2 is the best, whatever the bandwidth.
+            talk: Sends sound of our own to every client that listens (`AudioClient(output=...)`): True the default
+                microphone's, or an input as `AudioClient` has it, `'voice'` for instance.
+            conference: Sends each client the mix of all others, with `talk` our own sound too. Needs an output that
+                keeps time, a device or `'null'`. What the clients hear is not limited or turned down by what we hear
+                (`gain`, `mute`), but by each source's own.
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 
@@ -165,6 +172,8 @@ class AdvancedAudioServer(Stream):
             network=network,
             name=name,
             quality=quality,
+            talk=None if talk is False else end_name(None if talk is True else talk),
+            conference=conference,
             max_sources=max_sources,
             allow=_networks(allow),
             key=told_key,

@@ -92,9 +92,13 @@ class ClientStats(_Snapshot):
         frames_dropped: Frames captured and never sent: the queue was full, the oldest went first.
         overruns: How often the queue was full.
         reconnects: TCP connections made after the first.
-        packets_unauthentic: Reports about the stream that were not sealed with the `key=`, or came again: unread.
+        packets_unauthentic: Reports and sound from the server that were not sealed with the `key=`, or came again:
+            unread.
+        packets_unheard: Packets of sound that the server sent and nobody listened to: there is no `output=`.
         remote: What the other end says of the stream; None while it has said nothing, and on the classic wire, which
             knows no reports.
+        received: What is heard of the server with `output=`: a `SourceStats`, its counts sums over all that the server
+            has sent, the rest that of its present stream. None without an output, and before anything was heard.
     """
 
     protocol: str
@@ -107,7 +111,9 @@ class ClientStats(_Snapshot):
     overruns: int = 0
     reconnects: int = 0
     packets_unauthentic: int = 0
+    packets_unheard: int = 0
     remote: RemoteStats | None = None
+    received: SourceStats | None = None
 
 
 @dataclass(frozen=True)
@@ -192,6 +198,8 @@ class SourceStats(_Received):
         r_factor: How a call with it would be judged, 0 to 100 (ITU-T G.107); None unless the server has `quality=True`,
             and on the classic wire.
         mos: The same as a mean opinion score of conversation, 1.0 to 4.5.
+        packets_sent: Packets of sound that it was sent (`talk=`, `conference=`), since it was talked to.
+        packets_withheld: Those that it was not sent, for more would have gone to it than it sends itself.
     """
 
     codec: str = ""
@@ -207,6 +215,8 @@ class SourceStats(_Received):
     gain: float = 1.0
     muted: bool = False
     level_db: float = -math.inf
+    packets_sent: int = 0
+    packets_withheld: int = 0
 
 
 @dataclass(frozen=True)
@@ -226,6 +236,7 @@ class ServerStats(_Received):
             neither heard nor recorded. Part of nothing else.
         sources_unheard: Senders that are counted and recorded, but not heard: there is more to play than this machine can
             play in time. The newest are given up first; they are heard again when there is room.
+        frames_unspoken: Frames of our own microphone (`talk=`) that found no room on their way to the sources.
         sources: One `SourceStats` for each sender that is there now, oldest first.
     """
 
@@ -234,13 +245,21 @@ class ServerStats(_Received):
     packets_wrong_source: int = 0
     packets_unauthentic: int = 0
     sources_unheard: int = 0
+    frames_unspoken: int = 0
     sources: tuple[SourceStats, ...] = ()
 
 
 def client_stats(figures: Mapping[str, Any]) -> ClientStats:
     """The public snapshot of a native client's `stats()`."""
-    remote = figures.get("remote")
-    return _snapshot(ClientStats, {**figures, "remote": None if remote is None else _snapshot(RemoteStats, remote)})
+    remote, received = figures.get("remote"), figures.get("received")
+    return _snapshot(
+        ClientStats,
+        {
+            **figures,
+            "remote": None if remote is None else _snapshot(RemoteStats, remote),
+            "received": None if received is None else source_stats(received),
+        },
+    )
 
 
 def server_stats(figures: Mapping[str, Any]) -> ServerStats:

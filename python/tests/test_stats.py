@@ -18,6 +18,7 @@ SENT = {
     *("packets_sent", "copies_sent", "bytes_sent", "frames_captured", "frames_dropped", "overruns", "reconnects"),
     "remote",
     "packets_unauthentic",
+    *("packets_unheard", "received"),
 }
 
 
@@ -28,10 +29,10 @@ def names(kind):
 def test_the_fields_are_the_json_keys():
     assert names(ClientStats) == SENT | {"wire", "protocol"}
     reported = {"round_trip_ms", "cname", "name", "r_factor", "mos"}
-    mixed = {"number", "state", "gain", "muted", "level_db"}
+    mixed = {"number", "state", "gain", "muted", "level_db"} | {"packets_sent", "packets_withheld"}
     assert names(SourceStats) == RECEIVED | reported | mixed | {"codec", "ssrc", "address"}
     turned_away = {"packets_refused", "packets_wrong_source", "packets_unauthentic"}
-    assert names(ServerStats) == RECEIVED | turned_away | {"sources", "tier"}
+    assert names(ServerStats) == RECEIVED | turned_away | {"sources", "tier", "frames_unspoken"}
 
 
 def test_a_snapshot_takes_its_fields_and_leaves_the_rest():

@@ -14,14 +14,16 @@ use super::key::read_key;
 use super::logging;
 use super::recording::{recorded_dict, state_dict};
 use super::stats::{Figures, server_dict, source_dict};
-use crate::engine::config::{Audio, BlockSize, DEFAULT_PORT, Latency, Output, Protocol, ServerConfig, Wire};
+use crate::engine::config::{
+    Audio, BlockSize, DEFAULT_PORT, Input, Latency, Output, Protocol, ServerConfig, Wire,
+};
 use crate::engine::error::Result;
 use crate::engine::networks::Networks;
 use crate::engine::playout::tap::Whose;
+use crate::engine::record::traces;
 use crate::engine::session::frames::Wanted;
 use crate::engine::session::place::{self, Listening, Told};
 use crate::engine::session::server;
-use crate::engine::sim::config::LinkConfig;
 
 /// Hears senders, plays them, counts them, records them. `audiostream.AdvancedAudioServer` is what users see.
 #[pyclass(frozen, module = "audiostream._engine")]
@@ -45,7 +47,7 @@ impl Close for server::Server {
 impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, allow, key, spare_key, keep_listening, record, record_name, network, name, quality,
+                        max_delay, max_sources, allow, key, spare_key, keep_listening, record, record_name, network, name, quality, talk, conference,
                         packet_log))]
     #[allow(
         clippy::too_many_arguments,
@@ -79,9 +81,12 @@ impl Server {
         network: Option<String>,
         name: Option<String>,
         quality: bool,
+        talk: Option<&str>,
+        conference: bool,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
+        let talk = talk.map(Input::parse).transpose().map_err(|error| to_python(py, &error))?;
         let config = || -> Result<ServerConfig> {
             let block = BlockSize::from_ms(size)?;
             // Python cannot tell a default from the same value given: both give way.
@@ -113,9 +118,11 @@ impl Server {
                 allow: Networks::parse(&allow)?,
                 key,
                 keep_listening,
-                network: network.as_deref().map(LinkConfig::parse).transpose()?,
+                network: network.as_deref().map(traces::network).transpose()?,
                 name,
                 quality,
+                talk,
+                conference,
             })
         };
         let config = py.detach(config).map_err(|error| to_python(py, &error))?;

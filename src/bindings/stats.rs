@@ -34,6 +34,7 @@ pub fn server_dict<'py>(py: Python<'py>, figures: &Figures<'_>) -> PyResult<Boun
     dict.set_item("packets_unauthentic", stats.unauthentic)?;
     dict.set_item("sources_unheard", stats.unheard)?;
     dict.set_item("packets_dropped_local", stats.dropped_local)?;
+    dict.set_item("frames_unspoken", stats.frames_unspoken)?;
     let wire = stats.sources.first().map(|source| source.wire).or(wire);
     dict.set_item("wire", wire.map_or("auto", Wire::name))?;
     dict.set_item("last_sequence", last.map_or(-1, i32::from))?;
@@ -66,6 +67,8 @@ pub fn source_dict<'py>(
     dict.set_item("round_trip_ms", source.round_trip_ms)?;
     dict.set_item("cname", source.cname.as_deref())?;
     dict.set_item("name", source.name.as_deref())?;
+    dict.set_item("packets_sent", source.packets_sent)?;
+    dict.set_item("packets_withheld", source.packets_withheld)?;
     dict.set_item("r_factor", source.quality.map(|(r_factor, _)| r_factor))?;
     dict.set_item("mos", source.quality.map(|(_, mos)| mos))?;
     Ok(dict)

@@ -156,6 +156,10 @@ pub struct SourceStats {
     pub cname: Option<String>,
     /// What the sender's user is called (RFC 3550 §6.5.2).
     pub name: Option<String>,
+    /// Packets of sound sent to it, and those that were not, for it sends too little itself.
+    pub packets_sent: u64,
+    /// See above.
+    pub packets_withheld: u64,
     /// How a call would be judged (ITU-T G.107), the transmission rating and the mean opinion score; `None` where nobody asks.
     pub quality: Option<(f64, f64)>,
 }
@@ -179,6 +183,8 @@ pub struct ServerStats {
     pub unheard: usize,
     /// Dropped on this machine: by the kernel's socket buffer or a full queue of ours.
     pub dropped_local: u64,
+    /// Frames of our own microphone that found no room on their way to the sources.
+    pub frames_unspoken: u64,
     /// The sources that are there now, oldest first.
     pub sources: Vec<SourceStats>,
 }
@@ -224,7 +230,7 @@ pub struct RemoteVoice {
 }
 
 /// A client's figures.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClientStats {
     /// Packets handed to the network, those that are only copies left out.
     pub packets_sent: u64,
@@ -242,6 +248,10 @@ pub struct ClientStats {
     pub reconnects: u64,
     /// Answers that were not sealed with the key, or were opened before; zero without a key.
     pub unauthentic: u64,
+    /// Packets of sound that came and were not listened to.
+    pub unheard: u64,
+    /// What is heard of the server; `None` where nothing is.
+    pub received: Option<SourceStats>,
     /// The next sequence number.
     pub next_sequence: u16,
     /// The loudest sample lately, dBFS; negative infinity for silence.

@@ -8,6 +8,7 @@ mod address;
 mod ancillary;
 mod failure;
 pub mod resolve;
+pub mod rest;
 pub mod sleeper;
 mod stamps;
 mod sys;

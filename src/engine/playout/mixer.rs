@@ -91,6 +91,16 @@ impl Mixer {
         peak
     }
 
+    /// What was added becomes what it lacks of `total`, with `apart` besides: what they hold without it. Neither may be finished yet.
+    pub fn complement(&mut self, total: &Self, apart: &Self) {
+        let (total_sum, apart_sum) = (&total.sum[..total.used], &apart.sum[..apart.used]);
+        for ((sum, total), apart) in self.sum[..self.used].iter_mut().zip(total_sum).zip(apart_sum) {
+            *sum = total - *sum + apart;
+        }
+        self.heard = (total.heard + apart.heard).saturating_sub(self.heard);
+        self.raised = total.raised || apart.raised;
+    }
+
     /// Ends the block: the sum, limited, interleaved.
     pub fn finish(&mut self) -> &[f32] {
         let sum = &mut self.sum[..self.used];

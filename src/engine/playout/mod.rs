@@ -16,6 +16,7 @@ mod inlet;
 mod interpolate;
 mod kernel;
 mod ledger;
+pub mod listeners;
 pub mod live;
 pub mod mixer;
 mod pauses;

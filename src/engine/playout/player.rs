@@ -24,6 +24,8 @@ pub struct Player {
     gain: Gain,
     given: usize,
     number: u32,
+    /// Only listeners hear it.
+    apart: bool,
 }
 
 /// How it plays.
@@ -48,7 +50,7 @@ impl Player {
 
     fn new(inlet: Inlet, way: Way) -> Self {
         let gain = Gain::new(inlet.counters.heard_gain());
-        Self { inlet, way, abroad: None, gain, given: 0, number: 0 }
+        Self { inlet, way, abroad: None, gain, given: 0, number: 0, apart: false }
     }
 
     /// The same, of the source of that number.
@@ -57,9 +59,20 @@ impl Player {
         Self { number, ..self }
     }
 
+    /// The same, for [listeners](super::listeners) only: not heard in the mix of all.
+    #[must_use]
+    pub fn apart(self) -> Self {
+        Self { apart: true, ..self }
+    }
+
     /// The number of its source; 0 where it has none.
     pub const fn number(&self) -> u32 {
         self.number
+    }
+
+    /// Whether only listeners hear it.
+    pub const fn is_apart(&self) -> bool {
+        self.apart
     }
 
     /// The same, giving out sound at `rate`: converted, where that is not its own, with 32 frames of the slower rate and 32 of

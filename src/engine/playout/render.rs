@@ -12,6 +12,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::conceal::{Concealer, Tier};
 use super::inlet::STRIDE;
+use super::listeners::{Listener, Listeners};
 use super::live::{Bounds, Pull};
 use super::mixer::Mixer;
 use super::peak::peak;
@@ -45,6 +46,7 @@ pub enum Starved {
 pub struct Renderer {
     format: Format,
     players: Vec<Player>,
+    listeners: Listeners,
     taps: Taps,
     added: Consumer<Guest>,
     finished: Producer<Guest>,
@@ -61,7 +63,7 @@ pub struct Renderer {
     controls: Arc<Controls>,
 }
 
-/// The other end: hands players and taps in, takes finished ones back.
+/// The other end: hands players, listeners and taps in, takes finished ones back.
 pub struct Roster {
     add: Producer<Guest>,
     finished: Consumer<Guest>,
@@ -72,6 +74,7 @@ pub struct Roster {
 #[allow(clippy::large_enum_variant, reason = "a box would be freed where nothing may be")]
 enum Guest {
     Player(Player),
+    Listener(Listener),
     Tap(Tap),
 }
 
@@ -98,13 +101,15 @@ impl Renderer {
         block: usize,
         patience: Duration,
     ) -> Result<(Self, Roster, Arc<Controls>)> {
-        let guests = sources + MOST_TAPS;
+        // Each source may listen, too; and there may be a microphone of our own.
+        let guests = 2 * sources + 1 + MOST_TAPS;
         let (add, added) = RingBuffer::new(guests);
         let (finished_in, finished_out) = RingBuffer::new(guests);
         let controls = Arc::new(Controls::default());
         let renderer = Self {
             format,
-            players: Vec::with_capacity(sources),
+            players: Vec::with_capacity(sources + 1),
+            listeners: Listeners::new(format, sources),
             taps: Taps::new(),
             added,
             finished: finished_in,
@@ -145,7 +150,18 @@ impl Renderer {
         self.controls.most_players.store(most, Relaxed);
     }
 
+    /// Is called from now on after each call that gave sound to listeners, on the thread that renders: must neither block nor
+    /// allocate.
+    pub fn set_bell(&mut self, bell: Box<dyn Fn() + Send>) {
+        self.listeners.set_bell(bell);
+    }
+
     fn admit_and_dismiss(&mut self) {
+        while !self.finished.is_full()
+            && let Some(listener) = self.listeners.dismissed()
+        {
+            let _ = self.finished.push(Guest::Listener(listener));
+        }
         while !self.finished.is_full()
             && let Some(tap) = self.taps.dismissed()
         {
@@ -153,11 +169,16 @@ impl Renderer {
         }
         while !self.finished.is_full()
             && (self.players.len() < self.players.capacity()
-                || matches!(self.added.peek(), Ok(Guest::Tap(_))))
+                || !matches!(self.added.peek(), Ok(Guest::Player(_))))
             && let Ok(guest) = self.added.pop()
         {
             match guest {
                 Guest::Player(player) => self.players.push(player),
+                Guest::Listener(listener) => {
+                    if let Err(listener) = self.listeners.admit(listener) {
+                        let _ = self.finished.push(Guest::Listener(listener));
+                    }
+                }
                 Guest::Tap(tap) => {
                     if let Some(tap) = self.taps.admit(tap) {
                         let _ = self.finished.push(Guest::Tap(tap));
@@ -195,8 +216,9 @@ impl Renderer {
         let bounds = self.controls.bounds();
         let decay = self.decay(frames);
         self.mixer.begin(frames);
+        self.listeners.begin(frames);
         for (place, player) in self.players.iter_mut().enumerate() {
-            player.keep_ledger(self.taps.want(player.number()));
+            player.keep_ledger(!player.is_apart() && self.taps.want(player.number()));
             let from = player.format().channels();
             let sound = &mut self.sound[..frames * from];
             let got = match starved {
@@ -215,13 +237,19 @@ impl Renderer {
             };
             let mut peak = 0.0;
             if got > 0 {
-                sound_frames = sound_frames.max(got);
                 let sound = &sound[..got * from];
+                if player.is_apart() {
+                    let sound = turn(sound, from, channels, &mut self.turned);
+                    self.listeners.add_apart(sound, player.gain());
+                    continue;
+                }
                 let (number, stretches) = (player.number(), player.given());
                 self.taps.take(Pour { number, place, channels: from, stretches }, beat.now, sound);
                 let sound = turn(sound, from, channels, &mut self.turned);
+                sound_frames = sound_frames.max(got);
+                self.listeners.leave_out(player.number(), sound, *player.gain());
                 peak = self.mixer.add(sound, player.gain());
-            } else if starved == Starved::Advance {
+            } else if starved == Starved::Advance && !player.is_apart() {
                 self.taps.pause(player.number(), place);
             }
             player.note_peak(peak, decay);
@@ -229,6 +257,7 @@ impl Renderer {
         for player in &mut self.players {
             player.given_out(sound_frames);
         }
+        self.listeners.give(&self.mixer);
         out.copy_from_slice(self.mixer.finish());
         let given = if starved == Starved::Advance { frames } else { sound_frames };
         self.taps.mix(channels, beat.now, &out[..given * channels]);
@@ -264,6 +293,7 @@ impl Render for Renderer {
                 break;
             }
         }
+        self.listeners.ring();
         self.controls.apply(&mut out[..last * channels]);
         last
     }
@@ -280,12 +310,17 @@ impl Roster {
         self.controls.most_players()
     }
 
+    /// Hands a listener in, which goes when its ear is dropped; false where there is no room.
+    pub fn listen(&mut self, listener: Listener) -> bool {
+        self.add.push(Guest::Listener(listener)).is_ok()
+    }
+
     /// Hands a tap in, which goes when its other end is closed; false where there is no room.
     pub fn tap(&mut self, tap: Tap) -> bool {
         self.add.push(Guest::Tap(tap)).is_ok()
     }
 
-    /// Drops the players and taps that have finished.
+    /// Drops the players, listeners and taps that have finished.
     pub fn sweep(&mut self) {
         while self.finished.pop().is_ok() {}
     }

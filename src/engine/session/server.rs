@@ -10,21 +10,23 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver as Notices, bounded};
+use crossbeam_channel::{Receiver as Notices, Sender, bounded};
 
 use super::frames::{FrameStream, Wanted};
+use super::mouth::{Guest, Mouth};
 use super::packet_log::PacketLog;
 use super::receiving::Receiving;
 use super::sources::{MOST_GAIN, Sources};
+use super::talking::Talking;
 use super::timed::Timed;
 use crate::engine::audio::Notice;
-use crate::engine::audio::{Playback, device};
+use crate::engine::audio::{Capture, CaptureTarget, Playback, device};
 use crate::engine::config::{Output, ServerConfig};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::waker::Waker;
 use crate::engine::playout::histogram::Bar;
 use crate::engine::playout::live::Bounds;
-use crate::engine::playout::render::{Controls, Renderer};
+use crate::engine::playout::render::{Controls, Renderer, Roster};
 use crate::engine::playout::tap::Whose;
 use crate::engine::record::Recorded;
 use crate::engine::record::folder;
@@ -49,6 +51,8 @@ pub struct Shared {
     pub sources: Mutex<Sources>,
     /// Dropped by the kernel before we could take it.
     pub kernel_drops: AtomicU64,
+    /// Frames of our own microphone that found no room.
+    pub unspoken: Arc<AtomicU64>,
     /// Told to end.
     pub stopping: AtomicBool,
     /// TCP: had clients, and the last of them has left.
@@ -71,6 +75,8 @@ struct Parts {
     waker: Option<Waker>,
     address: Option<SocketAddr>,
     playback: Option<Playback>,
+    /// Our own microphone, where the sources hear it.
+    capture: Option<Capture>,
     controls: Option<Arc<Controls>>,
     notices: Option<Notices<Notice>>,
     thread: Option<JoinHandle<Receiving>>,
@@ -93,6 +99,7 @@ impl Server {
             shared: Arc::new(Shared {
                 sources: Mutex::new(sources),
                 kernel_drops: AtomicU64::new(0),
+                unspoken: Arc::default(),
                 stopping: AtomicBool::new(false),
                 ended: AtomicBool::new(false),
                 arrivals: Mutex::default(),
@@ -114,16 +121,26 @@ impl Server {
         Ok(())
     }
 
-    /// Opens the output; again is nothing.
+    /// Opens the output, and the microphone that the sources hear; again is nothing.
     pub fn open_audio(&self) -> Result<()> {
+        if self.config.answers() {
+            // Who answers is woken by the sound.
+            self.open_socket()?;
+        }
         let mut parts = self.parts()?;
         if parts.playback.is_none() && self.config.output != Output::None {
             let audio = &self.config.audio;
             let block = audio.block.frames(audio.format);
             let patience = self.config.delay.unwrap_or(PATIENCE);
-            let (renderer, roster, controls) =
+            let (mut renderer, mut roster, controls) =
                 Renderer::new(audio.format, self.config.max_sources, block, patience)?;
             let (notify, notices) = bounded(NOTICES);
+            if let Some(waker) = parts.waker.clone().filter(|_| self.config.answers()) {
+                let (capture, talking) = self.open_microphone(&waker, &mut roster, &notify)?;
+                parts.capture = capture;
+                lock(&self.shared.sources).set_talking(talking);
+                renderer.set_bell(Box::new(move || waker.wake()));
+            }
             let render = Box::new(Timed::new(renderer, self.clock, audio.format));
             let playback = Playback::open(&self.config.output, audio, self.clock, render, notify)?;
             let ServerConfig { min_delay: least, max_delay: most, delay: fixed, .. } = self.config;
@@ -134,6 +151,27 @@ impl Server {
             parts.notices = Some(notices);
         }
         Ok(())
+    }
+
+    fn open_microphone(
+        &self,
+        waker: &Waker,
+        roster: &mut Roster,
+        notify: &Sender<Notice>,
+    ) -> Result<(Option<Capture>, Talking)> {
+        let Some(input) = &self.config.talk else { return Ok((None, Talking::new(None))) };
+        let format = self.config.audio.format;
+        let dropped = Arc::clone(&self.shared.unspoken);
+        let (target, talking): (Box<dyn CaptureTarget>, _) = if self.config.conference {
+            let (guest, player) = Guest::new(format, self.clock, dropped);
+            roster.add(player);
+            (Box::new(guest), Talking::new(None))
+        } else {
+            let (mouth, spoken) = Mouth::new(format, waker.clone(), dropped);
+            (Box::new(mouth), Talking::new(Some(spoken)))
+        };
+        let capture = Capture::open(input, &self.config.audio, target, notify.clone())?;
+        Ok((Some(capture), talking))
     }
 
     /// Begins to receive and play, opening what is not open yet; again is nothing.
@@ -147,6 +185,9 @@ impl Server {
         }
         if let Some(playback) = &mut parts.playback {
             playback.start()?;
+        }
+        if let Some(capture) = &mut parts.capture {
+            capture.start()?;
         }
         // Once: a key would be the remedy, the list only keeps strangers out.
         let allow = &self.config.allow;
@@ -199,6 +240,7 @@ impl Server {
     pub fn stats(&self) -> ServerStats {
         let mut stats = lock(&self.shared.sources).stats();
         stats.dropped_local += self.shared.kernel_drops.load(Relaxed);
+        stats.frames_unspoken = self.shared.unspoken.load(Relaxed);
         stats.playback.level_db = self.level_db();
         stats
     }
@@ -354,6 +396,9 @@ impl Server {
             return Ok(());
         }
         parts.closed = true;
+        if let Some(mut capture) = parts.capture.take() {
+            capture.stop();
+        }
         self.shared.stopping.store(true, Relaxed);
         if let Some(waker) = &parts.waker {
             waker.wake();

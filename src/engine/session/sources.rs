@@ -12,6 +12,7 @@ mod figures;
 mod hashing;
 mod opening;
 mod reading;
+mod speaking;
 mod strangers;
 mod suspicion;
 mod telling;
@@ -21,7 +22,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::outlet::{Outlet, Outlets, Recorder};
+use super::party::Dice;
 use super::reporting::{Correspondence, Reporting, Way};
+use super::talking::Talking;
 use crate::engine::coding::Encoding;
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::error::Result;
@@ -35,6 +38,7 @@ use crate::engine::wire::{classic, rtp};
 use access::Access;
 use hashing::Secret;
 use opening::Opening;
+use speaking::Answer;
 use suspicion::Suspicion;
 use telling::tell;
 
@@ -60,6 +64,9 @@ pub struct Sources {
     suspicion: Suspicion,
     /// What is said to the sources, and heard of them.
     pub reporting: Reporting,
+    /// Where they are answered in sound.
+    talking: Option<Talking>,
+    dice: Dice,
 }
 
 /// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
@@ -86,6 +93,7 @@ struct Entry {
     dropped: u64,
     /// Over RTP.
     reports: Option<Box<Correspondence>>,
+    answer: Answer,
 }
 
 impl std::hash::Hash for Name {
@@ -129,6 +137,8 @@ impl Sources {
             unheard: 0,
             told: false,
             out: Outlets::default(),
+            talking: None,
+            dice: Dice::new(),
         }
     }
 
@@ -381,6 +391,7 @@ impl Sources {
             repeated: false,
             dropped: 0,
             reports: None,
+            answer: Answer::None,
         })
     }
 }

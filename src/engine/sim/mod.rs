@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod draw;
 pub mod link;
+pub mod mahimahi;
 pub mod outbox;
 pub mod presets;
 pub mod scenario;

@@ -6,6 +6,7 @@ use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::session::outlet::Outlet;
 use crate::engine::session::reporting::{Correspondence, Way};
+use crate::engine::session::talking::Talk;
 use crate::engine::stats::{Presence, Reception, SourceStats};
 use crate::engine::stream::reports::Listener;
 use crate::engine::time::Micros;
@@ -48,11 +49,14 @@ impl Entry {
     pub(super) fn stats(&self, name: &Name) -> SourceStats {
         let listener = self.reports.as_deref().map(Correspondence::listener);
         let counters = self.outlet.counters();
+        let (packets_sent, packets_withheld) = self.answer.talk().map(Talk::counts).unwrap_or_default();
         SourceStats {
             number: self.number,
             presence: self.presence(),
             gain: counters.map_or(1.0, PlayerCounters::gain),
             muted: counters.is_some_and(PlayerCounters::is_muted),
+            packets_sent,
+            packets_withheld,
             ssrc: name.ssrc,
             address: name.address,
             wire: name.wire,

@@ -42,6 +42,7 @@ impl Sources {
             unauthentic: self.access.unauthentic,
             unheard: self.unheard,
             dropped_local: self.out.dropped,
+            frames_unspoken: 0,
             sources: Vec::new(),
         };
         for (name, entry) in self.in_order() {
