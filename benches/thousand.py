@@ -100,14 +100,12 @@ class Bench:
 
     def _start(self, port: int, sources: int, seconds: float, loss: float) -> subprocess.Popen[str]:
         command = [self._program, "send", *map(str, (port, sources, seconds, loss))]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: pin(0))
+        return subprocess.Popen(pinned(0, command), stdout=subprocess.PIPE, text=True)
 
     @contextmanager
     def _running(self, command: list[str]) -> Iterator[subprocess.Popen[str]]:
         pipe = subprocess.PIPE
-        process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, text=True, cwd=self._folder, preexec_fn=lambda: pin(1)
-        )
+        process = subprocess.Popen(pinned(1, command), stdin=pipe, stdout=pipe, text=True, cwd=self._folder)
         try:
             yield process
         finally:
@@ -138,11 +136,10 @@ def cpu(process: subprocess.Popen[str]) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def pin(core: int) -> None:
-    """Keeps this process on one core, if there are two."""
+def pinned(core: int, command: list[str]) -> list[str]:
+    """A command that keeps to one core, if there are two."""
     cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        os.sched_setaffinity(0, {cores[core]})
+    return ["taskset", "-c", str(cores[core]), *command] if len(cores) > 1 else command
 
 
 def program() -> str:

@@ -234,8 +234,8 @@ class ServerStats(_Received):
             plays from another address. Part of nothing else.
         packets_unauthentic: Packets and reports that were not sealed with the `key=`, were damaged, or came again:
             neither heard nor recorded. Part of nothing else.
-        sources_unheard: Senders that are counted and recorded, but not heard: there is more to play than this machine can
-            play in time. The newest are given up first; they are heard again when there is room.
+        sources_unheard: Senders that are counted and recorded, but not heard: there is more to play than can be played
+            in time. The newest are given up first; they are heard again when there is room.
         frames_unspoken: Frames of our own microphone (`talk=`) that found no room on their way to the sources.
         sources: One `SourceStats` for each sender that is there now, oldest first.
     """
