@@ -18,6 +18,8 @@ pub struct Settings {
     pub loss_percent: u8,
     /// Whether silence is sent as packets of 1 or 2 bytes (RFC 7587 §3.1.3).
     pub dtx: bool,
+    /// Whether all packets are of one length, so that no arithmetic of the codec's decides how many bytes go.
+    pub constant: bool,
 }
 
 /// Encodes one sender's sound.
@@ -29,7 +31,7 @@ pub struct Encoder {
 impl Default for Settings {
     /// 64 kbit/s: transparent for a voice in full band. FEC for the 10 % at which a call is still a call.
     fn default() -> Self {
-        Self { bitrate: 64_000, fec: true, loss_percent: 10, dtx: false }
+        Self { bitrate: 64_000, fec: true, loss_percent: 10, dtx: false, constant: false }
     }
 }
 

@@ -219,6 +219,7 @@ impl OpusEncoder {
         encoder.set(sys::OPUS_SET_BITRATE_REQUEST, settings.bitrate as c_int)?;
         encoder.set(sys::OPUS_SET_INBAND_FEC_REQUEST, c_int::from(settings.fec))?;
         encoder.set(sys::OPUS_SET_DTX_REQUEST, c_int::from(settings.dtx))?;
+        encoder.set(sys::OPUS_SET_VBR_REQUEST, c_int::from(!settings.constant))?;
         encoder.set(sys::OPUS_SET_COMPLEXITY_REQUEST, ENCODER_COMPLEXITY)?;
         encoder.set_loss_percent(settings.loss_percent);
         Ok(encoder)

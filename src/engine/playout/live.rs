@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::conceal::{Concealer, Tier};
+use super::counters::UNHEARD;
 use super::delay::{DelayEstimator, DelayMode};
 use super::drift::Drift;
 use super::foresight::Foresight;
@@ -375,6 +376,7 @@ impl Live {
         inlet.ledger.forget_ready();
         self.resampler.reset();
         self.drift.resume();
+        inlet.counters.heard.store(UNHEARD, Relaxed);
         inlet.counters.delay_us.store(0, Relaxed);
         inlet.counters.target_us.store(0, Relaxed);
     }

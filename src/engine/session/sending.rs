@@ -24,7 +24,7 @@ use super::stepper::Stepper;
 use super::transport::Transport;
 use crate::engine::audio::Notice;
 use crate::engine::audio::priority::promote;
-use crate::engine::config::{ClientConfig, Protocol, Redundancy, Wire};
+use crate::engine::config::{ClientConfig, PATIENCE, Protocol, Redundancy, Wire};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::rest::Rest;
 use crate::engine::net::tcp::SendOutcome;
@@ -465,8 +465,6 @@ impl Sending {
 }
 
 const TARGET: &str = "audiostream.client";
-/// Sound older than this is not sent any more when newer waits.
-pub const PATIENCE: Duration = Duration::from_secs(1);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one try of a stalled send may take: where nobody listens meanwhile …
 const STALL: Duration = Duration::from_millis(50);
