@@ -8,6 +8,7 @@
 #[cfg(target_os = "linux")]
 mod linux {
     #![allow(unsafe_code, reason = "sendmmsg and recvmmsg, which neither std nor socket2 offers")]
+    #![allow(clippy::disallowed_methods, reason = "the time of a sender")]
 
     use std::io::Write;
     use std::net::UdpSocket;
@@ -74,7 +75,7 @@ mod linux {
             .iter_mut()
             .map(|buffer| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() })
             .collect();
-        let mut messages: Vec<libc::mmsghdr> = vectors.iter_mut().map(|vector| message(vector)).collect();
+        let mut messages: Vec<libc::mmsghdr> = vectors.iter_mut().map(message).collect();
         let mut counted = 0u64;
         loop {
             // SAFETY: as many messages as are said, each of one buffer, all of which live for the call.
@@ -101,7 +102,7 @@ mod linux {
             .iter_mut()
             .map(|(_, packet)| libc::iovec { iov_base: packet.as_mut_ptr().cast(), iov_len: PACKET })
             .collect();
-        let mut messages: Vec<libc::mmsghdr> = vectors.iter_mut().map(|vector| message(vector)).collect();
+        let mut messages: Vec<libc::mmsghdr> = vectors.iter_mut().map(message).collect();
         let mut done = 0;
         while done < messages.len() {
             let rest = &mut messages[done..];
@@ -127,7 +128,6 @@ mod linux {
 
     fn sleep_until(began: Instant, due: Duration) {
         if let Some(left) = due.checked_sub(began.elapsed()) {
-            #[allow(clippy::disallowed_methods, reason = "a sender's pace")]
             std::thread::sleep(left);
         }
     }

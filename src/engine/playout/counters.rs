@@ -38,8 +38,8 @@ pub struct PlayerCounters {
     muted: AtomicBool,
     /// The loudest sample lately, before the gain.
     peak: AtomicU32,
-    /// The extended sequence numbers of the last late packets, as far as they tell them apart.
-    late: Box<[AtomicU32]>,
+    /// The extended sequence numbers of the last late packets.
+    late: Box<[AtomicU64]>,
 }
 
 impl PlayerCounters {
@@ -64,7 +64,7 @@ impl PlayerCounters {
     /// A packet came after its time.
     pub fn note_late(&self, sequence: u64) {
         let place = self.late_packets.fetch_add(1, Relaxed) as usize % LATE_REMEMBERED;
-        self.late[place].store(sequence as u32, Relaxed);
+        self.late[place].store(sequence, Relaxed);
     }
 
     /// How many packets came after their time.
@@ -82,7 +82,7 @@ impl PlayerCounters {
 
     /// Whether the packet with this extended sequence number was among the last late ones.
     pub fn was_late(&self, sequence: u64) -> bool {
-        self.late.iter().any(|late| late.load(Relaxed) == sequence as u32)
+        self.late.iter().any(|late| late.load(Relaxed) == sequence)
     }
 
     /// Notes the delay histogram.
@@ -150,7 +150,7 @@ impl Default for PlayerCounters {
             gain: AtomicU32::new(1.0f32.to_bits()),
             muted: AtomicBool::new(false),
             peak: AtomicU32::new(0),
-            late: (0..LATE_REMEMBERED).map(|_| AtomicU32::new(u32::MAX)).collect(),
+            late: (0..LATE_REMEMBERED).map(|_| AtomicU64::new(u64::MAX)).collect(),
         }
     }
 }
@@ -159,8 +159,8 @@ impl Default for PlayerCounters {
 pub const UNHEARD: u64 = u64::MAX;
 /// Below this a level is none: -100 dBFS.
 const SILENT: f32 = 1e-5;
-/// More than a second has packets, but for the shortest ones.
-const LATE_REMEMBERED: usize = 128;
+/// As many as a second has packets, but for the shorter ones.
+const LATE_REMEMBERED: usize = 100;
 
 #[cfg(test)]
 mod tests {

@@ -131,9 +131,7 @@ impl Window {
             // Mostly it comes after all that is there.
             let run =
                 if from >= self.end { Run { present: false, frames: left } } else { self.run(from, left) };
-            if run.present != revised {
-                result.doubled += run.frames;
-            } else {
+            if run.present == revised {
                 if revised {
                     self.cut(from, from.plus(run.frames), queue);
                 }
@@ -142,6 +140,8 @@ impl Window {
                 } else {
                     result.beyond += run.frames;
                 }
+            } else {
+                result.doubled += run.frames;
             }
             from = from.plus(run.frames);
         }

@@ -220,14 +220,11 @@ impl SequenceTracker {
     }
 
     fn is_seen(&self, sequence: u64) -> bool {
-        match &self.seen {
-            Some(seen) => seen[word(sequence)] & bit(sequence) != 0,
-            None => {
-                let inside =
-                    self.span.is_some_and(|(lowest, highest)| (lowest..=highest).contains(&sequence));
-                inside && !self.missing.contains(&sequence)
-            }
+        if let Some(seen) = &self.seen {
+            return seen[word(sequence)] & bit(sequence) != 0;
         }
+        let inside = self.span.is_some_and(|(lowest, highest)| (lowest..=highest).contains(&sequence));
+        inside && !self.missing.contains(&sequence)
     }
 
     /// Clears the bits of the numbers after `highest` up to `to`: nothing of them was seen yet.

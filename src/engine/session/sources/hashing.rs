@@ -68,7 +68,9 @@ mod tests {
         // hashbrown takes its seven bits from the top and its place from the bottom.
         for bits in [|h: u64| h >> 57, |h: u64| h & 127] {
             let mut counts = [0_u32; 128];
-            all.iter().for_each(|h| counts[bits(*h) as usize] += 1);
+            for hash in &all {
+                counts[bits(*hash) as usize] += 1;
+            }
             assert!(counts.iter().all(|count| (20..200).contains(count)), "{counts:?}");
         }
         assert_ne!(secret.hash_one(7), Secret::default().hash_one(7));

@@ -6,6 +6,7 @@ use super::*;
 use crate::engine::config::Output;
 use crate::engine::counting::held;
 use crate::engine::format::Format;
+use crate::engine::playout::live::Bounds;
 use crate::engine::playout::render::{Render, Renderer, Starved};
 use crate::engine::stream::queue::{PacketReader, packet_queue};
 use crate::engine::wire::rtp::RtpHeader;
@@ -23,11 +24,11 @@ struct Hall {
 
 impl Hall {
     fn new(max_sources: usize, output: Output) -> Self {
-        let config = ServerConfig { max_sources, output, ..ServerConfig::default() };
+        let config = ServerConfig { output, max_sources, ..ServerConfig::default() };
         let mut sources = Sources::new(config);
         let (renderer, roster, controls) =
             Renderer::new(Format::DEFAULT, max_sources, 441, 200 * MS).unwrap();
-        controls.set_bounds(Default::default());
+        controls.set_bounds(Bounds::default());
         sources.set_roster(roster);
         Self { sources, renderer, now: Micros(3_600_000_000), out: vec![0.0; 441], packet: Vec::new() }
     }
@@ -128,14 +129,14 @@ fn ten_thousand_sources_that_come_and_go_leave_nothing_behind() {
 fn the_newest_of_too_many_are_not_heard_but_counted_and_recorded_and_are_heard_again() {
     let mut hall = Hall::new(8, Output::Null);
     let mut recorder = hall.record();
-    let (mut n, mut recorded) = (0, 0);
+    let (mut n, mut kept) = (0, 0);
     let mut run = |hall: &mut Hall, rounds: u32| {
         let before: Vec<u64> = played(hall);
         for _ in 0..rounds {
             (0..5).for_each(|source| hall.hear(source, n));
             n += 1;
             hall.pass(441);
-            while recorder.pop(|_, _| recorded += 1) {}
+            while recorder.pop(|_, _| kept += 1) {}
         }
         let after = played(hall);
         (0..5).map(|at| after[at] - before.get(at).copied().unwrap_or(0) > 0).collect::<Vec<_>>()
@@ -150,7 +151,7 @@ fn the_newest_of_too_many_are_not_heard_but_counted_and_recorded_and_are_heard_a
     assert_eq!(run(&mut hall, 100), [true, true, true, true, false]);
     assert_eq!(hall.sources.stats().unheard, 1);
     let stats = hall.sources.stats();
-    assert_eq!((stats.reception.received, recorded), (5 * u64::from(n), 5 * n));
+    assert_eq!((stats.reception.received, kept), (5 * u64::from(n), 5 * n));
     assert_eq!((stats.reception.lost, stats.dropped_local), (0, 0));
 }
 
