@@ -140,7 +140,7 @@ impl Renderer {
         self.tier
     }
 
-    /// How many players there are.
+    /// How many sources it holds, those included that have just fallen silent.
     pub fn players(&self) -> usize {
         self.players.len()
     }
@@ -308,6 +308,11 @@ impl Roster {
     /// How many players can be played.
     pub fn most_players(&self) -> usize {
         self.controls.most_players()
+    }
+
+    /// Whether one more can be handed in.
+    pub fn has_room(&self) -> bool {
+        !self.add.is_full()
     }
 
     /// Hands a listener in, which goes when its ear is dropped; false where there is no room.

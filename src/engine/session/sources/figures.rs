@@ -42,6 +42,9 @@ impl Sources {
             unauthentic: self.access.unauthentic,
             unheard: self.unheard,
             dropped_local: self.out.dropped,
+            forwarded: self.forwarded(),
+            pcap_dropped: 0,
+            events_dropped: 0,
             frames_unspoken: 0,
             sources: Vec::new(),
         };
