@@ -47,6 +47,7 @@ class Client:
         codec: str,
         bitrate: int,
         fec: bool,
+        dred: float,
         ptime: float | None,
         redundancy: str,
         spacing: int,

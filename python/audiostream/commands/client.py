@@ -57,7 +57,7 @@ Ctrl-C ends it; a running recording is finished.
 
 CLIENT_KEYWORDS = (
     *("protocol", "host", "port", "size", "rate", "channels", "input", "wire", "codec", "bitrate"),
-    *("fec", "ptime", "redundancy", "spacing", "host_api", "latency"),
+    *("fec", "dred", "ptime", "redundancy", "spacing", "host_api", "latency"),
     *("local_port", "dscp", "ttl", "reconnect", "key_file", "record", "recordings", "duration", "network", "name"),
     "packet_log",
 )
@@ -125,6 +125,13 @@ def add_client(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         default=True,
         help="let Opus packets hold a copy of the one before, to repair losses (yes)",
+    )
+    network.add_argument(
+        "--dred",
+        type=float,
+        default=0,
+        metavar="MS",
+        help="let Opus packets hold a rough copy of so much past, to repair bursts of losses, 0-1040 (0)",
     )
     network.add_argument(
         "--ptime",

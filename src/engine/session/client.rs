@@ -18,13 +18,12 @@ use super::describe::describe;
 use super::packet_log::PacketLog;
 use super::party::party;
 use super::place::destination;
-use super::sending::{PATIENCE, Progress, Sending, Supply, Transport};
+use super::sending::{PATIENCE, Progress, Sending, Supply, Transport, settings};
 use super::server::lock;
 use super::stepper::Stepper;
 use crate::engine::audio::Notice;
 use crate::engine::audio::capture::Capture;
 use crate::engine::audio::device;
-use crate::engine::codec::encoder::Settings;
 use crate::engine::config::{ClientConfig, Path};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::key::Key;
@@ -340,14 +339,14 @@ fn new_repeater(config: &ClientConfig, sender: &Sender) -> Result<Option<Repeate
 
 /// What is to be sent.
 fn outline(config: &ClientConfig) -> Outline {
-    let &ClientConfig { ref audio, wire, ptime, bitrate, fec, .. } = config;
+    let &ClientConfig { ref audio, wire, ptime, .. } = config;
     Outline {
         wire,
         encoding: config.encoding(),
         payload_type: config.payload_type(),
         block: audio.block,
         ptime,
-        settings: Settings { bitrate, fec, ..Settings::default() },
+        settings: settings(config),
     }
 }
 

@@ -148,9 +148,10 @@ impl Sender {
         self.end_packet(emit);
     }
 
-    /// How much the bitrate of Opus gives to the repair of losses, as receivers report them.
-    pub fn set_loss_percent(&mut self, percent: u8) {
-        self.encoder.set_loss_percent(percent);
+    /// From the next packet on Opus is encoded so; settings that it cannot have change nothing.
+    pub fn adjust(&mut self, settings: Settings) {
+        let adjusted = self.encoder.adjust(settings);
+        debug_assert_eq!(adjusted, Ok(()));
     }
 
     /// The frames of a packet; of the longest, where a block does not divide evenly.
