@@ -39,10 +39,12 @@ except ImportError as error:
 
 from .client import AudioClient
 from .devices import Device, host_apis, list_devices
+from .frames import Frame, Frames
 from .keys import generate_key
 from .logs import setup_logging
 from .recording import RecordedFrames, Recording
 from .server import AdvancedAudioServer
+from .source import Source
 from .stats import ClientStats, RemoteStats, ServerStats, SourceStats
 
 __version__ = _engine.__version__
@@ -58,11 +60,14 @@ __all__ = [
     "ConfigError",
     "Device",
     "DeviceError",
+    "Frame",
+    "Frames",
     "RecordedFrames",
     "Recording",
     "RecordingError",
     "RemoteStats",
     "ServerStats",
+    "Source",
     "SourceStats",
     "StateError",
     "TransportError",

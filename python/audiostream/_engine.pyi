@@ -14,10 +14,12 @@ from ._types import (
     RecordedDict,
     RecordingStateDict,
     ServerStatsDict,
+    SourceStatsDict,
 )
 
 __all__ = [
     "Client",
+    "Frames",
     "Server",
     "__version__",
     "host_apis",
@@ -43,6 +45,7 @@ class Client:
         rate: int,
         channels: int,
         input: str,
+        output: str | None,
         wire: str,
         codec: str,
         bitrate: int,
@@ -73,8 +76,8 @@ class Client:
         """Sends one packet; False if there was no sound for `timeout` seconds or the stream has ended."""
     def wait(self, timeout: float) -> bool:
         """Waits at most `timeout` seconds; True once the stream has ended by itself; raises the error it died of."""
-    def start_recording(self, folder: str | os.PathLike[str], frames: int | None) -> Path:
-        """Keeps sound from now, for `frames` or until stopped; the file's path."""
+    def start_recording(self, folder: str | os.PathLike[str], frames: int | None, what: str) -> Path:
+        """Keeps one side or both from now, for `frames` or until stopped; the file's path."""
     def stop_recording(self, filename: str | None) -> RecordedDict | None:
         """Finishes the recording that runs; None if none does."""
     def recording_state(self) -> RecordingStateDict:
@@ -93,6 +96,8 @@ class Client:
         """`host:port` that the packets leave from; None before `open_socket`."""
     def input_name(self) -> str:
         """What the sound comes from."""
+    def output_name(self) -> str | None:
+        """Where goes what the server says; None where nobody listens to it."""
     def close(self, drain: bool) -> None:
         """Ends the stream, after what is queued has been sent if `drain`. Idempotent."""
 
@@ -127,6 +132,8 @@ class Server:
         network: str | None,
         name: str | None,
         quality: bool,
+        talk: str | None,
+        conference: bool,
         packet_log: str | None,
     ) -> Server:
         """Checks the arguments (`ConfigError`), reads the description; opens nothing."""
@@ -146,6 +153,16 @@ class Server:
         """Waits for `has_ended`, at most `timeout` seconds."""
     def stats(self) -> ServerStatsDict:
         """The figures of this moment."""
+    def sources(self) -> list[int]:
+        """The numbers of the senders that are known, oldest first."""
+    def source_stats(self, number: int) -> SourceStatsDict | None:
+        """The figures of one of them; None where it is forgotten."""
+    def source_set_gain(self, number: int, gain: float) -> None:
+        """Multiplies what is played of one source by `gain`; `StateError` where it is forgotten."""
+    def source_set_muted(self, number: int, muted: bool) -> None:
+        """Plays one source as silence, or no longer; `StateError` where it is forgotten."""
+    def frames(self, source: int | None, each: bool, raw: bool, length: int, queue: int) -> Frames:
+        """Hands out blocks of `length` frames: of a source, of each, or of the mix; `raw`: packets."""
     def start_recording(self, folder: str | os.PathLike[str], name: str | None) -> Path:
         """Keeps what arrives from now; the file's path."""
     def stop_recording(self) -> RecordedDict | None:
@@ -166,6 +183,29 @@ class Server:
         """What the sound goes to."""
     def close(self, drain: bool) -> None:
         """Frees port and output, after what is queued has been played if `drain`. Idempotent."""
+
+@final
+class Frames:
+    """Blocks of sound, taken by one thread at a time."""
+
+    def take(self) -> tuple[int, int, float, int, int, bytes, bytes | None, int] | None:
+        """The oldest that waits: source (0: the mix), RTP timestamp, time of day, rate (0: the output's), channels,
+        samples, loss mask (None: whole), frames left out before it; None where none does.
+        """
+    def wait(self, timeout: float) -> bool:
+        """Waits until there is one or it is over, at most `timeout` seconds; whether so."""
+    def arm(self) -> bool:
+        """Asks for the descriptor to become readable when there is one; whether there is already, or it is over."""
+    def hush(self) -> None:
+        """Makes the descriptor unreadable again."""
+    def descriptor(self) -> int | None:
+        """What becomes readable; None where the system has no such thing."""
+    def is_over(self) -> bool:
+        """Whether nothing more will come, and all is taken."""
+    def dropped(self) -> int:
+        """Frames left out because nobody took them in time."""
+    def close(self) -> None:
+        """Wants no more. Idempotent."""
 
 def list_devices(host_api: str | None = None) -> list[DeviceDict]:
     """The sound devices that are there now."""

@@ -76,10 +76,12 @@ class ClientStatsDict(TypedDict):
     overruns: int
     reconnects: int
     packets_unauthentic: int
+    packets_unheard: int
     next_sequence: int
     level_db: float
     ssrc: int
     remote: RemoteStatsDict | None
+    received: SourceStatsDict | None
 
 
 class _Received(TypedDict):
@@ -115,6 +117,10 @@ class _Received(TypedDict):
 class SourceStatsDict(_Received):
     """One sender's figures."""
 
+    number: int
+    state: str
+    gain: float
+    muted: bool
     codec: str
     ssrc: int
     address: str
@@ -123,6 +129,8 @@ class SourceStatsDict(_Received):
     name: str | None
     r_factor: float | None
     mos: float | None
+    packets_sent: int
+    packets_withheld: int
 
 
 class ServerStatsDict(_Received):
@@ -132,4 +140,5 @@ class ServerStatsDict(_Received):
     tier: int
     packets_refused: int
     packets_wrong_source: int
+    frames_unspoken: int
     packets_unauthentic: int

@@ -63,6 +63,7 @@ class AudioClient(Stream):
         rate: int = 44100,
         channels: int = 1,
         input: str | int | Device | None = None,  # noqa: A002 - the option's name
+        output: str | int | Device | None = None,
         wire: Literal["rtp", "classic"] | str = "rtp",  # noqa: PYI051 - the values, for editors
         codec: Literal["l16", "opus", "pcmu", "pcma"] | str = "l16",  # noqa: PYI051
         bitrate: int = 64_000,
@@ -80,6 +81,7 @@ class AudioClient(Stream):
         key: str | None = None,
         key_file: str | os.PathLike[str] | None = None,
         record: bool | float | None = None,
+        record_what: Literal["local", "remote", "both"] | str = "local",  # noqa: PYI051
         recordings: str | os.PathLike[str] = "Recording",
         duration: float | None = None,
         network: str | None = None,
@@ -100,6 +102,10 @@ class AudioClient(Stream):
             input: Where the sound comes from: None for the default microphone; a device, its name, a part of it or its
                 index (`list_devices`); `'tone'` (440 Hz), `'voice'` (speech-like), `'silence'`; `'-'` for PCM on
                 standard input; `'file:PATH'` for a WAV, streamed in real time, whose end ends the stream.
+            output: Where goes what the server says (its `talk=`, `conference=`): `'default'` for the default speaker; a
+                device, its name, a part of it or its index; `'null'` for nowhere, at the pace of a clock; `'-'`,
+                `'file:PATH'`. None listens to nothing. Wear headphones: nothing here takes out of the microphone what
+                comes from the speaker. On the rtp wire only.
             wire: The packet format: `'rtp'` (RFC 3550 with L16 of RFC 3551; framed by RFC 4571 on TCP), or `'classic'`,
                 the original's 2-byte sequence number and PCM.
             codec: What the sound is sent as, on the rtp wire: `'l16'`, as it is; `'opus'`, a tenth of the bits and less
@@ -129,11 +135,13 @@ class AudioClient(Stream):
                 without that, all is sent in clear.
             key_file: A file that holds the key, in place of `key`. Others than its owner must not be able to open it.
             record: Records from the start: True until the end, a number for so many seconds.
+            record_what: What `record=` records, as `start_recording` has it.
             recordings: The folder for recordings.
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
             network: A bad network to send through, UDP only: `'loss=5,burst=3,delay=40,jitter=15,seed=1'` (percent,
                 packets, ms), or a preset, `'wifi'`, `'cellular'`, `'satellite'`, `'congested'`, `'lan'`, which settings
-                may follow. The same seed loses the same packets.
+                may follow. The same seed loses the same packets. `rate=256k,queue=200` narrows the path (bit/s, ms),
+                `trace=FILE` does so as a Mahimahi trace says.
             name: What you are called, for the other end to see (SDES NAME of RFC 3550 §6.5.2).
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
@@ -156,6 +164,7 @@ class AudioClient(Stream):
             rate=rate,
             channels=channels,
             input=end_name(input),
+            output=None if output is None else end_name(output),
             wire=wire,
             codec=codec,
             bitrate=bitrate,
@@ -180,6 +189,7 @@ class AudioClient(Stream):
         self.protocol = protocol
         self.host, self.port = engine.destination()
         self._record = record
+        self._record_what = record_what
         self._begin = threading.Lock()
         make_folder(recordings)
         try:
@@ -202,6 +212,8 @@ class AudioClient(Stream):
             self._log.exception("Failed to set up audio: %s", error)
             raise
         self._log.info("Capturing from %s", self.input_name)
+        if self.output_name is not None:
+            self._log.info("Playing what the server says to %s", self.output_name)
 
     def setup_socket(self) -> None:
         """Opens the socket, after `setup_audio`; called by the constructor. TCP connects.
@@ -230,18 +242,28 @@ class AudioClient(Stream):
         self._before_start()
         return self._engine.send_one(1.0)
 
-    def start_recording(self, duration: float | None = None) -> Path:
+    def start_recording(
+        self,
+        duration: float | None = None,
+        *,
+        what: Literal["local", "remote", "both"] | str = "local",  # noqa: PYI051
+    ) -> Path:
         """Keeps what is captured from now on, in a WAV file that grows on disk, beside the streaming.
 
         Args:
             duration: Seconds after which it ends by itself, to the frame: 10 gives 441,000 frames at 44.1 kHz. None
                 records until `stop_recording` or the stream's end.
+            what: `'local'`, what is captured; `'remote'`, what is heard of the server; `'both'`, two channels: left
+                what is said, right what is heard while it is said. Both lie beside each other by this machine's
+                clock: what the microphone delivered, and what the speaker was given, at the same moment, to within one
+                packet; what the devices themselves hold back is not reckoned with. The length is the microphone's. For
+                other than `'local'` an `output=` is needed, for `'both'` a device or `'null'`.
 
         Returns:
             The file's path: `recording_YYYYmmdd_HHMMSS.wav` in the folder, never one that was there.
 
         Raises:
-            ConfigError: The duration is not above zero.
+            ConfigError: The duration is not above zero; nothing is heard that could be recorded.
             RecordingError: The file cannot be made.
             StateError: A recording is running, or the client is closed.
         """
@@ -250,7 +272,7 @@ class AudioClient(Stream):
             raise ConfigError(f"duration must be above 0 seconds, not {duration}")
         make_folder(self.recording_folder)
         self._tell_recording()
-        path = self._engine.start_recording(self.recording_folder, frames)
+        path = self._engine.start_recording(self.recording_folder, frames, what)
         self._renamed = None
         until = "until stopped" if duration is None else f"for {duration} s"
         self._log.info("Recording to %s %s", path, until)
@@ -322,6 +344,11 @@ class AudioClient(Stream):
         """What the sound comes from: the device's full name, or the built-in source."""
         return self._engine.input_name()
 
+    @property
+    def output_name(self) -> str | None:
+        """Where goes what the server says: the device's full name, or the built-in sink; None without `output=`."""
+        return self._engine.output_name()
+
     def __repr__(self) -> str:
         return f"<AudioClient {self.input_name} to {self.protocol}://{self.host}:{self.port}>"
 
@@ -329,7 +356,7 @@ class AudioClient(Stream):
         with self._begin:
             record, self._record = self._record, None
         if record is not None and record is not False:
-            self.start_recording(None if record is True else float(record))
+            self.start_recording(None if record is True else float(record), what=self._record_what)
 
     def _run(self) -> None:
         # Only one's own method needs Python for every packet.

@@ -98,8 +98,10 @@ def meter(level_db: float) -> Text:
 def _figures(end: End) -> Table:
     figures = end.stats.to_dict()
     figures.pop("sources", None)
+    received: dict[str, object] = figures.pop("received", None) or {}
     remote: dict[str, float | None] = figures.pop("remote", None) or {}
     figures.update({f"remote_{key}": value for key, value in remote.items()})
+    figures.update({f"received_{key}": value for key, value in received.items()})
     name = "client" if isinstance(end, AudioClient) else "server"
     table = Table(title=f"Statistics of the {name}", show_header=False, title_justify="left")
     table.add_column(style="cyan")
@@ -132,6 +134,12 @@ def _client_rows(rows: Table, client: AudioClient) -> str:
     )
     if stats.remote is not None:
         rows.add_row("heard there", _remote(stats.remote))
+    if client.output_name is not None:
+        rows.add_row("to", Text(client.output_name))
+    if stats.received is not None:
+        heard = stats.received
+        lost = f"{heard.packets_lost:,} lost, jitter {heard.jitter_ms:.2f} ms, delay {heard.delay_ms:.1f} ms"
+        rows.add_row("heard", f"{heard.packets_received:,} packets, {lost}")
     return f"client → {client.protocol}://{client.host}:{client.port}"
 
 

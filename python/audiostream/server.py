@@ -11,15 +11,18 @@ from . import _engine, logs
 from ._stream import STEP, Stream
 from .devices import end_name
 from .errors import AudioStreamError, check_range
+from .frames import open_frames
 from .keys import find_key
 from .recording import Recording, make_folder
+from .source import Source
 from .stats import ServerStats, server_stats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from .devices import Device
+    from .frames import Frame, Frames
 
 __all__ = ["AdvancedAudioServer"]
 
@@ -82,6 +85,8 @@ class AdvancedAudioServer(Stream):
         network: str | None = None,
         name: str | None = None,
         quality: bool = False,
+        talk: bool | str | int | Device = False,
+        conference: bool = False,
         packet_log: str | os.PathLike[str] | None = None,
     ) -> None:
         """Binds the port and opens the output.
@@ -132,6 +137,11 @@ class AdvancedAudioServer(Stream):
                 playout's. G.711 is rated after G.113 Appendix I: Ie 0, Bpl 25.1, or 4.3 where holes stay silent (a
                 file as output). Assumed, for G.113 has no values: PCM is as G.711; Opus has Ie 0 and Bpl 25.1. The
                 scale is the telephone's: 93.2 is the best, whatever the bandwidth.
+            talk: Sends sound of our own to every client that listens (`AudioClient(output=...)`): True the default
+                microphone's, or an input as `AudioClient` has it, `'voice'` for instance.
+            conference: Sends each client the mix of all others, with `talk` our own sound too. Needs an output that
+                keeps time, a device or `'null'`. What the clients hear is not limited or turned down by what we hear
+                (`gain`, `mute`), but by each source's own.
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 
@@ -162,6 +172,8 @@ class AdvancedAudioServer(Stream):
             network=network,
             name=name,
             quality=quality,
+            talk=None if talk is False else end_name(None if talk is True else talk),
+            conference=conference,
             max_sources=max_sources,
             allow=_networks(allow),
             key=told_key,
@@ -175,6 +187,7 @@ class AdvancedAudioServer(Stream):
         super().__init__(engine, size=size, rate=rate, channels=channels, recordings=recordings, duration=duration)
         self._engine = engine
         self._delay_bounds = (min_delay, max_delay)
+        self._max_sources = max_sources
         self.protocol = protocol if sdp is None else told
         self.port = port
         self.keep_listening = keep_listening
@@ -277,6 +290,59 @@ class AdvancedAudioServer(Stream):
     def stats(self) -> ServerStats:
         """The figures of this moment; after the end, the final ones."""
         return server_stats(self._engine.stats())
+
+    @property
+    def sources(self) -> list[Source]:
+        """The senders that are known, oldest first: those that play, and those that have stopped (see `Source`)."""
+        return [Source(self._engine, number) for number in self._engine.sources()]
+
+    def frames(
+        self,
+        *,
+        each: bool = False,
+        raw: bool = False,
+        block: float = 10.0,
+        block_frames: int | None = None,
+        queue: int | None = None,
+        callback: Callable[[Frame], object] | None = None,
+    ) -> Frames:
+        """Hands out what is played, block by block, from now on.
+
+            for frame in server.frames():
+                print(abs(frame.samples).max())
+
+        The mix goes on while nobody speaks, as silence, and is taken before the output's gain and mute; each source by
+        itself (`each=True`) only gives frames while it plays, before its gain and mute. Where nothing was lost and no
+        delay had to change, a source's frames are what it sent, to the bit.
+
+        Args:
+            each: Every source's frames by themselves, in place of the mix.
+            raw: What comes, packet by packet, as it comes: no order, nothing concealed, nothing played needed. Packets
+                that redundancy brought back are among them. With `each=True` only.
+            block: The length of a block, ms; a source's last before a break may be shorter.
+            block_frames: The same in frames, in place of `block`.
+            queue: How many blocks may wait to be taken; more are left out and counted. None: those of a second, with
+                `each=True` of 32 sources at most.
+            callback: Called with every frame, on a thread of its own; its first error, which is logged, ends that.
+                Close what is returned, or the server, to end it.
+
+        Returns:
+            An iterator, for `for` and for `async for`.
+
+        Raises:
+            ConfigError: A length is out of range; `raw=True` without `each=True`.
+            StateError: The server is closed; 256 read frames already.
+        """
+        return open_frames(
+            self._engine,
+            sources=self._max_sources,
+            each=each,
+            raw=raw,
+            block=block,
+            block_frames=block_frames,
+            queue=queue,
+            callback=callback,
+        )
 
     @property
     def total_packets(self) -> int:

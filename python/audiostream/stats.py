@@ -7,14 +7,16 @@ packets_duplicated` holds in every one. The fields are the keys of the scripts' 
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["ClientStats", "RemoteStats", "ServerStats", "SourceStats"]
 
+SourceState = Literal["playing", "idle", "left"]
 _T = TypeVar("_T", bound="_Snapshot")
 
 
@@ -24,7 +26,7 @@ class _Snapshot:
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as a plain dictionary, ready for JSON or `pandas.DataFrame([...])`."""
-        return dataclasses.asdict(self, dict_factory=_with_lists)
+        return dataclasses.asdict(self, dict_factory=_plain)
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """The figures as JSON text.
@@ -90,9 +92,13 @@ class ClientStats(_Snapshot):
         frames_dropped: Frames captured and never sent: the queue was full, the oldest went first.
         overruns: How often the queue was full.
         reconnects: TCP connections made after the first.
-        packets_unauthentic: Reports about the stream that were not sealed with the `key=`, or came again: unread.
+        packets_unauthentic: Reports and sound from the server that were not sealed with the `key=`, or came again:
+            unread.
+        packets_unheard: Packets of sound that the server sent and nobody listened to: there is no `output=`.
         remote: What the other end says of the stream; None while it has said nothing, and on the classic wire, which
             knows no reports.
+        received: What is heard of the server with `output=`: a `SourceStats`, its counts sums over all that the server
+            has sent, the rest that of its present stream. None without an output, and before anything was heard.
     """
 
     protocol: str
@@ -105,7 +111,9 @@ class ClientStats(_Snapshot):
     overruns: int = 0
     reconnects: int = 0
     packets_unauthentic: int = 0
+    packets_unheard: int = 0
     remote: RemoteStats | None = None
+    received: SourceStats | None = None
 
 
 @dataclass(frozen=True)
@@ -180,9 +188,18 @@ class SourceStats(_Received):
         round_trip_ms: From here to there and back; None where the sender does not let it be known (RFC 3611 §4.5).
         cname: What the sender calls itself for good (RFC 3550 §6.5.1); None where it has not said.
         name: What the sender's user is called (`name=`); None where it has not said.
+        number: What the server calls it: 1 for the first that was heard, and never given again.
+        state: `'playing'`; `'idle'` after 10 s of silence, its playout given up; `'left'` after its goodbye or the end
+            of its connection.
+        gain: What it is played with (`Source.gain`), 1.0 at first.
+        muted: Whether it is played as silence (`Source.muted`).
+        level_db: The loudest sample of it lately, dBFS, before its gain: 0 is full scale, negative infinity silence (in
+            JSON null).
         r_factor: How a call with it would be judged, 0 to 100 (ITU-T G.107); None unless the server has `quality=True`,
             and on the classic wire.
         mos: The same as a mean opinion score of conversation, 1.0 to 4.5.
+        packets_sent: Packets of sound that it was sent (`talk=`, `conference=`), since it was talked to.
+        packets_withheld: Those that it was not sent, for more would have gone to it than it sends itself.
     """
 
     codec: str = ""
@@ -193,6 +210,13 @@ class SourceStats(_Received):
     name: str | None = None
     r_factor: float | None = None
     mos: float | None = None
+    number: int = 0
+    state: SourceState = "playing"
+    gain: float = 1.0
+    muted: bool = False
+    level_db: float = -math.inf
+    packets_sent: int = 0
+    packets_withheld: int = 0
 
 
 @dataclass(frozen=True)
@@ -210,6 +234,7 @@ class ServerStats(_Received):
             plays from another address. Part of nothing else.
         packets_unauthentic: Packets and reports that were not sealed with the `key=`, were damaged, or came again:
             neither heard nor recorded. Part of nothing else.
+        frames_unspoken: Frames of our own microphone (`talk=`) that found no room on their way to the sources.
         sources: One `SourceStats` for each sender that is there now, oldest first.
     """
 
@@ -217,19 +242,32 @@ class ServerStats(_Received):
     packets_refused: int = 0
     packets_wrong_source: int = 0
     packets_unauthentic: int = 0
+    frames_unspoken: int = 0
     sources: tuple[SourceStats, ...] = ()
 
 
 def client_stats(figures: Mapping[str, Any]) -> ClientStats:
     """The public snapshot of a native client's `stats()`."""
-    remote = figures.get("remote")
-    return _snapshot(ClientStats, {**figures, "remote": None if remote is None else _snapshot(RemoteStats, remote)})
+    remote, received = figures.get("remote"), figures.get("received")
+    return _snapshot(
+        ClientStats,
+        {
+            **figures,
+            "remote": None if remote is None else _snapshot(RemoteStats, remote),
+            "received": None if received is None else source_stats(received),
+        },
+    )
 
 
 def server_stats(figures: Mapping[str, Any]) -> ServerStats:
     """The public snapshot of a native server's `stats()`."""
-    sources = tuple(_snapshot(SourceStats, {"protocol": figures["protocol"], **one}) for one in figures["sources"])
+    sources = tuple(source_stats({"protocol": figures["protocol"], **one}) for one in figures["sources"])
     return _snapshot(ServerStats, {**figures, "sources": sources})
+
+
+def source_stats(figures: Mapping[str, Any]) -> SourceStats:
+    """The public snapshot of one source of a native server."""
+    return _snapshot(SourceStats, figures)
 
 
 def _snapshot(kind: type[_T], figures: Mapping[str, Any]) -> _T:
@@ -237,6 +275,12 @@ def _snapshot(kind: type[_T], figures: Mapping[str, Any]) -> _T:
     return kind(**{field.name: figures[field.name] for field in dataclasses.fields(kind) if field.name in figures})
 
 
-def _with_lists(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A dictionary as JSON would give it back: lists for tuples."""
-    return {key: list(cast("tuple[Any]", value)) if isinstance(value, tuple) else value for key, value in items}
+def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A dictionary as JSON would give it back: lists for tuples, None for what is no finite number."""
+    return {key: _plain_value(value) for key, value in items}
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return list(cast("tuple[Any]", value)) if isinstance(value, tuple) else value

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import get_args
 
 import numpy as np
@@ -52,10 +52,12 @@ RECEIVED = {
     "protocol": str,
 }
 TURNED_AWAY = {"packets_refused": int, "packets_wrong_source": int, "packets_unauthentic": int}
-SERVER_KEYS = {**RECEIVED, **TURNED_AWAY, "sources": list, "tier": int}
+SERVER_KEYS = {**RECEIVED, **TURNED_AWAY, "sources": list, "tier": int, "frames_unspoken": int}
 JUDGED = {"r_factor": float | None, "mos": float | None}
 REPORTED = {"round_trip_ms": float | None, "cname": str | None, "name": str | None, **JUDGED}
-SOURCE_KEYS = {**RECEIVED, **REPORTED, "codec": str, "ssrc": int, "address": str}
+MIXED = {"number": int, "state": str, "gain": float, "muted": bool, "level_db": float | None}
+ANSWERED = {"packets_sent": int, "packets_withheld": int}
+SOURCE_KEYS = {**RECEIVED, **REPORTED, **MIXED, **ANSWERED, "codec": str, "ssrc": int, "address": str}
 CLIENT_KEYS = {
     "packets_sent": int,
     "copies_sent": int,
@@ -65,7 +67,9 @@ CLIENT_KEYS = {
     "overruns": int,
     "reconnects": int,
     "packets_unauthentic": int,
+    "packets_unheard": int,
     "remote": dict | None,
+    "received": NoneType,
     "wire": str,
     "protocol": str,
 }

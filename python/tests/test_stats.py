@@ -18,6 +18,7 @@ SENT = {
     *("packets_sent", "copies_sent", "bytes_sent", "frames_captured", "frames_dropped", "overruns", "reconnects"),
     "remote",
     "packets_unauthentic",
+    *("packets_unheard", "received"),
 }
 
 
@@ -28,9 +29,10 @@ def names(kind):
 def test_the_fields_are_the_json_keys():
     assert names(ClientStats) == SENT | {"wire", "protocol"}
     reported = {"round_trip_ms", "cname", "name", "r_factor", "mos"}
-    assert names(SourceStats) == RECEIVED | reported | {"codec", "ssrc", "address"}
+    mixed = {"number", "state", "gain", "muted", "level_db"} | {"packets_sent", "packets_withheld"}
+    assert names(SourceStats) == RECEIVED | reported | mixed | {"codec", "ssrc", "address"}
     turned_away = {"packets_refused", "packets_wrong_source", "packets_unauthentic"}
-    assert names(ServerStats) == RECEIVED | turned_away | {"sources", "tier"}
+    assert names(ServerStats) == RECEIVED | turned_away | {"sources", "tier", "frames_unspoken"}
 
 
 def test_a_snapshot_takes_its_fields_and_leaves_the_rest():
@@ -39,7 +41,8 @@ def test_a_snapshot_takes_its_fields_and_leaves_the_rest():
         {"protocol": "udp", "wire": "auto", "packets_lost": 3, "sources": [source], "last_sequence": 1}
     )
     assert stats.packets_lost == 3
-    assert stats.sources == (SourceStats(protocol="udp", wire="rtp", packets_lost=3, ssrc=7, address="127.0.0.1:9"),)
+    [one] = stats.sources
+    assert one == SourceStats("udp", "rtp", packets_lost=3, ssrc=7, address="127.0.0.1:9", level_db=-3.0)
 
 
 def test_json_gives_back_the_dictionary():
@@ -47,6 +50,7 @@ def test_json_gives_back_the_dictionary():
     stats = ServerStats("udp", "auto", packets_expected=10, packets_lost=1, sources=(source,))
     assert json.loads(stats.to_json()) == stats.to_dict()
     assert stats.to_dict()["sources"] == [source.to_dict()]
+    assert source.to_dict()["level_db"] is None, "JSON knows no infinity"
     assert "\n" not in stats.to_json(indent=None)
 
 

@@ -12,14 +12,16 @@ use super::gateway::{Close, Held};
 use super::key::read_key;
 use super::logging;
 use super::recording::{recorded_dict, state_dict};
+use super::stats::source_dict;
 use crate::engine::coding::Coding;
 use crate::engine::config::{
-    Audio, BlockSize, ClientConfig, Input, Latency, Path, Protocol, Redundancy, Wire,
+    Audio, BlockSize, ClientConfig, Input, Latency, Output, Path, Protocol, Redundancy, Wire,
 };
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
+use crate::engine::record::traces;
 use crate::engine::session::client::{self, Identity};
-use crate::engine::sim::config::LinkConfig;
+use crate::engine::session::recorders::Side;
 use crate::engine::stats::RemoteStats;
 
 /// Captures sound, sends it, records it. `audiostream.AudioClient` is what users see.
@@ -39,7 +41,7 @@ impl Close for client::Client {
 #[pymethods]
 impl Client {
     #[new]
-    #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, wire, codec, bitrate, fec, dred, ptime, redundancy, spacing, host_api,
+    #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, output, wire, codec, bitrate, fec, dred, ptime, redundancy, spacing, host_api,
                         latency, local_port, dscp, ttl, reconnect, key, network, name, packet_log))]
     #[allow(
         clippy::too_many_arguments,
@@ -55,6 +57,7 @@ impl Client {
         rate: u32,
         channels: u16,
         input: &str,
+        output: Option<&str>,
         wire: &str,
         codec: &str,
         bitrate: u32,
@@ -94,11 +97,12 @@ impl Client {
             };
             let path = Path { protocol, host, port, local_port, dscp, ttl, reconnect };
             let key = read_key(key)?;
-            let network = network.as_deref().map(LinkConfig::parse).transpose()?;
+            let network = network.as_deref().map(traces::network).transpose()?;
             Ok(ClientConfig {
                 audio,
                 path,
                 input: Input::parse(input)?,
+                output: output.map(Output::parse).transpose()?,
                 wire,
                 codec: Coding::parse(codec)?,
                 bitrate,
@@ -148,9 +152,15 @@ impl Client {
         Ok(ended.is_some())
     }
 
-    #[pyo3(signature = (folder, frames))]
-    fn start_recording(&self, py: Python<'_>, folder: PathBuf, frames: Option<u64>) -> PyResult<PathBuf> {
-        self.held.call(py, move |client| client.start_recording(&folder, frames))
+    #[pyo3(signature = (folder, frames, what))]
+    fn start_recording(
+        &self,
+        py: Python<'_>,
+        folder: PathBuf,
+        frames: Option<u64>,
+        what: String,
+    ) -> PyResult<PathBuf> {
+        self.held.call(py, move |client| client.start_recording(Side::parse(&what)?, &folder, frames))
     }
 
     #[pyo3(signature = (filename))]
@@ -179,6 +189,12 @@ impl Client {
         dict.set_item("overruns", stats.overruns)?;
         dict.set_item("reconnects", stats.reconnects)?;
         dict.set_item("packets_unauthentic", stats.unauthentic)?;
+        dict.set_item("packets_unheard", stats.unheard)?;
+        let received = stats.received.as_ref();
+        dict.set_item(
+            "received",
+            received.map(|received| source_dict(py, received, self.protocol)).transpose()?,
+        )?;
         dict.set_item("next_sequence", stats.next_sequence)?;
         dict.set_item("level_db", stats.level_db)?;
         dict.set_item("ssrc", ssrc)?;
@@ -213,6 +229,10 @@ impl Client {
 
     fn input_name(&self, py: Python<'_>) -> PyResult<String> {
         self.held.call(py, |client| Ok(client.input_name()))
+    }
+
+    fn output_name(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.held.call(py, |client| Ok(client.output_name()))
     }
 
     fn close(&self, py: Python<'_>, drain: bool) -> PyResult<()> {

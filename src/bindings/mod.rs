@@ -8,11 +8,13 @@
 mod client;
 mod devices;
 mod error;
+mod frames;
 mod gateway;
 mod key;
 mod logging;
 mod recording;
 mod server;
+mod stats;
 
 use pyo3::prelude::*;
 
@@ -24,6 +26,8 @@ mod engine_module {
     use super::client::Client;
     #[pymodule_export]
     use super::devices::{host_apis, list_devices};
+    #[pymodule_export]
+    use super::frames::Frames;
     #[pymodule_export]
     use super::gateway::shutdown;
     #[pymodule_export]

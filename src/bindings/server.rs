@@ -8,17 +8,22 @@ use pyo3::types::PyDict;
 
 use super::client::milliseconds;
 use super::error::to_python;
+use super::frames::Frames;
 use super::gateway::{Close, Held};
 use super::key::read_key;
 use super::logging;
 use super::recording::{recorded_dict, state_dict};
-use crate::engine::config::{Audio, BlockSize, DEFAULT_PORT, Latency, Output, Protocol, ServerConfig, Wire};
+use super::stats::{Figures, server_dict, source_dict};
+use crate::engine::config::{
+    Audio, BlockSize, DEFAULT_PORT, Input, Latency, Output, Protocol, ServerConfig, Wire,
+};
 use crate::engine::error::Result;
 use crate::engine::networks::Networks;
+use crate::engine::playout::tap::Whose;
+use crate::engine::record::traces;
+use crate::engine::session::frames::Wanted;
 use crate::engine::session::place::{self, Listening, Told};
 use crate::engine::session::server;
-use crate::engine::sim::config::LinkConfig;
-use crate::engine::stats::{Playback, Reception};
 
 /// Hears senders, plays them, counts them, records them. `audiostream.AdvancedAudioServer` is what users see.
 #[pyclass(frozen, module = "audiostream._engine")]
@@ -42,7 +47,7 @@ impl Close for server::Server {
 impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, allow, key, spare_key, keep_listening, record, record_name, network, name, quality,
+                        max_delay, max_sources, allow, key, spare_key, keep_listening, record, record_name, network, name, quality, talk, conference,
                         packet_log))]
     #[allow(
         clippy::too_many_arguments,
@@ -76,9 +81,12 @@ impl Server {
         network: Option<String>,
         name: Option<String>,
         quality: bool,
+        talk: Option<&str>,
+        conference: bool,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
+        let talk = talk.map(Input::parse).transpose().map_err(|error| to_python(py, &error))?;
         let config = || -> Result<ServerConfig> {
             let block = BlockSize::from_ms(size)?;
             // Python cannot tell a default from the same value given: both give way.
@@ -110,9 +118,11 @@ impl Server {
                 allow: Networks::parse(&allow)?,
                 key,
                 keep_listening,
-                network: network.as_deref().map(LinkConfig::parse).transpose()?,
+                network: network.as_deref().map(traces::network).transpose()?,
                 name,
                 quality,
+                talk,
+                conference,
             })
         };
         let config = py.detach(config).map_err(|error| to_python(py, &error))?;
@@ -181,38 +191,45 @@ impl Server {
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (stats, last, tier) =
             self.held.call(py, |server| Ok((server.stats(), server.last_sequence(), server.tier())))?;
-        let dict = PyDict::new(py);
-        self.fill(&dict, &stats.reception, &stats.playback, self.rate)?;
-        dict.set_item("packets_malformed", stats.malformed)?;
-        dict.set_item("packets_refused", stats.refused)?;
-        dict.set_item("packets_wrong_source", stats.wrong_source)?;
-        dict.set_item("packets_unauthentic", stats.unauthentic)?;
-        dict.set_item("packets_dropped_local", stats.dropped_local)?;
-        let wire = stats.sources.first().map(|source| source.wire).or(self.wire);
-        dict.set_item("wire", wire.map_or("auto", Wire::name))?;
-        dict.set_item("last_sequence", last.map_or(-1, i32::from))?;
-        dict.set_item("level_db", stats.playback.level_db)?;
-        dict.set_item("tier", tier)?;
-        let mut sources = Vec::new();
-        for source in &stats.sources {
-            let dict = PyDict::new(py);
-            self.fill(&dict, &source.reception, &source.playback, source.coding.format.rate())?;
-            dict.set_item("packets_malformed", 0)?;
-            dict.set_item("packets_dropped_local", source.dropped_local)?;
-            dict.set_item("wire", source.wire.name())?;
-            dict.set_item("last_sequence", source.last_sequence)?;
-            dict.set_item("codec", source.coding.to_string())?;
-            dict.set_item("ssrc", source.ssrc)?;
-            dict.set_item("address", source.address.to_string())?;
-            dict.set_item("round_trip_ms", source.round_trip_ms)?;
-            dict.set_item("cname", source.cname.as_deref())?;
-            dict.set_item("name", source.name.as_deref())?;
-            dict.set_item("r_factor", source.quality.map(|(r_factor, _)| r_factor))?;
-            dict.set_item("mos", source.quality.map(|(_, mos)| mos))?;
-            sources.push(dict);
-        }
-        dict.set_item("sources", sources)?;
-        Ok(dict)
+        let figures =
+            Figures { stats: &stats, last, tier, protocol: self.protocol, wire: self.wire, rate: self.rate };
+        server_dict(py, &figures)
+    }
+
+    fn sources(&self, py: Python<'_>) -> PyResult<Vec<u32>> {
+        self.held.call(py, |server| Ok(server.sources()))
+    }
+
+    fn source_stats<'py>(&self, py: Python<'py>, number: u32) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let stats = self.held.call(py, move |server| Ok(server.source_stats(number)))?;
+        stats.map(|stats| source_dict(py, &stats, self.protocol)).transpose()
+    }
+
+    fn source_set_gain(&self, py: Python<'_>, number: u32, gain: f32) -> PyResult<()> {
+        self.held.call(py, move |server| server.source_set_gain(number, gain))
+    }
+
+    fn source_set_muted(&self, py: Python<'_>, number: u32, muted: bool) -> PyResult<()> {
+        self.held.call(py, move |server| server.source_set_muted(number, muted))
+    }
+
+    #[pyo3(signature = (source, each, raw, length, queue))]
+    fn frames(
+        &self,
+        py: Python<'_>,
+        source: Option<u32>,
+        each: bool,
+        raw: bool,
+        length: usize,
+        queue: usize,
+    ) -> PyResult<Frames> {
+        let whose = match source {
+            Some(number) => Whose::Source(number),
+            None if each => Whose::Each,
+            None => Whose::Mix,
+        };
+        let wanted = Wanted { whose, raw, length, queue };
+        Ok(Frames::new(self.held.call(py, move |server| server.frames(wanted))?))
     }
 
     #[pyo3(signature = (folder, name))]
@@ -261,38 +278,5 @@ impl Server {
 
     fn close(&self, py: Python<'_>, drain: bool) -> PyResult<()> {
         self.held.call(py, move |server| server.close(drain))
-    }
-}
-
-impl Server {
-    fn fill(
-        &self,
-        dict: &Bound<'_, PyDict>,
-        reception: &Reception,
-        playback: &Playback,
-        rate: u32,
-    ) -> PyResult<()> {
-        dict.set_item("packets_expected", reception.expected)?;
-        dict.set_item("packets_received", reception.received)?;
-        dict.set_item("packets_lost", reception.lost)?;
-        dict.set_item("packets_repaired", reception.repaired)?;
-        dict.set_item("packets_late", playback.late_packets)?;
-        dict.set_item("packets_duplicated", reception.duplicated)?;
-        dict.set_item("packets_reordered", reception.reordered)?;
-        dict.set_item("bytes_received", reception.bytes)?;
-        dict.set_item("frames_received", reception.frames)?;
-        dict.set_item("frames_played", playback.frames_played)?;
-        dict.set_item("frames_concealed", playback.frames_concealed)?;
-        dict.set_item("underruns", playback.underruns)?;
-        dict.set_item("concealments", playback.concealments)?;
-        dict.set_item("frames_accelerated", playback.frames_accelerated)?;
-        dict.set_item("frames_expanded", playback.frames_expanded)?;
-        dict.set_item("resets", playback.resets)?;
-        dict.set_item("drift_ppm", playback.drift_ppm)?;
-        dict.set_item("jitter_ms", reception.jitter_frames * 1e3 / f64::from(rate))?;
-        dict.set_item("jitter_mean_ms", reception.jitter_mean_frames * 1e3 / f64::from(rate))?;
-        dict.set_item("delay_ms", playback.delay_ms)?;
-        dict.set_item("delay_target_ms", playback.delay_target_ms)?;
-        dict.set_item("protocol", self.protocol.name())
     }
 }

@@ -206,6 +206,8 @@ pub struct ClientConfig {
     pub path: Path,
     /// Where the sound comes from.
     pub input: Input,
+    /// Where goes what the server says; `None` listens to nothing.
+    pub output: Option<Output>,
     /// The packet format.
     pub wire: Wire,
     /// What the sound is sent as.
@@ -236,6 +238,7 @@ impl Default for ClientConfig {
             audio: Audio::default(),
             path: Path::default(),
             input: Input::Device(DeviceChoice::Default),
+            output: None,
             wire: Wire::Rtp,
             codec: Coding::L16,
             // A voice in full band, hardly told from the original.
@@ -317,6 +320,9 @@ impl ClientConfig {
             }
         }
         redundancy::check(&self)?;
+        if self.wire == Wire::Classic && self.output.is_some() {
+            return Err(Error::config("on the classic wire servers say nothing: output needs wire='rtp'"));
+        }
         if self.wire == Wire::Classic && self.key.is_some() {
             return Err(Error::config(NO_CLASSIC_KEY));
         }
@@ -374,6 +380,10 @@ pub struct ServerConfig {
     pub name: Option<String>,
     /// Judge sources by ITU-T G.107, and report that.
     pub quality: bool,
+    /// The sound of our own that the sources hear.
+    pub talk: Option<Input>,
+    /// Each source hears the others.
+    pub conference: bool,
 }
 
 impl Default for ServerConfig {
@@ -397,11 +407,18 @@ impl Default for ServerConfig {
             network: None,
             name: None,
             quality: false,
+            talk: None,
+            conference: false,
         }
     }
 }
 
 impl ServerConfig {
+    /// Whether the sources are answered in sound.
+    pub const fn answers(&self) -> bool {
+        self.talk.is_some() || self.conference
+    }
+
     /// The longest delay that can come about or be set while it runs.
     pub fn max_delay(&self) -> Duration {
         self.max_delay.max(self.delay.unwrap_or_default())
@@ -415,6 +432,16 @@ impl ServerConfig {
             }
             // Nothing else can be sealed.
             self.wire = Some(Wire::Rtp);
+        }
+        if self.answers() && self.wire == Some(Wire::Classic) {
+            return Err(Error::config(
+                "on the classic wire nobody can be answered: talk and conference need wire='auto' or 'rtp'",
+            ));
+        }
+        if self.conference && self.output.is_whole() {
+            return Err(Error::config(
+                "conference needs an output that keeps time, a device or 'null': a file waits for what is missing",
+            ));
         }
         if let Some(delay) = self.delay
             && delay > MAX_DELAY

@@ -101,9 +101,39 @@ impl Playback {
     }
 }
 
+/// Whether a source is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is played.
+    Playing,
+    /// It has been silent for so long that its player was given up; it may go on.
+    Idle,
+    /// It has said goodbye, its connection has ended, or nothing has been heard of it for long.
+    Left,
+}
+
+impl Presence {
+    /// One word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Playing => "playing",
+            Self::Idle => "idle",
+            Self::Left => "left",
+        }
+    }
+}
+
 /// One source of a server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceStats {
+    /// What it is called in this session: never given twice.
+    pub number: u32,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// The factor that it is played with.
+    pub gain: f32,
+    /// Whether it is played as silence.
+    pub muted: bool,
     /// Its SSRC, zero on the classic wire.
     pub ssrc: u32,
     /// Where it sends from.
@@ -126,6 +156,10 @@ pub struct SourceStats {
     pub cname: Option<String>,
     /// What the sender's user is called (RFC 3550 §6.5.2).
     pub name: Option<String>,
+    /// Packets of sound sent to it, and those that were not, for it sends too little itself.
+    pub packets_sent: u64,
+    /// See above.
+    pub packets_withheld: u64,
     /// How a call would be judged (ITU-T G.107), the transmission rating and the mean opinion score; `None` where nobody asks.
     pub quality: Option<(f64, f64)>,
 }
@@ -147,6 +181,8 @@ pub struct ServerStats {
     pub unauthentic: u64,
     /// Dropped on this machine: by the kernel's socket buffer or a full queue of ours.
     pub dropped_local: u64,
+    /// Frames of our own microphone that found no room on their way to the sources.
+    pub frames_unspoken: u64,
     /// The sources that are there now, oldest first.
     pub sources: Vec<SourceStats>,
 }
@@ -192,7 +228,7 @@ pub struct RemoteVoice {
 }
 
 /// A client's figures.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClientStats {
     /// Packets handed to the network, those that are only copies left out.
     pub packets_sent: u64,
@@ -210,6 +246,10 @@ pub struct ClientStats {
     pub reconnects: u64,
     /// Answers that were not sealed with the key, or were opened before; zero without a key.
     pub unauthentic: u64,
+    /// Packets of sound that came and were not listened to.
+    pub unheard: u64,
+    /// What is heard of the server; `None` where nothing is.
+    pub received: Option<SourceStats>,
     /// The next sequence number.
     pub next_sequence: u16,
     /// The loudest sample lately, dBFS; negative infinity for silence.

@@ -49,17 +49,19 @@ examples:
       low-rate Opus beside the PCM: single losses repaired for 24 kbit/s more
   %(prog)s --key-file studio.key
       sealed (SRTP) with a key of 'audiostream keygen studio.key', which the server needs too
+  %(prog)s --output default --record --record-what both
+      a conversation with a server that has --talk or --conference, recorded with both sides
   %(prog)s --list-devices
-      what --input may name
+      what --input and --output may name
 
 Ctrl-C ends it; a running recording is finished.
 """
 
 CLIENT_KEYWORDS = (
-    *("protocol", "host", "port", "size", "rate", "channels", "input", "wire", "codec", "bitrate"),
+    *("protocol", "host", "port", "size", "rate", "channels", "input", "output", "wire", "codec", "bitrate"),
     *("fec", "dred", "ptime", "redundancy", "spacing", "host_api", "latency"),
-    *("local_port", "dscp", "ttl", "reconnect", "key_file", "record", "recordings", "duration", "network", "name"),
-    "packet_log",
+    *("local_port", "dscp", "ttl", "reconnect", "key_file", "record", "record_what", "recordings", "duration"),
+    *("network", "name", "packet_log"),
 )
 
 
@@ -164,6 +166,12 @@ def add_client(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         help="a device by name, part of it or index; a built-in sound; - for PCM on standard input; a WAV file, which "
         "ends the client when it is over (the default microphone)",
     )
+    sound.add_argument(
+        "--output",
+        metavar="{default,DEVICE,null,-,file:PATH}",
+        help="where goes what the server says (--talk, --conference there): a device, the default one, or as of the "
+        "server; wear headphones (nothing is listened to)",
+    )
     add_sound(sound)
     add_recording(
         parser,
@@ -171,6 +179,11 @@ def add_client(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         type=float,
         metavar="SECONDS",
         help="record from the start, for so many seconds or to the end",
+    ).add_argument(
+        "--record-what",
+        choices=["local", "remote", "both"],
+        default="local",
+        help="what is said, what is heard, or both: left said, right heard (local)",
     )
     add_common(parser)
     return parser

@@ -70,13 +70,14 @@ def add_sound(group: Options, *, told: bool = True) -> None:
     group.add_argument("--list-devices", action="store_true", help="list the sound devices and exit")
 
 
-def add_recording(parser: argparse.ArgumentParser, name: str, **how: Any) -> None:  # noqa: ANN401 - argparse's own
-    """What is recorded, and where to."""
+def add_recording(parser: argparse.ArgumentParser, name: str, **how: Any) -> Options:  # noqa: ANN401 - argparse's own
+    """What is recorded, and where to; returns the group."""
     group = parser.add_argument_group("recording")
     group.add_argument(name, nargs="?", const=True, default=None, **how)
     group.add_argument(
         "--recordings", default="Recording", metavar="FOLDER", help="folder for recordings (%(default)s)"
     )
+    return group
 
 
 def add_common(parser: argparse.ArgumentParser, duration: float | None = None) -> Options:

@@ -31,6 +31,8 @@ examples:
       a multicast group
   %(prog)s --key-file studio.key
       hear only what is sealed with this key
+  %(prog)s --talk --conference
+      a conversation: everybody hears everybody else (clients: --output default; wear headphones)
   %(prog)s --output - | aplay -f S16_LE -r 44100
       PCM on standard output
   %(prog)s --duration 60 --stats-json stats.json --quiet
@@ -42,7 +44,7 @@ Ctrl-C ends it; a running recording is finished. Every packet is in the log file
 SERVER_KEYWORDS = (
     *("protocol", "port", "size", "rate", "channels", "bind", "sdp", "wire", "output", "host_api", "latency", "delay"),
     *("min_delay", "max_delay", "record", "recordings", "max_sources", "allow", "key_file", "keep_listening"),
-    *("duration", "network", "name", "quality", "packet_log"),
+    *("duration", "network", "name", "quality", "talk", "conference", "packet_log"),
 )
 
 
@@ -112,6 +114,15 @@ def add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         help="a device by name, part of it or index; null for nowhere; - for PCM on standard output; a WAV file "
         "(the default speaker)",
     )
+    sound.add_argument(
+        "--talk",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="INPUT",
+        help="send sound of our own to clients that listen: the default microphone's, or as of the client's --input",
+    )
+    sound.add_argument("--conference", action="store_true", help="send each client the mix of all others")
     sound.add_argument(
         "--delay", type=float, metavar="MS", help="how long a packet is kept before it is played (follows the network)"
     )

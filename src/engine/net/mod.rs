@@ -8,6 +8,8 @@ mod address;
 mod ancillary;
 mod failure;
 pub mod resolve;
+pub mod rest;
+pub mod sleeper;
 mod stamps;
 mod sys;
 pub mod tcp;

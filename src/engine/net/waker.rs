@@ -15,18 +15,20 @@ impl Waker {
 
 /// The sleeper's end.
 #[derive(Debug)]
-pub(super) struct Alarm {
+pub struct Alarm {
     waker: Waker,
     pub(super) ear: imp::Ear,
 }
 
 impl Alarm {
-    pub(super) fn new() -> std::io::Result<Self> {
+    /// One that nobody has rung.
+    pub fn new() -> std::io::Result<Self> {
         let (bell, ear) = imp::pair()?;
         Ok(Self { waker: Waker(Arc::new(bell)), ear })
     }
 
-    pub(super) fn waker(&self) -> Waker {
+    /// What rings it.
+    pub fn waker(&self) -> Waker {
         self.waker.clone()
     }
 }

@@ -1,6 +1,6 @@
 //! What a player counts: written by the thread that plays, read by any.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use super::histogram::{BUCKETS, Bar, Bucket};
 use crate::engine::stats::Playback;
@@ -32,7 +32,10 @@ pub struct PlayerCounters {
     pub drift_ppb: AtomicI64,
     /// The shares of the delay histogram's buckets, ppm.
     histogram: Box<[AtomicU32]>,
-    gain_bits: AtomicU32,
+    gain: AtomicU32,
+    muted: AtomicBool,
+    /// The loudest sample lately, before the gain.
+    peak: AtomicU32,
     /// The extended sequence numbers of the last late packets.
     late: Box<[AtomicU64]>,
 }
@@ -52,7 +55,7 @@ impl PlayerCounters {
             delay_ms: self.delay_us.load(Relaxed) as f64 / 1e3,
             delay_target_ms: self.target_us.load(Relaxed) as f64 / 1e3,
             drift_ppm: self.drift_ppb.load(Relaxed) as f64 / 1e3,
-            level_db: f64::NEG_INFINITY,
+            level_db: 20.0 * f64::from(f32::from_bits(self.peak.load(Relaxed))).log10(),
         }
     }
 
@@ -88,16 +91,33 @@ impl PlayerCounters {
 
     /// The source's gain, 1 where it was never set.
     pub fn gain(&self) -> f32 {
-        match self.gain_bits.load(Relaxed) {
-            0 => 1.0,
-            bits => f32::from_bits(!bits),
-        }
+        f32::from_bits(self.gain.load(Relaxed))
     }
 
     /// Sets the source's gain.
     pub fn set_gain(&self, gain: f32) {
-        // Inverted, so that the all-zero default means 1 and a gain of 0 can be set.
-        self.gain_bits.store(!gain.to_bits(), Relaxed);
+        self.gain.store(gain.to_bits(), Relaxed);
+    }
+
+    /// Whether the source is played as silence.
+    pub fn is_muted(&self) -> bool {
+        self.muted.load(Relaxed)
+    }
+
+    /// Plays the source as silence, or no longer.
+    pub fn set_muted(&self, muted: bool) {
+        self.muted.store(muted, Relaxed);
+    }
+
+    /// What the source is played with: its gain, or nothing.
+    pub fn heard_gain(&self) -> f32 {
+        if self.is_muted() { 0.0 } else { self.gain() }
+    }
+
+    /// The loudest sample of a block is `peak`; what was louder before has fallen by the factor `decay` meanwhile.
+    pub fn note_peak(&self, peak: f32, decay: f32) {
+        let peak = peak.max(f32::from_bits(self.peak.load(Relaxed)) * decay);
+        self.peak.store(if peak < SILENT { 0 } else { peak.to_bits() }, Relaxed);
     }
 }
 
@@ -116,12 +136,16 @@ impl Default for PlayerCounters {
             target_us: AtomicU64::new(0),
             drift_ppb: AtomicI64::new(0),
             histogram: (0..BUCKETS).map(|_| AtomicU32::new(0)).collect(),
-            gain_bits: AtomicU32::new(0),
+            gain: AtomicU32::new(1.0f32.to_bits()),
+            muted: AtomicBool::new(false),
+            peak: AtomicU32::new(0),
             late: (0..LATE_REMEMBERED).map(|_| AtomicU64::new(u64::MAX)).collect(),
         }
     }
 }
 
+/// Below this a level is none: -100 dBFS.
+const SILENT: f32 = 1e-5;
 /// More than a second has packets, but for the shortest ones.
 const LATE_REMEMBERED: usize = 128;
 

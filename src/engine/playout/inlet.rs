@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::buffer::Timeline;
 use super::counters::PlayerCounters;
+use super::ledger::{Kind, Ledger};
 use crate::engine::format::{Format, to_f32};
 use crate::engine::stream::queue::{Head, PacketReader, Position};
 
@@ -29,6 +30,8 @@ pub struct Inlet {
     made_up: bool,
     /// Whether what comes in the place of lost packets is rough, not made up.
     pub rough: bool,
+    /// What the frames are that are given out.
+    pub ledger: Ledger,
     scratch: Box<[i16]>,
 }
 
@@ -51,6 +54,7 @@ impl Inlet {
             packet_frames: 0,
             made_up: false,
             rough: false,
+            ledger: Ledger::default(),
             scratch: vec![0; format.frames(LOOK).max(STRIDE) * format.channels()].into(),
         }
     }
@@ -92,6 +96,19 @@ impl Inlet {
             counter.fetch_add(run.frames as u64, Relaxed);
             done += run.frames;
         }
+    }
+
+    /// The next `frames` frames, which are there, are given out as they are: counted, and noted.
+    pub fn give_out(&mut self, frames: usize) {
+        let mut done = 0;
+        while self.ledger.is_kept() && done < frames {
+            let at = self.position.plus(done);
+            let run = self.timeline.made_up(at, frames - done);
+            let kind = if run.present && !self.rough { Kind::Lost } else { Kind::Heard };
+            self.ledger.note(kind, at, run.frames);
+            done += run.frames;
+        }
+        self.count_played(frames);
     }
 
     /// The most frames that [`copy`](Self::copy) copies at once.

@@ -173,6 +173,11 @@ impl Live {
         }
     }
 
+    /// Frames that are made ready and not yet given out.
+    pub fn ready(&self) -> usize {
+        self.tape.ready()
+    }
+
     /// Whether nothing is being played.
     pub fn is_idle(&self) -> bool {
         self.state == State::Idle
@@ -199,6 +204,7 @@ impl Live {
             self.produce(inlet, pull, missing);
         }
         self.resampler.process(self.tape.take(needed), out);
+        inlet.ledger.give(needed);
         if self.gap.borrowed > inlet.format.frames(IDLE_AFTER) {
             self.lie_down(inlet);
         }
@@ -325,16 +331,17 @@ impl Live {
         }
         inlet.begin(head);
         self.grid = Grid::default();
-        self.interrupt();
+        self.interrupt(inlet);
         self.state = State::Waiting(Wait::default());
     }
 
     /// What comes next has nothing to do with what was heard: it is led into.
-    fn interrupt(&mut self) {
+    fn interrupt(&mut self, inlet: &mut Inlet) {
         if self.state == State::Idle {
             self.gap = Gap::default();
         } else {
             self.tape.forget_ready();
+            inlet.ledger.forget_ready();
             self.gap = Gap { length: self.gap.length.max(1), counted: true, ..Gap::default() };
         }
         self.late_run = 0;
@@ -352,15 +359,16 @@ impl Live {
         inlet.step(frames.saturating_sub(keep));
         if self.state == State::Playing {
             inlet.counters.resets.fetch_add(1, Relaxed);
-            self.interrupt();
+            self.interrupt(inlet);
         }
     }
 
     /// Nothing has come for long: the source has paused or gone.
-    fn lie_down(&mut self, inlet: &Inlet) {
+    fn lie_down(&mut self, inlet: &mut Inlet) {
         self.state = State::Idle;
         self.gap = Gap::default();
         self.tape.clear();
+        inlet.ledger.forget_ready();
         self.resampler.reset();
         self.drift.resume();
         inlet.counters.delay_us.store(0, Relaxed);

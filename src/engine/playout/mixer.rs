@@ -61,14 +61,16 @@ impl Mixer {
         (self.heard, self.raised) = (0, false);
     }
 
-    /// Adds a source's block; what it has too little is silence, what it has too much is not heard.
-    pub fn add(&mut self, samples: &[f32], gain: &mut Gain) {
+    /// Adds a source's block; what it has too little is silence, what it has too much is not heard. Its loudest sample, before
+    /// the gain.
+    pub fn add(&mut self, samples: &[f32], gain: &mut Gain) -> f32 {
         let sum = &mut self.sum[..self.used.min(samples.len())];
         let samples = &samples[..sum.len()];
         let (from, to) = (gain.now, gain.wanted);
         gain.now = to;
-        if peak(samples) == 0.0 || (from, to) == (0.0, 0.0) {
-            return;
+        let peak = peak(samples);
+        if peak == 0.0 || (from, to) == (0.0, 0.0) {
+            return peak;
         }
         self.heard += 1;
         self.raised |= from.max(to) > 1.0;
@@ -76,7 +78,7 @@ impl Mixer {
             for (sum, x) in sum.iter_mut().zip(samples) {
                 *sum += x;
             }
-            return;
+            return peak;
         }
         let frames = (sum.len() / self.channels).max(1) as f32;
         let blocks = sum.chunks_mut(self.channels).zip(samples.chunks(self.channels));
@@ -86,6 +88,17 @@ impl Mixer {
                 *sum += x * gain;
             }
         }
+        peak
+    }
+
+    /// What was added becomes what it lacks of `total`, with `apart` besides: what they hold without it. Neither may be finished yet.
+    pub fn complement(&mut self, total: &Self, apart: &Self) {
+        let (total_sum, apart_sum) = (&total.sum[..total.used], &apart.sum[..apart.used]);
+        for ((sum, total), apart) in self.sum[..self.used].iter_mut().zip(total_sum).zip(apart_sum) {
+            *sum = total - *sum + apart;
+        }
+        self.heard = (total.heard + apart.heard).saturating_sub(self.heard);
+        self.raised = total.raised || apart.raised;
     }
 
     /// Ends the block: the sum, limited, interleaved.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::abroad::Abroad;
 use super::counters::PlayerCounters;
 use super::inlet::Inlet;
+use super::ledger::{Kind, Stretch};
 use super::live::{Bounds, Live, Pull};
 use super::mixer::Gain;
 use super::whole::Whole;
@@ -22,6 +23,9 @@ pub struct Player {
     abroad: Option<Abroad>,
     gain: Gain,
     given: usize,
+    number: u32,
+    /// Only listeners hear it.
+    apart: bool,
 }
 
 /// How it plays.
@@ -45,8 +49,30 @@ impl Player {
     }
 
     fn new(inlet: Inlet, way: Way) -> Self {
-        let gain = Gain::new(inlet.counters.gain());
-        Self { inlet, way, abroad: None, gain, given: 0 }
+        let gain = Gain::new(inlet.counters.heard_gain());
+        Self { inlet, way, abroad: None, gain, given: 0, number: 0, apart: false }
+    }
+
+    /// The same, of the source of that number.
+    #[must_use]
+    pub fn numbered(self, number: u32) -> Self {
+        Self { number, ..self }
+    }
+
+    /// The same, for [listeners](super::listeners) only: not heard in the mix of all.
+    #[must_use]
+    pub fn apart(self) -> Self {
+        Self { apart: true, ..self }
+    }
+
+    /// The number of its source; 0 where it has none.
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Whether only listeners hear it.
+    pub const fn is_apart(&self) -> bool {
+        self.apart
     }
 
     /// The same, giving out sound at `rate`: converted, where that is not its own, with 32 frames of the slower rate and 32 of
@@ -103,6 +129,21 @@ impl Player {
         self.given
     }
 
+    /// Notes what the frames are that it gives out next, where that is `wanted`.
+    pub fn keep_ledger(&mut self, wanted: bool) {
+        let frames = match &self.way {
+            Way::Live(live) => live.ready() as u32,
+            Way::Whole(_) => 0,
+        };
+        let ready = Stretch { kind: Kind::Heard, position: self.inlet.position, frames };
+        self.inlet.ledger.keep(wanted, ready);
+    }
+
+    /// What the frames are that it has given out since [`keep_ledger`](Self::keep_ledger).
+    pub fn given(&self) -> &[Stretch] {
+        self.inlet.ledger.given()
+    }
+
     /// A mix of `frames` frames was given out: what this one had less, it has been waited for.
     pub fn given_out(&mut self, frames: usize) {
         if let Way::Whole(whole) = &mut self.way {
@@ -113,8 +154,13 @@ impl Player {
 
     /// Its gain, as it was set last.
     pub fn gain(&mut self) -> &mut Gain {
-        self.gain.set(self.inlet.counters.gain());
+        self.gain.set(self.inlet.counters.heard_gain());
         &mut self.gain
+    }
+
+    /// Notes for its level meter the loudest sample of a block, and what it has fallen to since the last one.
+    pub fn note_peak(&self, peak: f32, decay: f32) {
+        self.inlet.counters.note_peak(peak, decay);
     }
 }
 

@@ -12,11 +12,14 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::conceal::{Concealer, Tier};
 use super::inlet::STRIDE;
+use super::listeners::{Listener, Listeners};
 use super::live::{Bounds, Pull};
 use super::mixer::Mixer;
 use super::peak::peak;
 use super::player::Player;
 use super::pulse::{Beat, Pulse};
+use super::tap::{Pour, Tap};
+use super::taps::{MOST_TAPS, Taps};
 use crate::engine::error::Result;
 use crate::engine::format::Format;
 use crate::engine::time::Micros;
@@ -43,8 +46,10 @@ pub enum Starved {
 pub struct Renderer {
     format: Format,
     players: Vec<Player>,
-    added: Consumer<Player>,
-    finished: Producer<Player>,
+    listeners: Listeners,
+    taps: Taps,
+    added: Consumer<Guest>,
+    finished: Producer<Guest>,
     patience: Duration,
     pulse: Pulse,
     tier: Tier,
@@ -56,10 +61,18 @@ pub struct Renderer {
     controls: Arc<Controls>,
 }
 
-/// The other end: hands players in, takes finished ones back.
+/// The other end: hands players, listeners and taps in, takes finished ones back.
 pub struct Roster {
-    add: Producer<Player>,
-    finished: Consumer<Player>,
+    add: Producer<Guest>,
+    finished: Consumer<Guest>,
+}
+
+/// Who comes and goes.
+#[allow(clippy::large_enum_variant, reason = "a box would be freed where nothing may be")]
+enum Guest {
+    Player(Player),
+    Listener(Listener),
+    Tap(Tap),
 }
 
 /// What may be turned while it plays.
@@ -84,12 +97,16 @@ impl Renderer {
         block: usize,
         patience: Duration,
     ) -> Result<(Self, Roster, Arc<Controls>)> {
-        let (add, added) = RingBuffer::new(sources);
-        let (finished_in, finished_out) = RingBuffer::new(sources);
+        // Each source may listen, too; and there may be a microphone of our own.
+        let guests = 2 * sources + 1 + MOST_TAPS;
+        let (add, added) = RingBuffer::new(guests);
+        let (finished_in, finished_out) = RingBuffer::new(guests);
         let controls = Arc::new(Controls::default());
         let renderer = Self {
             format,
-            players: Vec::with_capacity(sources),
+            players: Vec::with_capacity(sources + 1),
+            listeners: Listeners::new(format, sources),
+            taps: Taps::new(),
             added,
             finished: finished_in,
             patience,
@@ -118,18 +135,50 @@ impl Renderer {
         self.tier
     }
 
+    /// Is called from now on after each call that gave sound to listeners, on the thread that renders: must neither block nor
+    /// allocate.
+    pub fn set_bell(&mut self, bell: Box<dyn Fn() + Send>) {
+        self.listeners.set_bell(bell);
+    }
+
     fn admit_and_dismiss(&mut self) {
-        while self.players.len() < self.players.capacity()
-            && let Ok(player) = self.added.pop()
+        while !self.finished.is_full()
+            && let Some(listener) = self.listeners.dismissed()
         {
-            self.players.push(player);
+            let _ = self.finished.push(Guest::Listener(listener));
+        }
+        while !self.finished.is_full()
+            && let Some(tap) = self.taps.dismissed()
+        {
+            let _ = self.finished.push(Guest::Tap(tap));
+        }
+        while !self.finished.is_full()
+            && (self.players.len() < self.players.capacity()
+                || !matches!(self.added.peek(), Ok(Guest::Player(_))))
+            && let Ok(guest) = self.added.pop()
+        {
+            match guest {
+                Guest::Player(player) => self.players.push(player),
+                Guest::Listener(listener) => {
+                    if let Err(listener) = self.listeners.admit(listener) {
+                        let _ = self.finished.push(Guest::Listener(listener));
+                    }
+                }
+                Guest::Tap(tap) => {
+                    if let Some(tap) = self.taps.admit(tap) {
+                        let _ = self.finished.push(Guest::Tap(tap));
+                    }
+                }
+            }
         }
         let mut index = 0;
         while index < self.players.len() {
             if self.players[index].is_finished() && !self.finished.is_full() {
                 let player = self.players.swap_remove(index);
+                self.taps.leave(player.number());
+                player.note_peak(0.0, 0.0);
                 // There is room: it was asked, and only this thread fills it.
-                let _ = self.finished.push(player);
+                let _ = self.finished.push(Guest::Player(player));
             } else {
                 index += 1;
             }
@@ -141,8 +190,11 @@ impl Renderer {
         let frames = out.len() / channels;
         let mut sound_frames = 0;
         let bounds = self.controls.bounds();
+        let decay = self.decay(frames);
         self.mixer.begin(frames);
-        for player in &mut self.players {
+        self.listeners.begin(frames);
+        for (place, player) in self.players.iter_mut().enumerate() {
+            player.keep_ledger(!player.is_apart() && self.taps.want(player.number()));
             let from = player.format().channels();
             let sound = &mut self.sound[..frames * from];
             let got = match starved {
@@ -155,18 +207,38 @@ impl Renderer {
                 Starved::Wait => player.play_whole(beat.now, self.patience, false, sound),
                 Starved::Drain => player.play_whole(beat.now, self.patience, true, sound),
             };
+            let mut peak = 0.0;
             if got > 0 {
-                sound_frames = sound_frames.max(got);
                 let sound = &sound[..got * from];
+                if player.is_apart() {
+                    let sound = turn(sound, from, channels, &mut self.turned);
+                    self.listeners.add_apart(sound, player.gain());
+                    continue;
+                }
+                let (number, stretches) = (player.number(), player.given());
+                self.taps.take(Pour { number, place, channels: from, stretches }, beat.now, sound);
                 let sound = turn(sound, from, channels, &mut self.turned);
-                self.mixer.add(sound, player.gain());
+                sound_frames = sound_frames.max(got);
+                self.listeners.leave_out(player.number(), sound, *player.gain());
+                peak = self.mixer.add(sound, player.gain());
+            } else if starved == Starved::Advance && !player.is_apart() {
+                self.taps.pause(player.number(), place);
             }
+            player.note_peak(peak, decay);
         }
         for player in &mut self.players {
             player.given_out(sound_frames);
         }
+        self.listeners.give(&self.mixer);
         out.copy_from_slice(self.mixer.finish());
+        let given = if starved == Starved::Advance { frames } else { sound_frames };
+        self.taps.mix(channels, beat.now, &out[..given * channels]);
         sound_frames
+    }
+
+    /// What a level meter falls to while so many frames pass.
+    fn decay(&self, frames: usize) -> f32 {
+        PEAK_DECAY.powf(100.0 * frames as f32 / self.format.rate() as f32)
     }
 }
 
@@ -192,6 +264,7 @@ impl Render for Renderer {
                 break;
             }
         }
+        self.listeners.ring();
         self.controls.apply(&mut out[..last * channels]);
         last
     }
@@ -200,10 +273,20 @@ impl Render for Renderer {
 impl Roster {
     /// Hands a player in; false where there is no room.
     pub fn add(&mut self, player: Player) -> bool {
-        self.add.push(player).is_ok()
+        self.add.push(Guest::Player(player)).is_ok()
     }
 
-    /// Drops the players that have finished.
+    /// Hands a listener in, which goes when its ear is dropped; false where there is no room.
+    pub fn listen(&mut self, listener: Listener) -> bool {
+        self.add.push(Guest::Listener(listener)).is_ok()
+    }
+
+    /// Hands a tap in, which goes when its other end is closed; false where there is no room.
+    pub fn tap(&mut self, tap: Tap) -> bool {
+        self.add.push(Guest::Tap(tap)).is_ok()
+    }
+
+    /// Drops the players, listeners and taps that have finished.
     pub fn sweep(&mut self) {
         while self.finished.pop().is_ok() {}
     }

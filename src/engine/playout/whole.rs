@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::inlet::{Inlet, STRIDE};
+use super::ledger::Kind;
 use super::pauses::Pauses;
 use crate::engine::stream::queue::{Origin, Position};
 use crate::engine::time::Micros;
@@ -65,7 +66,7 @@ impl Whole {
                     break;
                 }
                 inlet.copy(inlet.position, &mut out[done * channels..(done + step) * channels]);
-                inlet.count_played(step);
+                inlet.give_out(step);
                 done += step;
             } else if !inlet.is_played_out() || ahead {
                 if !(draining || ahead || now >= self.expected(inlet, inlet.position) + patience) {
@@ -73,14 +74,17 @@ impl Whole {
                 }
                 let skipped = self.owed.min(step as u64);
                 self.owed -= skipped;
+                // Where the sender was silent nothing is missing.
+                let pause = self.pauses.cover(inlet.position);
                 if skipped > 0 {
                     step = skipped as usize;
                 } else {
                     out[done * channels..(done + step) * channels].fill(0.0);
+                    let kind = if pause { Kind::Heard } else { Kind::Lost };
+                    inlet.ledger.note(kind, inlet.position, step);
                     done += step;
                 }
-                // Where the sender was silent nothing is missing.
-                if !self.pauses.cover(inlet.position) {
+                if !pause {
                     inlet.counters.frames_concealed.fetch_add(step as u64, Relaxed);
                 }
             } else {
@@ -88,6 +92,7 @@ impl Whole {
             }
             inlet.step(step);
         }
+        inlet.ledger.give(done);
         let waiting = inlet.timeline.end().distance(inlet.position).max(0) as u64;
         inlet.counters.delay_us.store(inlet.format.duration(waiting).as_micros() as u64, Relaxed);
         inlet.counters.target_us.store(patience.as_micros() as u64, Relaxed);

@@ -20,6 +20,7 @@ pub mod reception;
 pub mod sidecar;
 mod sync;
 pub mod tap;
+pub mod traces;
 pub mod wav;
 
 #[cfg(test)]

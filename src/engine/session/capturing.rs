@@ -4,18 +4,21 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::thread::Thread;
 
 use rtrb::Producer;
 
+use super::overheard::Beside;
 use crate::engine::audio::capture::CaptureTarget;
 use crate::engine::format::{to_f32, to_i16};
+use crate::engine::net::waker::Waker;
 use crate::engine::record::tap::TapWriter;
 
 /// Takes what the microphone delivers.
 pub struct Microphone {
     ring: Producer<i16>,
     tap: TapWriter,
+    /// Records it beside what is heard.
+    beside: Option<Beside>,
     channels: usize,
     shared: Arc<Captured>,
 }
@@ -38,17 +41,26 @@ pub struct Captured {
     gain: AtomicU32,
     peak: AtomicU32,
     /// Who waits for sound.
-    pub reader: OnceLock<Thread>,
+    pub reader: OnceLock<Waker>,
 }
 
 impl Microphone {
     /// Captures to `ring` and `tap`.
     pub fn new(ring: Producer<i16>, tap: TapWriter, channels: usize, shared: Arc<Captured>) -> Self {
-        Self { ring, tap, channels, shared }
+        Self { ring, tap, beside: None, channels, shared }
+    }
+
+    /// The same, also recorded beside what is heard.
+    #[must_use]
+    pub fn beside(self, beside: Option<Beside>) -> Self {
+        Self { beside, ..self }
     }
 
     fn pass(&mut self, samples: &[i16]) {
         self.tap.push(samples);
+        if let Some(beside) = &mut self.beside {
+            beside.push(samples);
+        }
         if !self.shared.streaming.load(Relaxed) {
             return;
         }
@@ -63,9 +75,7 @@ impl Microphone {
     }
 
     fn wake(&self) {
-        if let Some(thread) = self.shared.reader.get() {
-            thread.unpark();
-        }
+        self.shared.wake();
     }
 }
 
@@ -96,6 +106,13 @@ impl CaptureTarget for Microphone {
 }
 
 impl Captured {
+    /// Wakes who waits for sound.
+    pub fn wake(&self) {
+        if let Some(reader) = self.reader.get() {
+            reader.wake();
+        }
+    }
+
     /// Sets the gain, 1 being as it is.
     pub fn set_gain(&self, gain: f32) {
         self.gain.store(gain.to_bits(), Relaxed);

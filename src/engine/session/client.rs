@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{self, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,20 +15,25 @@ use rtrb::{Consumer, RingBuffer};
 
 use super::capturing::{Captured, Microphone};
 use super::describe::describe;
+use super::hearing::{Figures, Heard, Hearing};
+use super::overheard::Overheard;
 use super::packet_log::PacketLog;
 use super::party::party;
 use super::place::destination;
-use super::sending::{PATIENCE, Progress, Sending, Supply, Transport, settings};
+use super::recorders::{Recorders, Side, Taps};
+use super::sending::{PATIENCE, Progress, Sending, Supply, settings};
 use super::server::lock;
 use super::stepper::Stepper;
+use super::transport::Transport;
 use crate::engine::audio::Notice;
 use crate::engine::audio::capture::Capture;
 use crate::engine::audio::device;
-use crate::engine::config::{ClientConfig, Path};
+use crate::engine::config::{ClientConfig, Output, Path};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::key::Key;
+use crate::engine::net::rest::Rest;
 use crate::engine::record::Recorded;
-use crate::engine::record::tap::{RecorderState, TapRecorder};
+use crate::engine::record::tap::RecorderState;
 use crate::engine::stats::{ClientStats, RemoteStats};
 use crate::engine::stream::repeat::Repeater;
 use crate::engine::stream::sender::{Outline, Sender};
@@ -43,7 +48,8 @@ pub struct Client {
     progress: Arc<Progress>,
     stepper: Arc<Stepper>,
     parts: Mutex<Parts>,
-    recorder: Mutex<Option<TapRecorder>>,
+    recorders: Mutex<Option<Recorders>>,
+    figures: OnceLock<Figures>,
 }
 
 /// Where an RTP stream starts; random, as RFC 3550 §5.1 asks. The classic wire starts at zero.
@@ -61,6 +67,8 @@ pub struct Identity {
 struct Parts {
     capture: Option<Capture>,
     capturing: bool,
+    heard: Option<Heard>,
+    hearing: Option<Hearing>,
     ring: Option<Consumer<i16>>,
     notices: Option<Notices<Notice>>,
     transport: Option<Transport>,
@@ -88,7 +96,8 @@ impl Client {
             progress: Arc::default(),
             stepper: Arc::default(),
             parts: Mutex::new(Parts { log, ..Parts::default() }),
-            recorder: Mutex::new(None),
+            recorders: Mutex::new(None),
+            figures: OnceLock::new(),
         })
     }
 
@@ -100,11 +109,28 @@ impl Client {
         }
         let audio = &self.config.audio;
         let channels = audio.format.channels();
-        let (tap, recorder) = TapRecorder::new(audio.format)?;
+        let (Taps { local, heard: taps }, recorders) =
+            Recorders::new(audio.format, self.config.output.is_some())?;
         let frames = audio.format.frames(PATIENCE * 2).max(4 * audio.block.frames(audio.format));
         let (producer, ring) = RingBuffer::new(frames * channels);
         let (notify, notices) = bounded(NOTICES);
-        let microphone = Microphone::new(producer, tap, channels, Arc::clone(&self.captured));
+        let mut beside = None;
+        if let (Some(output), Some([remote, both])) = (&self.config.output, taps) {
+            let (overheard, with) = Overheard::new(audio.format, self.clock, remote, both);
+            let (hearing, heard) = Hearing::open(
+                &self.config,
+                output,
+                self.identity.ssrc,
+                self.clock,
+                overheard,
+                notify.clone(),
+            )?;
+            let _ = self.figures.set(heard.figures());
+            (parts.heard, parts.hearing) = (Some(heard), Some(hearing));
+            beside = Some(with).filter(|_| !output.is_whole());
+        }
+        let microphone =
+            Microphone::new(producer, local, channels, Arc::clone(&self.captured)).beside(beside);
         let mut capture = Capture::open(&self.config.input, audio, Box::new(microphone), notify)?;
         if !self.config.input.is_finite() {
             capture.start()?;
@@ -114,7 +140,7 @@ impl Client {
         parts.capture = Some(capture);
         parts.ring = Some(ring);
         parts.notices = Some(notices);
-        *lock(&self.recorder) = Some(recorder);
+        *lock(&self.recorders) = Some(recorders);
         Ok(())
     }
 
@@ -177,6 +203,7 @@ impl Client {
 
     /// The figures as they are now.
     pub fn stats(&self) -> ClientStats {
+        let received = self.figures.get().and_then(Figures::stats);
         let (captured, progress) = (&self.captured, &self.progress);
         ClientStats {
             packets_sent: progress.packets.load(Relaxed),
@@ -187,6 +214,8 @@ impl Client {
             overruns: captured.overruns.load(Relaxed) + progress.overruns.load(Relaxed),
             reconnects: progress.reconnects.load(Relaxed),
             unauthentic: progress.unauthentic.load(Relaxed),
+            unheard: progress.unheard.load(Relaxed),
+            received,
             next_sequence: progress.next_sequence.load(Relaxed) as u16,
             level_db: captured.level_db(),
             remote: lock(&progress.remote).map(|(remote, came)| RemoteStats {
@@ -196,23 +225,28 @@ impl Client {
         }
     }
 
-    /// Records from now on into a file in `folder`, `frames` of them or until stopped. Returns the path.
-    pub fn start_recording(&self, folder: &path::Path, frames: Option<u64>) -> Result<PathBuf> {
+    /// Records one side or both from now on into a file in `folder`, `frames` of them or until stopped. Returns the path.
+    pub fn start_recording(&self, side: Side, folder: &path::Path, frames: Option<u64>) -> Result<PathBuf> {
         drop(self.parts()?);
-        let recorder = lock(&self.recorder);
-        let recorder =
-            recorder.as_ref().ok_or_else(|| Error::new(ErrorKind::State, "open the sound source first"))?;
-        recorder.start(folder, frames)
+        if side == Side::Both && self.config.output.as_ref().is_some_and(Output::is_whole) {
+            return Err(Error::config(
+                "both sides keep step only with an output that keeps time, a device or 'null'",
+            ));
+        }
+        let mut recorders = lock(&self.recorders);
+        let recorders =
+            recorders.as_mut().ok_or_else(|| Error::new(ErrorKind::State, "open the sound source first"))?;
+        recorders.start(side, folder, frames)
     }
 
     /// Ends the recording, under `filename` if one is given; `None` where none is running.
     pub fn stop_recording(&self, filename: Option<&str>) -> Result<Option<Recorded>> {
-        lock(&self.recorder).as_ref().map_or(Ok(None), |recorder| recorder.stop(filename))
+        lock(&self.recorders).as_ref().map_or(Ok(None), |recorders| recorders.stop(filename))
     }
 
     /// What the recorder is at, and the last recording.
     pub fn recording_state(&self) -> RecorderState {
-        lock(&self.recorder).as_ref().map(TapRecorder::state).unwrap_or_default()
+        lock(&self.recorders).as_ref().map(Recorders::state).unwrap_or_default()
     }
 
     /// Sets the gain of what is sent and recorded, 1 being as it is.
@@ -244,6 +278,11 @@ impl Client {
         lock(&self.parts).input.clone()
     }
 
+    /// Where goes what is heard; `None` where nothing is listened to.
+    pub fn output_name(&self) -> Option<String> {
+        lock(&self.parts).heard.as_ref().map(Heard::description)
+    }
+
     /// The stream's synchronisation source, zero on the classic wire.
     pub const fn ssrc(&self) -> u32 {
         self.identity.ssrc
@@ -264,18 +303,20 @@ impl Client {
         }
         self.progress.stopping.store(true, Relaxed);
         if let Some(thread) = parts.thread.take() {
-            thread.thread().unpark();
+            self.captured.wake();
             let _ = self.stepper.wait_end(DRAIN_TIMEOUT);
             self.progress.aborting.store(true, Relaxed);
-            thread.thread().unpark();
+            self.captured.wake();
             let _ = thread.join();
         }
+        parts.hearing = None;
+        let played = parts.heard.as_mut().map_or(Ok(()), |heard| heard.stop(drain));
         parts.capture = None;
         parts.transport = None;
         parts.log = None;
         drop(parts);
         // The recorder stays, to be asked for what it recorded; its thread ends.
-        lock(&self.recorder).as_mut().map_or(Ok(None), TapRecorder::close).map(|_| ())
+        played.and(lock(&self.recorders).as_mut().map_or(Ok(()), Recorders::close))
     }
 
     /// Opens what is not open, starts the sending thread and a source that waited for it.
@@ -291,7 +332,10 @@ impl Client {
             self.progress.next_sequence.store(u64::from(sender.next_sequence()), Relaxed);
             let notices = parts.notices.take().unwrap_or_else(crossbeam_channel::never);
             let (captured, progress) = (Arc::clone(&self.captured), Arc::clone(&self.progress));
-            let supply = Supply { ring, transport, log: parts.log.take() };
+            let rest = Rest::new()?;
+            let waker = rest.waker();
+            let (log, hearing) = (parts.log.take(), parts.hearing.take());
+            let supply = Supply { ring, transport, log, hearing, rest };
             let sending =
                 Sending::new(self.config.clone(), self.clock, sender, repeater, supply, captured, progress)?;
             let stepper = Arc::clone(&self.stepper);
@@ -299,7 +343,10 @@ impl Client {
                 .name("as-send".into())
                 .spawn(move || sending.run(&stepper, &notices))
                 .map_err(|e| Error::io(ErrorKind::State, "the sending thread", &e))?;
-            let _ = self.captured.reader.set(thread.thread().clone());
+            let _ = self.captured.reader.set(waker);
+            if let Some(heard) = &mut parts.heard {
+                heard.start()?;
+            }
             parts.thread = Some(thread);
             self.captured.streaming.store(true, Relaxed);
         }

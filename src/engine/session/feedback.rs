@@ -7,11 +7,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::complaints::Complaints;
+use super::hearing::Hearing;
 use super::impairment::Impairment;
 use super::party::{Dice, party, wall_clock};
 use super::sealing::Sealing;
-use super::sending::{Progress, Transport};
+use super::sending::Progress;
 use super::server::lock;
+use super::transport::Transport;
 use crate::engine::coding::PayloadTypes;
 use crate::engine::config::{BlockSize, ClientConfig, Wire};
 use crate::engine::format::Format;
@@ -63,8 +65,9 @@ impl Feedback {
         let bits = config.codec.sample_bytes().map_or(f64::from(config.bitrate), |bytes| {
             f64::from(format.rate()) * (format.channels() * bytes) as f64 * 8.0
         });
+        let speaker = Speaker::new(party(ssrc, config.name.clone()), format.rate(), bits, clock.now());
         Some(Self {
-            speaker: Speaker::new(party(ssrc, config.name.clone()), format.rate(), bits, clock.now()),
+            speaker: if config.output.is_some() { speaker.eager() } else { speaker },
             clock,
             wall: wall_clock(clock),
             dice: Dice::new(),
@@ -93,11 +96,16 @@ impl Feedback {
     pub fn turn(
         &mut self,
         transport: &mut Transport,
-        network: Option<&mut Impairment<()>>,
+        mut network: Option<&mut Impairment<()>>,
         mut sealing: Option<&mut Sealing>,
+        mut hearing: Option<&mut Hearing>,
     ) {
-        self.hear(transport, sealing.as_deref_mut());
+        self.hear(transport, sealing.as_deref_mut(), hearing.as_deref_mut());
         let now = self.clock.now();
+        for report in hearing.map(|hearing| hearing.turn(now)).unwrap_or_default() {
+            self.out = report;
+            self.say(transport, network.as_deref_mut(), sealing.as_deref_mut());
+        }
         if self.speaker.next() <= now {
             let Self { speaker, wall, dice, out, .. } = self;
             out.clear();
@@ -114,8 +122,13 @@ impl Feedback {
     }
 
     /// The end of the stream.
-    pub fn goodbye(&mut self, transport: &mut Transport, mut sealing: Option<&mut Sealing>) {
-        self.hear(transport, sealing.as_deref_mut());
+    pub fn goodbye(
+        &mut self,
+        transport: &mut Transport,
+        mut sealing: Option<&mut Sealing>,
+        hearing: Option<&mut Hearing>,
+    ) {
+        self.hear(transport, sealing.as_deref_mut(), hearing);
         self.out.clear();
         if self.speaker.goodbye(self.clock.now(), &self.wall, &mut self.out) {
             self.say(transport, None, sealing);
@@ -127,7 +140,12 @@ impl Feedback {
         self.deframer = new_deframer();
     }
 
-    fn hear(&mut self, transport: &mut Transport, mut sealing: Option<&mut Sealing>) {
+    fn hear(
+        &mut self,
+        transport: &mut Transport,
+        mut sealing: Option<&mut Sealing>,
+        mut hearing: Option<&mut Hearing>,
+    ) {
         let Self { speaker, clock, wall, deframer, shared, complaints, .. } = self;
         let (mut reports, mut goodbye) = (false, None);
         let peer = transport.peer();
@@ -142,6 +160,10 @@ impl Feedback {
                     return;
                 }
             };
+            match &mut hearing {
+                Some(hearing) => hearing.take(peer, arrival, bytes),
+                None => _ = shared.unheard.fetch_add(u64::from(is_sound(bytes)), Relaxed),
+            }
             if let Ok(compound) = Compound::parse(bytes) {
                 match speaker.hear(compound, arrival, wall) {
                     Said::Nothing => {}
@@ -263,6 +285,11 @@ impl std::fmt::Display for Told {
 fn new_deframer() -> Deframer {
     // What frames carry does not matter to it.
     Deframer::new(Some(Wire::Rtp), PayloadTypes::empty(), Format::default(), BlockSize::default())
+}
+
+/// Whether it is sound, that may be listened to.
+fn is_sound(bytes: &[u8]) -> bool {
+    !rtp::is_rtcp(bytes) && rtp::parse(bytes).is_ok()
 }
 
 const TARGET: &str = "audiostream.client";

@@ -6,21 +6,28 @@ mod complaints;
 mod describe;
 mod doors;
 mod feedback;
+pub mod frames;
+mod hearing;
 mod impairment;
+mod mouth;
 mod notices;
 mod outlet;
+mod overheard;
 pub mod packet_log;
 mod packets;
 mod party;
 pub mod place;
 mod receiving;
+pub mod recorders;
 mod reporting;
 mod sealing;
 mod sending;
 pub mod server;
 pub mod sources;
 mod stepper;
+mod talking;
 mod timed;
+mod transport;
 
 pub use reporting::Way;
 

@@ -13,9 +13,10 @@ use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::playout::player::Player;
 use crate::engine::playout::render::Roster;
+use crate::engine::playout::tap::Tap;
 use crate::engine::record::conform::Conform;
 use crate::engine::record::reception::Labels;
-use crate::engine::stream::queue::{Head, PacketWriter, packet_queue};
+use crate::engine::stream::queue::{Head, Origin, PacketWriter, packet_queue};
 
 /// What happens to a source's packets besides being counted.
 pub enum Outlet {
@@ -40,6 +41,8 @@ pub struct Outlets {
     pub roster: Option<Roster>,
     /// To be recorded.
     pub recorder: Option<Recorder>,
+    /// To be read by programs, packet by packet.
+    pub readers: Vec<Tap>,
     /// To be written down.
     pub log: Option<PacketLog>,
     /// Packets that the recorder had no room for.
@@ -124,8 +127,17 @@ impl Outlets {
         }
     }
 
+    /// Hands a packet of sound to the programs that read packets. What was not sent is not read.
+    pub fn read(&mut self, head: &Head, samples: &[i16], from: Format) {
+        if matches!(head.origin, Origin::Received | Origin::Repaired) {
+            let readers = self.readers.iter_mut().filter(|reader| reader.wants(head.source));
+            readers.for_each(|reader| reader.packet(head, from, samples));
+        }
+    }
+
     /// Now and then.
     pub fn sweep(&mut self) {
+        self.readers.retain(|reader| !reader.is_closed());
         if let Some(roster) = &mut self.roster {
             roster.sweep();
         }
@@ -174,7 +186,7 @@ impl Outlet {
         } else {
             Player::live(reader, format, config.max_delay(), Arc::clone(&counters))
         };
-        let player = match player.at_rate(config.audio.format.rate()) {
+        let player = match player.numbered(number).at_rate(config.audio.format.rate()) {
             Ok(player) => player,
             Err(why) => {
                 log::error!(target: TARGET, "{name} cannot be played: {why}");
@@ -182,13 +194,11 @@ impl Outlet {
                 return;
             }
         };
-        if let Some(roster) = &mut out.roster {
+        let has_room = out.roster.as_mut().is_none_or(|roster| {
             roster.sweep();
-            if !roster.add(player) {
-                return;
-            }
-        }
-        *self = Self::Playing { queue, counters };
+            roster.add(player)
+        });
+        *self = if has_room { Self::Playing { queue, counters } } else { Self::Past(counters) };
     }
 
     /// Ends playing; the figures stay.

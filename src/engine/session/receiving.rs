@@ -94,7 +94,8 @@ impl Receiving {
             let mut sources = lock(&shared.sources);
             let now = self.clock.now();
             sources.sweep(now);
-            let letters = sources.letters(now);
+            let mut letters = sources.letters(now);
+            letters.append(&mut sources.talk(now));
             patience = sources.reporting.patience(now, WAIT);
             let beside = std::mem::take(&mut sources.reporting.wants_beside);
             drop(sources);
@@ -106,7 +107,10 @@ impl Receiving {
                 report(TARGET, &notice);
             }
         }
-        let letters = lock(&shared.sources).farewell(self.clock.now());
+        let mut sources = lock(&shared.sources);
+        let mut letters = sources.fall_silent(self.clock.now());
+        letters.append(&mut sources.farewell(self.clock.now()));
+        drop(sources);
         self.send(&letters);
         self
     }

@@ -83,6 +83,8 @@ pub struct Subject<'a> {
     pub outlet: &'a mut Outlet,
     /// When its last packet came.
     pub last_arrival: Micros,
+    /// Whether it has left.
+    pub gone: &'a mut bool,
 }
 
 impl Reporting {
@@ -100,9 +102,20 @@ impl Reporting {
         self.answers = !is_group;
     }
 
+    /// The wall clock of what is said.
+    pub const fn wall(&self) -> WallClock {
+        self.wall
+    }
+
     /// Who we are to the sources.
     pub const fn ssrc(&self) -> u32 {
         self.own.ssrc
+    }
+
+    /// Speaks as somebody known, and takes the session's clock.
+    pub fn begin_as(&mut self, own: Party, clock: Clock) {
+        self.own = own;
+        self.begin(clock, false);
     }
 
     /// How long until there is something to do, `most` at most.
@@ -133,10 +146,11 @@ impl Reporting {
         config: &ServerConfig,
         now: Micros,
     ) -> Option<Letter> {
-        let Subject { encoding, receiver, outlet, last_arrival } = subject;
+        let Subject { encoding, receiver, outlet, last_arrival, gone } = subject;
         reports.settle(receiver, outlet.counters(), now);
         if reports.is_over(last_arrival, now) {
             outlet.retire();
+            *gone = true;
         }
         if !reports.connected && !reports.is_muxed && now.since(reports.first_heard) > BESIDE_AFTER {
             self.wants_beside = true;
@@ -214,6 +228,13 @@ impl Correspondence {
     /// be lost on our side. (`GStreamer`'s `tcpclientsink` never reads.) So on a connection the other end has to begin.
     fn is_read(&self) -> bool {
         !self.connected || self.is_muxed
+    }
+
+    /// The way that sound may take to it: `None` before its address is proved, where it does not read what is said, and in a group.
+    /// Its port is the source's own.
+    pub fn way_of_sound(&self, reporting: &Reporting) -> Option<Way> {
+        let may = reporting.answers && self.is_read() && self.listener.is_proved();
+        may.then_some(Way { beside: false, ..self.way })
     }
 
     /// Answers go where the last packet came from: it may be another address of ours.

@@ -26,6 +26,9 @@ pub struct Sealing {
 /// Sealing sound, or reports.
 type How = fn(&mut Sealer, &[u8], &mut Vec<u8>) -> Result<(), NotSealed>;
 
+/// Opening sound, or reports.
+type Open = fn(&mut Opener, &[u8], &mut Vec<u8>) -> Result<(), Refused>;
+
 /// What seals one stream.
 struct Stream {
     ssrc: u32,
@@ -59,9 +62,10 @@ impl Sealing {
         self.seal(self.primary, packet, Sealer::seal_rtcp)
     }
 
-    /// What is in an answer; an error where it is not authentic.
+    /// What is in an answer, reports or sound; an error where it is not authentic.
     pub fn open(&mut self, packet: &[u8]) -> Result<&[u8], Refusal> {
-        let ssrc = seal::ssrc(packet).filter(|_| rtp::is_rtcp(packet)).ok_or(Refusal::NotSealed)?;
+        let ssrc = seal::ssrc(packet).ok_or(Refusal::NotSealed)?;
+        let how: Open = if rtp::is_rtcp(packet) { Opener::open_rtcp } else { Opener::open_rtp };
         // With a foreign key our own reports are authentic, too, when they come back.
         if self.streams.iter().any(|stream| stream.ssrc == ssrc) {
             return Err(Refusal::Replayed);
@@ -72,10 +76,10 @@ impl Sealing {
             .iter_mut()
             .find(|(known, opener)| *known == ssrc && opener.peer() == seal::nonce(packet, self.key.form()))
         {
-            opener.open_rtcp(packet, &mut self.opened).map_err(refusal)?;
+            how(opener, packet, &mut self.opened).map_err(refusal)?;
         } else {
             let mut opener = Opener::new(&self.key, Way::ToClient(self.streams[0].nonce), ssrc, 1);
-            opener.open_rtcp(packet, &mut self.opened).map_err(refusal)?;
+            how(&mut opener, packet, &mut self.opened).map_err(refusal)?;
             if self.answers.len() == MOST_ANSWERING {
                 self.answers.remove(0);
             }

@@ -5,7 +5,6 @@
 //! When the network stalls (TCP), sound waits in the ring; past [`PATIENCE`] the oldest goes first, and is counted.
 //! The sequence numbers go on without a gap: the network lost nothing. On RTP the timestamps tell of the gap.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,19 +14,22 @@ use rtrb::Consumer;
 
 use super::capturing::Captured;
 use super::feedback::Feedback;
+use super::hearing::Hearing;
 use super::impairment::Impairment;
 use super::notices::report;
 use super::packet_log::{PacketLine, PacketLog};
 use super::packets::Packets;
 use super::sealing::Sealing;
 use super::stepper::Stepper;
+use super::transport::Transport;
 use crate::engine::audio::Notice;
 use crate::engine::audio::priority::promote;
 use crate::engine::codec::Settings;
-use crate::engine::config::{ClientConfig, Path, Protocol, Redundancy, Wire};
+use crate::engine::config::{ClientConfig, Protocol, Redundancy, Wire};
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::net::tcp::{SendOutcome, TcpSender};
-use crate::engine::net::udp::{Sent, UdpSender};
+use crate::engine::net::rest::Rest;
+use crate::engine::net::tcp::SendOutcome;
+use crate::engine::net::udp::Sent;
 use crate::engine::rate::Converter;
 use crate::engine::stats::RemoteStats;
 use crate::engine::stream::remedy::Adviser;
@@ -56,6 +58,8 @@ pub struct Sending {
     sealing: Option<Sealing>,
     network: Option<Impairment<()>>,
     feedback: Option<Feedback>,
+    hearing: Option<Hearing>,
+    rest: Rest,
     warned: Micros,
 }
 
@@ -76,6 +80,8 @@ pub struct Progress {
     pub reconnects: AtomicU64,
     /// Answers that were not authentic.
     pub unauthentic: AtomicU64,
+    /// Packets of sound that came and were not listened to.
+    pub unheard: AtomicU64,
     /// The next sequence number.
     pub next_sequence: AtomicU64,
     /// Told to end.
@@ -94,40 +100,10 @@ pub struct Supply {
     pub transport: Transport,
     /// Where every packet is written down.
     pub log: Option<PacketLog>,
-}
-
-/// A way to the server.
-pub enum Transport {
-    /// Datagrams.
-    Udp(UdpSender),
-    /// A connection.
-    Tcp(TcpSender),
-}
-
-impl Transport {
-    /// Connects as `path` says, giving up when `cancelled`.
-    pub fn connect(path: &Path, cancelled: &AtomicBool) -> Result<Self> {
-        Ok(match path.protocol {
-            Protocol::Udp => Self::Udp(UdpSender::connect(path)?),
-            Protocol::Tcp => Self::Tcp(TcpSender::connect(path, CONNECT_TIMEOUT, cancelled)?),
-        })
-    }
-
-    /// The other end.
-    pub fn peer(&self) -> SocketAddr {
-        match self {
-            Self::Udp(udp) => udp.peer(),
-            Self::Tcp(tcp) => tcp.peer(),
-        }
-    }
-
-    /// Our end.
-    pub fn local_addr(&self) -> Result<SocketAddr> {
-        match self {
-            Self::Udp(udp) => udp.local_addr(),
-            Self::Tcp(tcp) => Ok(tcp.local_addr()),
-        }
-    }
+    /// What listens to the server's sound.
+    pub hearing: Option<Hearing>,
+    /// Where it sleeps: whoever has sound for it wakes it there.
+    pub rest: Rest,
 }
 
 impl Sending {
@@ -142,7 +118,7 @@ impl Sending {
         captured: Arc<Captured>,
         shared: Arc<Progress>,
     ) -> Result<Self> {
-        let Supply { ring, transport, log } = supply;
+        let Supply { ring, transport, log, hearing, rest } = supply;
         let network = config.network.map(Impairment::new);
         let sealing = config.key.clone().map(|key| Sealing::new(key, sender.ssrc())).transpose()?;
         let framed = config.wire == Wire::Rtp && config.path.protocol == Protocol::Tcp;
@@ -168,6 +144,8 @@ impl Sending {
             sealing,
             network,
             feedback,
+            hearing,
+            rest,
             warned: Micros::ZERO,
         })
     }
@@ -200,12 +178,7 @@ impl Sending {
             }
             self.trim();
             self.deliver()?;
-            if let Some(feedback) = &mut self.feedback {
-                feedback.turn(&mut self.transport, self.network.as_mut(), self.sealing.as_mut());
-                if let Some(report) = feedback.take_report() {
-                    self.follow(&report);
-                }
-            }
+            self.listen();
             if allowed && self.ring.slots() >= self.block.len() {
                 let mut block = std::mem::take(&mut self.block);
                 let _ = self.ring.pop_entire_slice(&mut block);
@@ -217,7 +190,7 @@ impl Sending {
             } else {
                 self.watch_connection()?;
                 let wait = self.network.as_ref().map_or(POLL, |network| network.wait(self.clock.now(), POLL));
-                std::thread::park_timeout(wait);
+                self.transport.rest(&mut self.rest, self.feedback.is_some(), wait);
             }
         }
     }
@@ -241,7 +214,7 @@ impl Sending {
             && !network.is_empty()
             && !self.shared.aborting.load(Relaxed)
         {
-            std::thread::park_timeout(network.wait(self.clock.now(), POLL));
+            self.rest.sleep(network.wait(self.clock.now(), POLL));
             self.deliver()?;
         }
         self.say_goodbye();
@@ -257,6 +230,16 @@ impl Sending {
         converter.push(captured, &mut |sound| {
             sender.push(sound, &mut |packet| packets.take(packet, repeater.as_mut()));
         });
+    }
+
+    /// Hears what the other end has said, and says what is due.
+    fn listen(&mut self) {
+        let Some(feedback) = &mut self.feedback else { return };
+        let Self { transport, network, sealing, hearing, .. } = self;
+        feedback.turn(transport, network.as_mut(), sealing.as_mut(), hearing.as_mut());
+        if let Some(report) = feedback.take_report() {
+            self.follow(&report);
+        }
     }
 
     /// What is sent follows what the other end reports.
@@ -279,8 +262,9 @@ impl Sending {
     }
 
     fn say_goodbye(&mut self) {
-        if let Some(feedback) = &mut self.feedback {
-            feedback.goodbye(&mut self.transport, self.sealing.as_mut());
+        let Self { feedback, transport, sealing, hearing, .. } = self;
+        if let Some(feedback) = feedback {
+            feedback.goodbye(transport, sealing.as_mut(), hearing.as_mut());
         }
     }
 
@@ -344,6 +328,7 @@ impl Sending {
             self.count(packet, bytes, "sent");
             return self.deliver();
         }
+        let stall = if self.hearing.is_some() { SHORT_STALL } else { STALL };
         loop {
             let verdict = match &mut self.transport {
                 Transport::Udp(udp) => match udp.send(frame)? {
@@ -360,13 +345,14 @@ impl Sending {
                         "dropped"
                     }
                 },
-                Transport::Tcp(tcp) => match tcp.send(frame, STALL) {
+                Transport::Tcp(tcp) => match tcp.send(frame, stall) {
                     Ok(SendOutcome::Sent) => "sent",
                     Ok(SendOutcome::Blocked) => {
                         self.trim();
                         if self.shared.aborting.load(Relaxed) {
                             return Ok(());
                         }
+                        self.listen();
                         continue;
                     }
                     Err(error) => {
@@ -457,7 +443,7 @@ impl Sending {
                 ));
             }
             self.trim();
-            std::thread::park_timeout(pause);
+            self.rest.sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
             if self.clock.now() < deadline
                 && let Ok(transport) = Transport::connect(&self.config.path, &self.shared.aborting)
@@ -492,10 +478,11 @@ pub fn settings(config: &ClientConfig) -> Settings {
 const TARGET: &str = "audiostream.client";
 /// Sound older than this is not sent any more when newer waits.
 pub const PATIENCE: Duration = Duration::from_secs(1);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long one try of a stalled send may take.
+/// How long one try of a stalled send may take: where nobody listens meanwhile …
 const STALL: Duration = Duration::from_millis(50);
+/// … and where somebody does.
+const SHORT_STALL: Duration = Duration::from_millis(5);
 /// How long the thread sleeps where nobody wakes it.
 const POLL: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

@@ -10,26 +10,30 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver as Notices, bounded};
+use crossbeam_channel::{Receiver as Notices, Sender, bounded};
 
+use super::frames::{FrameStream, Wanted};
+use super::mouth::{Guest, Mouth};
 use super::packet_log::PacketLog;
 use super::receiving::Receiving;
-use super::sources::Sources;
+use super::sources::{MOST_GAIN, Sources};
+use super::talking::Talking;
 use super::timed::Timed;
 use crate::engine::audio::Notice;
-use crate::engine::audio::{Playback, device};
+use crate::engine::audio::{Capture, CaptureTarget, Playback, device};
 use crate::engine::config::ServerConfig;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::waker::Waker;
 use crate::engine::playout::histogram::Bar;
 use crate::engine::playout::live::Bounds;
-use crate::engine::playout::render::{Controls, Renderer};
+use crate::engine::playout::render::{Controls, Renderer, Roster};
+use crate::engine::playout::tap::Whose;
 use crate::engine::record::Recorded;
 use crate::engine::record::folder;
 use crate::engine::record::local_time::LocalTime;
 use crate::engine::record::reception::{Notes, ReceptionRecorder};
 use crate::engine::record::tap::RecorderState;
-use crate::engine::stats::ServerStats;
+use crate::engine::stats::{ServerStats, SourceStats};
 use crate::engine::stream::queue::packet_queue;
 use crate::engine::time::Clock;
 
@@ -47,6 +51,8 @@ pub struct Shared {
     pub sources: Mutex<Sources>,
     /// Dropped by the kernel before we could take it.
     pub kernel_drops: AtomicU64,
+    /// Frames of our own microphone that found no room.
+    pub unspoken: Arc<AtomicU64>,
     /// Told to end.
     pub stopping: AtomicBool,
     /// TCP: had clients, and the last of them has left.
@@ -67,6 +73,8 @@ struct Parts {
     waker: Option<Waker>,
     address: Option<SocketAddr>,
     playback: Option<Playback>,
+    /// Our own microphone, where the sources hear it.
+    capture: Option<Capture>,
     controls: Option<Arc<Controls>>,
     notices: Option<Notices<Notice>>,
     thread: Option<JoinHandle<Receiving>>,
@@ -89,6 +97,7 @@ impl Server {
             shared: Arc::new(Shared {
                 sources: Mutex::new(sources),
                 kernel_drops: AtomicU64::new(0),
+                unspoken: Arc::default(),
                 stopping: AtomicBool::new(false),
                 ended: AtomicBool::new(false),
                 arrivals: Mutex::default(),
@@ -110,16 +119,26 @@ impl Server {
         Ok(())
     }
 
-    /// Opens the output; again is nothing.
+    /// Opens the output, and the microphone that the sources hear; again is nothing.
     pub fn open_audio(&self) -> Result<()> {
+        if self.config.answers() {
+            // Who answers is woken by the sound.
+            self.open_socket()?;
+        }
         let mut parts = self.parts()?;
         if parts.playback.is_none() {
             let audio = &self.config.audio;
             let block = audio.block.frames(audio.format);
             let patience = self.config.delay.unwrap_or(PATIENCE);
-            let (renderer, roster, controls) =
+            let (mut renderer, mut roster, controls) =
                 Renderer::new(audio.format, self.config.max_sources, block, patience)?;
             let (notify, notices) = bounded(NOTICES);
+            if let Some(waker) = parts.waker.clone().filter(|_| self.config.answers()) {
+                let (capture, talking) = self.open_microphone(&waker, &mut roster, &notify)?;
+                parts.capture = capture;
+                lock(&self.shared.sources).set_talking(talking);
+                renderer.set_bell(Box::new(move || waker.wake()));
+            }
             let render = Box::new(Timed::new(renderer, self.clock, audio.format));
             let playback = Playback::open(&self.config.output, audio, self.clock, render, notify)?;
             let ServerConfig { min_delay: least, max_delay: most, delay: fixed, .. } = self.config;
@@ -130,6 +149,27 @@ impl Server {
             parts.notices = Some(notices);
         }
         Ok(())
+    }
+
+    fn open_microphone(
+        &self,
+        waker: &Waker,
+        roster: &mut Roster,
+        notify: &Sender<Notice>,
+    ) -> Result<(Option<Capture>, Talking)> {
+        let Some(input) = &self.config.talk else { return Ok((None, Talking::new(None))) };
+        let format = self.config.audio.format;
+        let dropped = Arc::clone(&self.shared.unspoken);
+        let (target, talking): (Box<dyn CaptureTarget>, _) = if self.config.conference {
+            let (guest, player) = Guest::new(format, self.clock, dropped);
+            roster.add(player);
+            (Box::new(guest), Talking::new(None))
+        } else {
+            let (mouth, spoken) = Mouth::new(format, waker.clone(), dropped);
+            (Box::new(mouth), Talking::new(Some(spoken)))
+        };
+        let capture = Capture::open(input, &self.config.audio, target, notify.clone())?;
+        Ok((Some(capture), talking))
     }
 
     /// Begins to receive and play, opening what is not open yet; again is nothing.
@@ -143,6 +183,9 @@ impl Server {
         }
         if let Some(playback) = &mut parts.playback {
             playback.start()?;
+        }
+        if let Some(capture) = &mut parts.capture {
+            capture.start()?;
         }
         // Once: a key would be the remedy, the list only keeps strangers out.
         let allow = &self.config.allow;
@@ -193,8 +236,29 @@ impl Server {
     pub fn stats(&self) -> ServerStats {
         let mut stats = lock(&self.shared.sources).stats();
         stats.dropped_local += self.shared.kernel_drops.load(Relaxed);
+        stats.frames_unspoken = self.shared.unspoken.load(Relaxed);
         stats.playback.level_db = self.level_db();
         stats
+    }
+
+    /// The numbers of the sources that are known, oldest first.
+    pub fn sources(&self) -> Vec<u32> {
+        lock(&self.shared.sources).numbers()
+    }
+
+    /// One source's figures; `None` for one that was forgotten, or never was.
+    pub fn source_stats(&self, number: u32) -> Option<SourceStats> {
+        lock(&self.shared.sources).source(number)
+    }
+
+    /// Sets the gain that one source is heard with.
+    pub fn source_set_gain(&self, number: u32, gain: f32) -> Result<()> {
+        lock(&self.shared.sources).set_gain(number, gain)
+    }
+
+    /// Silences one source, or no longer.
+    pub fn source_set_muted(&self, number: u32, muted: bool) -> Result<()> {
+        lock(&self.shared.sources).set_muted(number, muted)
     }
 
     /// The sequence number of the last packet; `None` before any.
@@ -209,8 +273,8 @@ impl Server {
 
     /// Sets the gain of what is heard (recordings keep what arrived).
     pub fn set_gain(&self, gain: f32) -> Result<()> {
-        if !(0.0..=16.0).contains(&gain) {
-            return Err(Error::config(format!("gain must be 0 to 16, not {gain}")));
+        if !(0.0..=MOST_GAIN).contains(&gain) {
+            return Err(Error::config(format!("gain must be 0 to {MOST_GAIN}, not {gain}")));
         }
         if let Some(controls) = &self.parts()?.controls {
             controls.set_gain(gain);
@@ -250,6 +314,16 @@ impl Server {
             controls.set_muted(muted);
         }
         Ok(())
+    }
+
+    /// Hands out frames from now on.
+    pub fn frames(&self, wanted: Wanted) -> Result<FrameStream> {
+        drop(self.parts()?);
+        let stream = lock(&self.shared.sources).frames(wanted, self.clock)?;
+        Ok(match wanted.whose {
+            Whose::Source(number) => stream.of_source(number, Arc::downgrade(&self.shared)),
+            Whose::Mix | Whose::Each => stream,
+        })
     }
 
     /// Records what arrives from now on to `folder/name` (`None`: named by the time). Returns the path.
@@ -318,6 +392,9 @@ impl Server {
             return Ok(());
         }
         parts.closed = true;
+        if let Some(mut capture) = parts.capture.take() {
+            capture.stop();
+        }
         self.shared.stopping.store(true, Relaxed);
         if let Some(waker) = &parts.waker {
             waker.wake();

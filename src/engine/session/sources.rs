@@ -7,33 +7,37 @@ mod access;
 mod control;
 mod copies;
 mod entry;
+mod figures;
 mod opening;
+mod reading;
+mod speaking;
 mod strangers;
 mod suspicion;
+mod telling;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::complaints::Budget;
 use super::outlet::{Outlet, Outlets, Recorder};
-use super::packet_log::{PacketLine, PacketLog};
+use super::party::Dice;
 use super::reporting::{Correspondence, Reporting, Way};
+use super::talking::Talking;
 use crate::engine::coding::Encoding;
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::error::Result;
-use crate::engine::playout::counters::PlayerCounters;
-use crate::engine::playout::histogram::Bar;
 use crate::engine::playout::render::Roster;
 use crate::engine::record::reception::Labels;
-use crate::engine::stats::{Playback, Reception, ServerStats, SourceStats};
+use crate::engine::stats::{Playback, Reception};
 use crate::engine::stream::queue::{Head, PacketWriter};
 use crate::engine::stream::receiver::{Receiver, Verdict};
 use crate::engine::time::Micros;
-use crate::engine::wire::{Malformed, classic, rtp};
+use crate::engine::wire::{classic, rtp};
 use access::Access;
 use opening::Opening;
+use speaking::Answer;
 use suspicion::Suspicion;
+use telling::tell;
 
 /// All sources of a server.
 pub struct Sources {
@@ -55,6 +59,9 @@ pub struct Sources {
     suspicion: Suspicion,
     /// What is said to the sources, and heard of them.
     pub reporting: Reporting,
+    /// Where they are answered in sound.
+    talking: Option<Talking>,
+    dice: Dice,
 }
 
 /// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
@@ -74,11 +81,14 @@ struct Entry {
     last_arrival: Micros,
     /// Connections end; senders of datagrams just fall silent.
     connected: bool,
+    /// It has left, as far as is known.
+    gone: bool,
     /// A stream that repeats it has been heard (RFC 7198).
     repeated: bool,
     dropped: u64,
     /// Over RTP.
     reports: Option<Box<Correspondence>>,
+    answer: Answer,
 }
 
 /// Takes a packet's sound.
@@ -108,6 +118,8 @@ impl Sources {
             swept: Micros::ZERO,
             told: false,
             out: Outlets::default(),
+            talking: None,
+            dice: Dice::new(),
         }
     }
 
@@ -125,11 +137,6 @@ impl Sources {
             recorder
         });
         self.out.set_recorder(recorder);
-    }
-
-    /// Where every packet is written down.
-    pub fn set_packet_log(&mut self, log: PacketLog) {
-        self.out.log = Some(log);
     }
 
     fn plain_datagram(&mut self, way: Way, arrival: Micros, bytes: &[u8]) {
@@ -182,19 +189,13 @@ impl Sources {
         }
     }
 
-    /// Bytes that are no packet.
-    pub fn not_believed(&mut self, address: SocketAddr, arrival: Micros, bytes: &[u8]) {
-        self.malformed += 1;
-        self.log(address, arrival, None, bytes, "malformed");
-        log::debug!(target: TARGET, "not a packet: {} bytes from {address}", bytes.len());
-    }
-
     /// A connection has ended, and its sources with it.
     pub fn disconnected(&mut self, address: SocketAddr) {
         for (_, entry) in
             self.entries.iter_mut().filter(|(name, entry)| name.address == address && entry.connected)
         {
             entry.outlet.retire();
+            entry.gone = true;
         }
         self.list_players();
     }
@@ -236,57 +237,8 @@ impl Sources {
             entry.outlet.retire();
         }
         self.out.set_recorder(None);
+        self.out.readers.clear();
         self.out.log = None;
-    }
-
-    /// How many sources are being played.
-    pub fn playing(&self) -> usize {
-        self.entries.values().filter(|entry| entry.outlet.is_playing()).count()
-    }
-
-    /// The sequence number of the last believed packet.
-    pub fn last_sequence(&self) -> Option<u16> {
-        self.last_sequence
-    }
-
-    /// Packets received from believed sources, the refused ones left out.
-    pub const fn packets(&self) -> u64 {
-        self.packets
-    }
-
-    /// The delays of a source's packets lately, as far as playout follows the network; empty for unknown ones.
-    pub fn histogram(&self, place: usize) -> Vec<Bar> {
-        let mut entries: Vec<_> = self.entries.values().filter(|entry| entry.counts()).collect();
-        entries.sort_by_key(|entry| entry.number);
-        entries
-            .get(place)
-            .and_then(|e| e.outlet.counters())
-            .map(PlayerCounters::histogram)
-            .unwrap_or_default()
-    }
-
-    /// A snapshot; what the kernel dropped is the caller's to add.
-    pub fn stats(&self) -> ServerStats {
-        let mut stats = ServerStats {
-            reception: self.departed.reception,
-            playback: self.departed.playback,
-            malformed: self.malformed,
-            refused: self.access.refused,
-            wrong_source: self.access.wrong_source,
-            unauthentic: self.access.unauthentic,
-            dropped_local: self.out.dropped,
-            sources: Vec::new(),
-        };
-        let mut entries: Vec<_> = self.entries.iter().filter(|(_, entry)| entry.counts()).collect();
-        entries.sort_by_key(|(_, entry)| entry.number);
-        for (name, entry) in entries {
-            let source = SourceStats { quality: self.quality(entry), ..entry.stats(name) };
-            stats.reception.add(&entry.reception_at(self.config.audio.format));
-            stats.playback.add(&source.playback);
-            stats.dropped_local += source.dropped_local;
-            stats.sources.push(source);
-        }
-        stats
     }
 
     fn as_rtp(&self, address: SocketAddr, bytes: &[u8]) -> Option<Name> {
@@ -370,7 +322,7 @@ impl Sources {
 
     /// Lets a source's receiver take something; what it delivers is played and recorded.
     fn feed<R>(&mut self, name: &Name, take: &mut dyn FnMut(&mut Receiver, Deliver<'_>) -> R) -> Option<R> {
-        let Entry { number, encoding, receiver, outlet, dropped, .. } = self.entries.get_mut(name)?;
+        let Entry { number, encoding, receiver, outlet, dropped, gone, .. } = self.entries.get_mut(name)?;
         let (config, out, next_number) = (&self.config, &mut self.out, &mut self.next_number);
         let was_playing = outlet.is_playing();
         let taken = take(receiver, &mut |head, samples| {
@@ -388,17 +340,13 @@ impl Sources {
             if !matches!(outlet, Outlet::Unplayable) {
                 out.record(head, samples, encoding.format);
             }
+            out.read(&head, samples, encoding.format);
         });
         if !was_playing && outlet.is_playing() {
+            *gone = false;
             self.note_player(*name);
         }
         Some(taken)
-    }
-
-    fn disbelieve(&mut self, name: &Name, arrival: Micros, bytes: &[u8], why: Malformed) {
-        self.malformed += 1;
-        self.log(name.address, arrival, None, bytes, "malformed");
-        log::debug!(target: TARGET, "not a packet: {} bytes from {}: {why}", bytes.len(), name.address);
     }
 
     fn new_entry(&mut self, name: Name, bytes: &[u8], connected: bool) -> Result<Entry> {
@@ -418,73 +366,16 @@ impl Sources {
             came: Micros::ZERO,
             last_arrival: Micros::ZERO,
             connected,
+            gone: false,
             repeated: false,
             dropped: 0,
             reports: None,
+            answer: Answer::None,
         })
     }
-
-    fn log(
-        &mut self,
-        source: SocketAddr,
-        time: Micros,
-        sequence: Option<u16>,
-        bytes: &[u8],
-        verdict: &'static str,
-    ) {
-        if let Some(log) = &mut self.out.log {
-            let timestamp = rtp::parse(bytes).ok().map(|(header, _)| header.timestamp);
-            log.write(PacketLine {
-                time,
-                outgoing: false,
-                peer: source,
-                sequence,
-                timestamp,
-                bytes: bytes.len(),
-                verdict,
-            });
-        }
-    }
 }
 
-/// The log lines of one packet.
-fn tell(
-    name: &Name,
-    receiver: &Receiver,
-    verdict: Verdict,
-    bytes: usize,
-    arrival: Micros,
-    budget: &mut Budget,
-) {
-    if log::log_enabled!(target: TARGET, log::Level::Debug) {
-        log::debug!(
-            target: TARGET,
-            "packet from {}: sequence {}, {bytes} bytes, {}",
-            name.address,
-            receiver.last_sequence(),
-            verdict.name()
-        );
-    }
-    if let Verdict::Gap { last, now, missing } = verdict
-        && budget.may_tell(arrival)
-    {
-        log::warn!(target: TARGET, "packet out of sequence from {}: last {last}, now {now}, {missing} missing", name.address);
-    }
-    if verdict == Verdict::Restarted && budget.may_tell(arrival) {
-        log::info!(target: TARGET, "{name} has started anew");
-    }
-    let reception = receiver.reception();
-    if reception.received.is_multiple_of(100) && budget.may_tell(arrival) {
-        let rate = 100.0 * reception.lost as f64 / reception.expected.max(1) as f64;
-        log::info!(
-            target: TARGET,
-            "statistics of {}: total {}, lost {}, loss rate {rate:.2} %",
-            name.address,
-            reception.received,
-            reception.lost
-        );
-    }
-}
+pub use figures::MOST_GAIN;
 
 pub(super) const TARGET: &str = "audiostream.server";
 /// How long a stranger has for its second packet.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::draw::Share;
+use super::mahimahi::Trace;
 use super::presets;
 use crate::engine::error::{Error, Result};
 
@@ -31,6 +32,8 @@ pub struct LinkConfig {
     pub duplicate: Share,
     /// The narrowest part of the path.
     pub bottleneck: Option<Bottleneck>,
+    /// The narrowest part of the path, where its rate changes.
+    pub trace: Option<Trace>,
 }
 
 /// How packets are lost.
@@ -75,11 +78,19 @@ impl LinkConfig {
     /// From a preset's name, settings, or a name and settings that change it: `wifi`, `loss=5,burst=3`, `wifi,seed=7`.
     ///
     /// Settings: `loss density scatter spike reorder duplicate` in percent; `delay jitter spike_delay reorder_delay
-    /// queue` in ms; `burst` in packets; `rate` in bit/s with `k` or `M`; `seed` a whole number.
+    /// queue` in ms; `burst` in packets; `rate` in bit/s with `k` or `M`; `seed` a whole number; `trace` a file
+    /// ([`parse_with`](Self::parse_with)).
     pub fn parse(text: &str) -> Result<Self> {
+        let refuse = |_: &str| Err(Error::config("network: trace=FILE cannot be used here"));
+        Self::parse_with(text, &refuse)
+    }
+
+    /// As [`parse`](Self::parse), with `trace=FILE`, a Mahimahi trace that `load` reads.
+    pub fn parse_with(text: &str, load: &dyn Fn(&str) -> Result<Trace>) -> Result<Self> {
         let mut fields = Fields::default();
         for (place, item) in text.split(',').map(str::trim).enumerate() {
             match item.split_once('=') {
+                Some((key, file)) if key.trim() == "trace" => fields.config.trace = Some(load(file.trim())?),
                 Some((key, value)) => fields.set(key.trim(), value.trim())?,
                 None if place == 0 => fields = Fields::from(preset(item)?),
                 None => {
@@ -111,6 +122,9 @@ impl fmt::Display for LinkConfig {
         write!(f, ",duplicate={}", percent(self.duplicate))?;
         if let Some(neck) = self.bottleneck {
             write!(f, ",rate={},queue={}", neck.bits_per_second, ms(neck.queue))?;
+        }
+        if let Some(trace) = self.trace {
+            write!(f, ",trace={},queue={}", trace.name, ms(trace.queue))?;
         }
         write!(f, ",seed={}", self.seed)
     }
@@ -178,7 +192,7 @@ impl From<LinkConfig> for Fields {
             density: burst.map(|b| b.density),
             scatter: burst.map(|b| b.scatter),
             rate: config.bottleneck.map(|b| b.bits_per_second),
-            queue: config.bottleneck.map(|b| b.queue),
+            queue: config.bottleneck.map(|b| b.queue).or(config.trace.map(|t| t.queue)),
         }
     }
 }
@@ -227,9 +241,19 @@ impl Fields {
             (Some(bits_per_second), queue) => {
                 Some(Bottleneck { bits_per_second, queue: queue.unwrap_or(QUEUE) })
             }
-            (None, Some(_)) => return Err(Error::config("network: a queue needs a rate")),
-            (None, None) => None,
+            (None, Some(_)) if self.config.trace.is_none() => {
+                return Err(Error::config("network: a queue needs a rate or a trace"));
+            }
+            (None, _) => None,
         };
+        if let Some(trace) = &mut self.config.trace {
+            if self.rate.is_some() {
+                return Err(Error::config(
+                    "network: rate and trace both say how much goes through: give one",
+                ));
+            }
+            trace.queue = self.queue.unwrap_or(trace.queue);
+        }
         Ok(self.config)
     }
 }
@@ -277,7 +301,7 @@ fn rate(value: &str) -> Result<u64> {
 }
 
 const SETTINGS: &str = "loss burst density scatter delay jitter spike spike_delay reorder reorder_delay duplicate \
-                        rate queue seed";
+                        rate trace queue seed";
 /// A Wi-Fi client's look at the other channels takes about this long.
 const SPIKE_DELAY: Duration = Duration::from_millis(100);
 /// Long enough to be overtaken by one packet of 20 ms, or two of 10.
@@ -324,6 +348,18 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_has_a_queue_and_can_be_shown() {
+        let load = |name: &str| Ok(Trace::new(name.to_owned().leak(), &[1, 2, 3]).unwrap());
+        let parse = |text: &str| LinkConfig::parse_with(text, &load);
+        let config = parse("loss=1,queue=80,trace=a/lte.up").unwrap();
+        let trace = config.trace.unwrap();
+        assert_eq!((trace.name, trace.queue), ("a/lte.up", Duration::from_millis(80)));
+        assert_eq!(parse(&config.to_string()), Ok(config));
+        let error = parse("trace=a,rate=1M").unwrap_err();
+        assert!(error.message().contains("give one"), "{error}");
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (text, said) in [
             ("", "preset"),
@@ -336,6 +372,7 @@ mod tests {
             ("delay=-1", "delay must"),
             ("rate=fast", "256k"),
             ("queue=5", "needs a rate"),
+            ("trace=lte.up", "cannot be used"),
             ("density=50", "give burst"),
             ("loss=60,burst=1", "longer than 1"),
             ("loss=60,burst=2,density=50", "between"),

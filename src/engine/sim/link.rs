@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::config::{LinkConfig, Loss};
 use super::draw::{Direction, Draw, Kind};
+use super::mahimahi::Progress;
 use crate::engine::time::Micros;
 
 /// The path.
@@ -51,6 +52,8 @@ struct Way {
     bad: bool,
     /// When the bottleneck has sent what waits for it.
     free: Micros,
+    /// How far its trace is.
+    trace: Progress,
     /// Nothing in order arrives before this.
     floor: Micros,
 }
@@ -156,6 +159,9 @@ impl IntoIterator for Deliveries {
 impl Way {
     /// When a packet has passed the bottleneck; `None` where its queue is full.
     fn squeeze(&mut self, config: &LinkConfig, now: Micros, bytes: usize) -> Option<Micros> {
+        if let Some(trace) = &config.trace {
+            return trace.pass(&mut self.trace, now, bytes);
+        }
         let Some(neck) = config.bottleneck else { return Some(now) };
         let start = self.free.max(now);
         if start.since(now) > neck.queue {
@@ -259,6 +265,18 @@ mod tests {
         assert!(arrivals.windows(2).all(|w| w[1].0 - w[0].0 == 20_000));
         let rested = Micros(60_000_000);
         assert_eq!(l.send(rested, Direction::Up, 500).as_slice(), [rested + Duration::from_millis(10)]);
+    }
+
+    #[test]
+    fn a_rate_is_paced_to_what_it_says() {
+        for (text, rate) in [("rate=256k", 256e3), ("rate=1.5M,queue=50", 1.5e6), ("rate=20M", 20e6)] {
+            let mut l = link(text);
+            let arrivals: Vec<Micros> =
+                (0..2_000_000).step_by(200).flat_map(|at| l.send(Micros(at), Direction::Up, 894)).collect();
+            let seconds = arrivals[arrivals.len() - 1].since(arrivals[0]).as_secs_f64();
+            let paced = (arrivals.len() - 1) as f64 * 894.0 * 8.0 / seconds;
+            assert!((paced / rate - 1.0).abs() < 0.02, "{text}: {paced}");
+        }
     }
 
     #[test]

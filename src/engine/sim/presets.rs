@@ -92,6 +92,7 @@ const PERFECT: LinkConfig = LinkConfig {
     reorder_delay: us(25_000),
     duplicate: Share(0),
     bottleneck: None,
+    trace: None,
 };
 
 const fn us(micros: u64) -> Duration {

@@ -35,6 +35,7 @@ pub fn trouble(seed: u64, rate: u32, packet_frames: u32) -> Scenario {
         reorder_delay: ms(12, 80),
         duplicate: share(14, 5),
         bottleneck: None,
+        trace: None,
     };
     let at = |number| Duration::from_millis(200 + draw(number).below(1_600));
     let mut scenario = Scenario::new(rate, packet_frames, TROUBLE + CALM).link(link);

@@ -10,6 +10,7 @@ use socket2::Socket;
 use super::attempt::{Connected, connected};
 use crate::engine::config::Path;
 use crate::engine::error::{Error, Result};
+use crate::engine::net::rest::Rest;
 use crate::engine::net::wait::{Deadline, Interest, Watch};
 use crate::engine::net::waker::{Alarm, Waker};
 use crate::engine::net::{failure, sys};
@@ -112,17 +113,24 @@ impl TcpSender {
         }
     }
 
-    /// Hands over what the peer has said since the last call, and keeps what it says from now on: until 16 KiB of it were
+    /// Hands over what the peer has said since the last call, and keeps what it says from now on: until 64 KiB of it were
     /// not asked for, after which it is not listened to any more. Never blocks. A lost connection is told by sending.
     pub fn hear(&mut self, handle: &mut dyn FnMut(&[u8])) {
         if self.deaf {
             return;
         }
-        let heard = self.heard.get_or_insert_default();
+        self.heard.get_or_insert_default();
+        let _ = self.attend();
+        let Some(heard) = &mut self.heard else { return };
         if !heard.is_empty() {
             handle(heard);
             heard.clear();
         }
+    }
+
+    /// Sleeps for `timeout` at most, or until the peer says something.
+    pub fn rest(&self, rest: &mut Rest, timeout: Duration) {
+        rest.until_readable(&self.socket, timeout);
     }
 
     /// The server.
@@ -222,8 +230,8 @@ enum Heard {
     End,
 }
 
-/// What may wait to be asked for.
-const MOST_HEARD: usize = 16 * 1024;
+/// What may wait to be asked for: a third of a second of stereo sound.
+const MOST_HEARD: usize = 64 * 1024;
 
 /// How often the end of a stream looks for acknowledgement.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(10);

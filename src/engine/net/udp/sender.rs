@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use socket2::{Socket, Type};
 
@@ -10,6 +11,7 @@ use super::ear::Ear;
 use crate::engine::config::{Path, Protocol};
 use crate::engine::error::{Error, Result};
 use crate::engine::net::resolve::resolve;
+use crate::engine::net::rest::Rest;
 use crate::engine::net::sys::{LOOPBACK_INTERFACE, NO_SIGNAL};
 use crate::engine::net::{address, failure};
 use crate::engine::time::{Clock, Micros};
@@ -106,6 +108,11 @@ impl UdpSender {
         if let Some(beside) = &self.beside {
             ear.hear(beside, HEARD_AT_ONCE, true, handle);
         }
+    }
+
+    /// Sleeps for `timeout` at most, or until the peer says something.
+    pub fn rest(&self, rest: &mut Rest, timeout: Duration) {
+        rest.until_readable(&self.socket, timeout);
     }
 
     /// Hears what comes from the port above the peer's to the port above ours, too: there receivers that do not know RFC
@@ -255,8 +262,6 @@ const fn too_long() -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::engine::net::udp::UdpReceiver;
     use crate::engine::time::Clock;

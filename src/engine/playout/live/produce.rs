@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::level::frames_of;
 use super::{Gap, Live, Pull, State, Wait};
 use crate::engine::playout::inlet::{Inlet, STRIDE};
+use crate::engine::playout::ledger::Kind;
 use crate::engine::playout::stretch::Urgency;
 
 impl Live {
@@ -16,6 +17,7 @@ impl Live {
             let wait = Wait { left: left - now, done: done + now };
             self.state = if now == left { State::Playing } else { State::Waiting(wait) };
             self.fade(pull, inlet, now);
+            inlet.ledger.note(Kind::Nothing, inlet.position, now);
             return;
         }
         let run = inlet.timeline.run(inlet.position, missing.clamp(1, STRIDE));
@@ -32,6 +34,9 @@ impl Live {
             // Nothing has come: goes on as the sound did, and stays where it is.
             let frames = missing.min(STRIDE);
             self.extrapolate(pull, frames);
+            // Of a sender that has left nothing is missing.
+            let kind = if inlet.reader.is_abandoned() { Kind::Nothing } else { Kind::Lost };
+            inlet.ledger.note(kind, inlet.position.plus(self.gap.borrowed), frames);
             self.gap.borrowed += frames;
         } else {
             self.conceal(inlet, pull, missing);
@@ -46,7 +51,7 @@ impl Live {
         self.tape.keep(frames);
         self.rest = self.rest.saturating_sub(frames);
         self.unstretched = self.unstretched.saturating_add(frames);
-        inlet.count_played(frames);
+        inlet.give_out(frames);
         inlet.step(frames);
     }
 
@@ -93,6 +98,7 @@ impl Live {
         if hole > longest {
             let frames = missing.min(STRIDE).min(hole - longest / 2);
             self.extrapolate(pull, frames);
+            inlet.ledger.note(if pause { Kind::Heard } else { Kind::Lost }, inlet.position, frames);
             concealed(inlet, frames);
             inlet.step(frames);
             return;
@@ -112,6 +118,7 @@ impl Live {
         inlet.copy(follows, ahead);
         pull.concealer.interpolate(past, ahead, self.gap.length, fill, pull.tier);
         self.tape.keep(hole);
+        inlet.ledger.note(Kind::Lost, inlet.position, hole);
         inlet.step(hole);
         // It leads into what follows by itself.
         self.gap = Gap::default();
@@ -141,13 +148,14 @@ impl Live {
 
     /// Sound came late, and the delay is short even now: what is put in is made a little longer, rather than that the next
     /// burst come late, too. Whether it did.
-    fn top_up(&mut self, inlet: &Inlet, pull: &mut Pull<'_>, missing: usize) -> bool {
+    fn top_up(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>, missing: usize) -> bool {
         let short = frames_of(inlet.format, MARGIN - self.level.error.min(self.level.spare));
         let frames = short.min(self.gap.more).min(missing).min(STRIDE);
         if frames == 0 || self.level.fixed {
             return false;
         }
         self.extrapolate(pull, frames);
+        inlet.ledger.note(Kind::Lost, inlet.position, frames);
         self.gap.more -= frames;
         inlet.counters.frames_concealed.fetch_add(frames as u64, Relaxed);
         self.changed(inlet, frames as i64);
@@ -183,7 +191,7 @@ impl Live {
         self.tape.keep(frames);
         self.gap = Gap::default();
         self.rest = self.rest.saturating_sub(frames);
-        inlet.count_played(frames);
+        inlet.give_out(frames);
         inlet.step(frames);
     }
 
@@ -224,6 +232,7 @@ impl Live {
             return false;
         }
         self.tape.keep(made.frames);
+        inlet.ledger.note(Kind::Heard, inlet.position, made.frames);
         inlet.count_played(there);
         let counters = &inlet.counters;
         let counter = if shorter { &counters.frames_accelerated } else { &counters.frames_expanded };

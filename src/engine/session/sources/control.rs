@@ -27,12 +27,13 @@ impl Sources {
             let mut known = false;
             for address in [way.address, below] {
                 let name = Name { address, wire: Wire::Rtp, ssrc };
-                let Some(reports) = self.entries.get_mut(&name).and_then(|entry| entry.reports.as_mut())
-                else {
-                    continue;
-                };
+                let Some(entry) = self.entries.get_mut(&name) else { continue };
+                let Some(reports) = entry.reports.as_mut() else { continue };
                 known = true;
                 heard |= self.access.plays(&name);
+                if let Some(talk) = entry.answer.talk_mut() {
+                    talk.hear(compound, arrival, self.reporting.wall());
+                }
                 if reports.hear(&mut self.reporting, compound, way, arrival) && self.may_tell(arrival) {
                     log::info!(target: TARGET, "{name} has said goodbye");
                 }
@@ -55,10 +56,12 @@ impl Sources {
         let mut letters = Vec::new();
         let own = self.reporting.ssrc();
         for (name, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.counts()) {
-            let Entry { encoding, receiver, outlet, last_arrival, reports: Some(reports), .. } = entry else {
+            let Entry { encoding, receiver, outlet, last_arrival, reports: Some(reports), gone, .. } = entry
+            else {
                 continue;
             };
-            let subject = Subject { encoding: *encoding, receiver, outlet, last_arrival: *last_arrival };
+            let subject =
+                Subject { encoding: *encoding, receiver, outlet, last_arrival: *last_arrival, gone };
             let letter = self.reporting.turn(reports, subject, &self.config, now);
             letters.extend(letter.and_then(|letter| sealed(self.opening.as_deref_mut(), name, own, letter)));
         }

@@ -6,7 +6,8 @@ use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::session::outlet::Outlet;
 use crate::engine::session::reporting::{Correspondence, Way};
-use crate::engine::stats::{Reception, SourceStats};
+use crate::engine::session::talking::Talk;
+use crate::engine::stats::{Presence, Reception, SourceStats};
 use crate::engine::stream::reports::Listener;
 use crate::engine::time::Micros;
 
@@ -20,6 +21,15 @@ impl Entry {
 
     pub(super) fn counts(&self) -> bool {
         self.receiver.is_believed() && !matches!(self.outlet, Outlet::Unplayable)
+    }
+
+    /// Whether it is there.
+    pub(super) fn presence(&self) -> Presence {
+        match (&self.outlet, self.gone) {
+            (Outlet::Playing { .. }, _) => Presence::Playing,
+            (_, false) => Presence::Idle,
+            (_, true) => Presence::Left,
+        }
     }
 
     /// Its figures with the jitter in frames of `format`, so that it can be held against others'.
@@ -38,14 +48,22 @@ impl Entry {
 
     pub(super) fn stats(&self, name: &Name) -> SourceStats {
         let listener = self.reports.as_deref().map(Correspondence::listener);
+        let counters = self.outlet.counters();
+        let (packets_sent, packets_withheld) = self.answer.talk().map(Talk::counts).unwrap_or_default();
         SourceStats {
+            number: self.number,
+            presence: self.presence(),
+            gain: counters.map_or(1.0, PlayerCounters::gain),
+            muted: counters.is_some_and(PlayerCounters::is_muted),
+            packets_sent,
+            packets_withheld,
             ssrc: name.ssrc,
             address: name.address,
             wire: name.wire,
             coding: self.encoding,
             last_sequence: self.receiver.last_sequence(),
             reception: self.receiver.reception(),
-            playback: self.outlet.counters().map(PlayerCounters::snapshot).unwrap_or_default(),
+            playback: counters.map(PlayerCounters::snapshot).unwrap_or_default(),
             dropped_local: self.dropped,
             round_trip_ms: listener.and_then(Listener::round_trip).map(|trip| trip.as_secs_f64() * 1e3),
             cname: listener.and_then(Listener::cname).map(Into::into),

@@ -217,6 +217,20 @@ impl Opening {
         sealer.as_mut()
     }
 
+    /// What seals the sound of `own` to a source: a stream of its own.
+    pub fn sealer_of_sound(&self, name: &Name, own: u32) -> Option<Sealer> {
+        let nonce = if self.key.form() == KeyForm::Audiostream {
+            let there = self
+                .streams
+                .iter()
+                .filter(|((ssrc, _), stream)| *ssrc == name.ssrc && stream.from == name.address);
+            there.max_by_key(|(_, stream)| stream.last).map(|((_, nonce), _)| *nonce)?
+        } else {
+            Nonce::default()
+        };
+        Some(Sealer::new(&self.key, Way::ToClient(nonce), random_nonce().ok()?, own))
+    }
+
     /// How many streams are remembered.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {

@@ -1,6 +1,7 @@
 //! What came in from a peer against what went out to it: never more out than in, in any second.
 //!
-//! So nobody can have a third party flooded by speaking in its name: who spoofs has to send at least what he causes.
+//! So nobody can have a third party flooded by speaking in its name: who spoofs has to send at least what he causes. Sound goes out to proved
+//! addresses only, and more freely: see [`Balance::of_sound`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,13 +14,32 @@ pub struct Balance {
     /// Bytes that had come in all, at some moments of the last second; the first is the oldest.
     came: VecDeque<(Micros, u64)>,
     /// What went out in the last second.
-    went: VecDeque<(Micros, usize)>,
+    went: VecDeque<Went>,
+    /// What may go out for each byte that came, …
+    times: u64,
+    /// … and what may where anything has come.
+    least: u64,
+}
+
+/// What went out within a moment: the times of its first and its last, and its bytes.
+#[derive(Clone, Copy, Debug)]
+struct Went {
+    first: Micros,
+    last: Micros,
+    bytes: u64,
 }
 
 impl Balance {
     /// Nothing came before `now`.
     pub fn new(now: Micros) -> Self {
-        Self { came: VecDeque::from([(now, 0)]), went: VecDeque::new() }
+        Self { came: VecDeque::from([(now, 0)]), went: VecDeque::new(), times: 1, least: 0 }
+    }
+
+    /// For sound to an address that is proved to be the peer's own: twice what came, or [`LEAST_SOUND`] where that is more, and nothing
+    /// where nothing came. With no more than came, of what is lost on the way here as much would be missing on the way back; and whoever
+    /// is silent sends next to nothing by a codec that notices.
+    pub fn of_sound(now: Micros) -> Self {
+        Self { times: 2, least: LEAST_SOUND, ..Self::new(now) }
     }
 
     /// By `now` so many bytes have come in all. To be told often: what came between two calls counts as come at the second.
@@ -33,7 +53,7 @@ impl Balance {
         if self.came.back().is_none_or(|(at, _)| now.since(*at) >= APART) {
             self.came.push_back((now, bytes));
         }
-        while self.went.front().is_some_and(|(at, _)| now.since(*at) >= SECOND) {
+        while self.went.front().is_some_and(|went| now.since(went.last) >= SECOND) {
             self.went.pop_front();
         }
     }
@@ -41,21 +61,28 @@ impl Balance {
     /// Whether `length` bytes more may go out, where so many have come in all.
     pub fn may_send(&self, length: usize, bytes: u64) -> bool {
         let before = self.came.front().map_or(bytes, |(_, bytes)| *bytes);
-        let went: usize = self.went.iter().map(|(_, length)| length).sum();
-        self.went.len() < MOST && (went + length) as u64 <= bytes.saturating_sub(before)
+        let went: u64 = self.went.iter().map(|went| went.bytes).sum();
+        let came = bytes.saturating_sub(before);
+        let least = if came > 0 { self.least } else { 0 };
+        went + length as u64 <= (came * self.times).max(least)
     }
 
     /// So many went out.
     pub fn went(&mut self, length: usize, now: Micros) {
-        self.went.push_back((now, length));
+        match self.went.back_mut() {
+            Some(went) if now.since(went.first) < APART => {
+                (went.last, went.bytes) = (now, went.bytes + length as u64);
+            }
+            _ => self.went.push_back(Went { first: now, last: now, bytes: length as u64 }),
+        }
     }
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Moments noted are no closer than this.
 const APART: Duration = Duration::from_millis(50);
-/// Letters in a second.
-const MOST: usize = 16;
+/// 128 kbit/s: a voice by any codec but PCM, with its headers.
+pub const LEAST_SOUND: u64 = 16_000;
 
 #[cfg(test)]
 mod tests {
@@ -85,7 +112,7 @@ mod tests {
                     let heard: u64 = ins.iter().filter(|(at, _)| now.since(*at) <= SECOND).map(|(_, length)| length).sum();
                     prop_assert!(sent as u64 <= heard, "{sent} of {heard}");
                 }
-                prop_assert!(balance.came.len() <= 24 && balance.went.len() <= MOST);
+                prop_assert!(balance.came.len() <= 24 && balance.went.len() <= 24);
             }
         }
     }
@@ -108,5 +135,36 @@ mod tests {
         now = now + Duration::from_secs(2);
         balance.came(30_000, now);
         assert!(!balance.may_send(1, 30_000) && balance.may_send(0, 30_000));
+    }
+
+    #[test]
+    fn sound_is_not_missing_for_what_was_lost_on_the_way_here_and_ends_with_it() {
+        let mut now = Micros(1_000_000);
+        let mut balance = Balance::of_sound(now);
+        let (mut came, mut sent, mut sent_later) = (0, 0, 0);
+        for packet in 0..400 {
+            now = now + Duration::from_millis(10);
+            // Half of it is lost, and after two seconds all.
+            came += if packet < 200 && packet % 2 == 0 { 894 } else { 0 };
+            balance.came(came, now);
+            if balance.may_send(894, came) {
+                balance.went(894, now);
+                *(if packet < 200 { &mut sent } else { &mut sent_later }) += 1;
+            }
+        }
+        assert!(sent >= 190, "{sent}");
+        assert!(sent_later <= 100, "{sent_later}");
+        // A muted client by Opus: a few bytes a packet.
+        let mut balance = Balance::of_sound(now);
+        let mut sent = 0;
+        for packet in 0..100 {
+            now = now + Duration::from_millis(10);
+            balance.came((packet + 1) * 15, now);
+            if balance.may_send(150, (packet + 1) * 15) {
+                balance.went(150, now);
+                sent += 1;
+            }
+        }
+        assert_eq!(sent, 100);
     }
 }

@@ -96,6 +96,11 @@ impl Listener {
         self
     }
 
+    /// Whether its address is known to be its own.
+    pub const fn is_proved(&self) -> bool {
+        self.proved
+    }
+
     /// So many bytes have come from it by `now`, in all. To be told several times a second.
     pub fn came(&mut self, bytes: u64, now: Micros) {
         self.balance.came(bytes, now);

@@ -109,6 +109,12 @@ impl Schedule {
         self.next = now + self.interval(chance);
     }
 
+    /// The next report comes now. For what cannot wait, and comes once.
+    pub fn hasten(&mut self, now: Micros) {
+        self.first = true;
+        self.next = self.next.min(now);
+    }
+
     /// A report was due, and has to wait a moment.
     pub fn retry(&mut self, now: Micros) {
         self.next = now + A_MOMENT;

@@ -30,6 +30,8 @@ pub struct Speaker {
     reference: Option<(u32, u32, Micros)>,
     /// The last report of our stream.
     remote: Option<(RemoteStats, Micros)>,
+    /// Echoes the first reference time at once.
+    eager: bool,
 }
 
 /// What a compound had to say to us.
@@ -57,7 +59,15 @@ impl Speaker {
             anchor: None,
             reference: None,
             remote: None,
+            eager: false,
         }
+    }
+
+    /// The same, of one that waits for an answer in sound: the receiver's first reference time is echoed at once, for it proves
+    /// that the address is ours.
+    #[must_use]
+    pub fn eager(self) -> Self {
+        Self { eager: true, ..self }
     }
 
     /// A packet of `bytes`, of which `octets` are payload, was sent at `now`; its sound began `length` before.
@@ -178,7 +188,12 @@ impl Speaker {
 
     fn take_extended(&mut self, ssrc: u32, block: ExtendedBlock<'_>, arrival: Micros) {
         match block {
-            ExtendedBlock::ReferenceTime(ntp) => self.reference = Some((ssrc, Ntp(ntp).middle(), arrival)),
+            ExtendedBlock::ReferenceTime(ntp) => {
+                if self.eager && self.reference.is_none_or(|(known, _, _)| known != ssrc) {
+                    self.schedule.hasten(arrival);
+                }
+                self.reference = Some((ssrc, Ntp(ntp).middle(), arrival));
+            }
             ExtendedBlock::Voip(metrics) if metrics.ssrc == self.own.ssrc => {
                 if let Some((remote, _)) = &mut self.remote {
                     remote.voice = Some(voice(&metrics));

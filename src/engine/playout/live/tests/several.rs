@@ -165,6 +165,34 @@ fn each_source_has_a_gain_and_a_mute_of_its_own() {
 }
 
 #[test]
+fn each_source_has_a_meter_that_shows_it_before_gain_and_mute_and_falls_when_it_stops() {
+    let mut room = Room::new(2);
+    let (mut first, mut second) = (room.enter(hum), room.enter(shout));
+    let level = |sender: &Sender| sender.counters.snapshot().level_db;
+    assert_eq!(level(&first), f64::NEG_INFINITY);
+    first.counters.set_gain(0.25);
+    first.counters.set_muted(true);
+    for _ in 0..50 {
+        first.send(&room, false);
+        second.send(&room, false);
+        room.pull();
+    }
+    let full = 20.0 * (6_000.0f64 / 32_768.0).log10();
+    assert!((level(&first) - full).abs() < 0.1 && level(&second).abs() < 0.1);
+    assert_eq!(first.counters.heard_gain(), 0.0);
+    first.counters.set_muted(false);
+    assert_eq!(first.counters.heard_gain(), 0.25, "the gain is kept while it is muted");
+    // One goes, the other pauses: 20 dB a second.
+    let counters = Arc::clone(&second.counters);
+    drop(second);
+    for _ in 0..200 {
+        room.pull();
+    }
+    assert_eq!(counters.snapshot().level_db, f64::NEG_INFINITY, "its player is gone");
+    assert!(level(&first) < full - 20.0);
+}
+
+#[test]
 fn three_loud_sources_do_not_clip_and_the_last_one_alone_is_itself_again() {
     let stays = [
         Stay { from: 0, to: 600, sound: shout, lost: u64::MAX },
