@@ -62,9 +62,9 @@ fn recorded(name: &str, seconds: u64, ppm: f64, stops: impl Fn(f64) -> bool) -> 
             let block: Vec<i16> = (captured..captured + 441).map(|n| sound(0.5 + n as f64 / RATE)).collect();
             beside.push_at(&block, at(capture + 0.01 + jitter(captured ^ 0x5555) / 1e3));
             captured += 441;
-            if captured.is_multiple_of(44_100) {
-                // The disk keeps up with sound, not with a loop.
-                nap(25);
+            // The disk keeps up with sound, not with a loop.
+            while both.state().recording && both.state().frames + 4 * 44_100 < captured {
+                nap(5);
             }
         }
     }
