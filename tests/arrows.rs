@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each room with its floor; a room may use those on floors below, and the neighbours named here.
-const FLOORS: [(&str, u8); 23] = [
+const FLOORS: [(&str, u8); 24] = [
     ("error", 0),
     ("time", 0),
     ("format", 1),
@@ -25,6 +25,7 @@ const FLOORS: [(&str, u8); 23] = [
     ("record", 8),
     ("audio", 9),
     ("session", 10),
+    ("lab", 10),
     // Value types that the wire's sequence numbers become.
     ("stream::queue", 0),
     ("mod", 10),

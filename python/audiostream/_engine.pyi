@@ -11,6 +11,7 @@ from typing import final
 from ._types import (
     ClientStatsDict,
     DeviceDict,
+    LabDict,
     RecordedDict,
     RecordingStateDict,
     ServerStatsDict,
@@ -24,6 +25,9 @@ __all__ = [
     "__version__",
     "host_apis",
     "key_suite",
+    "lab_network",
+    "lab_run",
+    "lab_voice",
     "list_devices",
     "make_key",
     "set_log_level",
@@ -218,6 +222,34 @@ def make_key(random: bytes) -> str:
 
 def key_suite(key: str) -> str:
     """The name in SDP of what the key is for; `ConfigError` where it is none."""
+
+def lab_run(
+    *,
+    sound: bytes,
+    rate: int,
+    channels: int,
+    network: str,
+    protocol: str,
+    congestion: str,
+    wire: str,
+    codec: str,
+    bitrate: int,
+    fec: bool,
+    size: float,
+    ptime: float | None,
+    redundancy: str,
+    spacing: int,
+    delay: float | None,
+    min_delay: float,
+    max_delay: float,
+) -> LabDict:
+    """Tries one way of sending `sound` (16-bit, this machine's byte order) over one network, in virtual time."""
+
+def lab_voice(rate: int) -> bytes:
+    """The built-in voice, mono, until it repeats: 16-bit, this machine's byte order."""
+
+def lab_network(text: str) -> str:
+    """The text of a network with every setting; `ConfigError` where it is none."""
 
 def set_log_level(level: int) -> None:
     """The least level (of `logging`) of which the engine makes records at all."""

@@ -142,3 +142,12 @@ class ServerStatsDict(_Received):
     packets_wrong_source: int
     frames_unspoken: int
     packets_unauthentic: int
+
+
+class LabDict(TypedDict):
+    """What an experiment of the lab came to: many whole numbers besides these."""
+
+    heard: bytes
+    arrived: bytes
+    delays: list[tuple[int, int]]
+    trace: list[tuple[int, int, int, str]]

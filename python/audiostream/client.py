@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .devices import Device
+    from .lab.network import Network
 
 __all__ = ["AudioClient"]
 
@@ -84,7 +85,7 @@ class AudioClient(Stream):
         record_what: Literal["local", "remote", "both"] | str = "local",  # noqa: PYI051
         recordings: str | os.PathLike[str] = "Recording",
         duration: float | None = None,
-        network: str | None = None,
+        network: str | Network | None = None,
         name: str | None = None,
         packet_log: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -138,10 +139,11 @@ class AudioClient(Stream):
             record_what: What `record=` records, as `start_recording` has it.
             recordings: The folder for recordings.
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
-            network: A bad network to send through, UDP only: `'loss=5,burst=3,delay=40,jitter=15,seed=1'` (percent,
-                packets, ms), or a preset, `'wifi'`, `'cellular'`, `'satellite'`, `'congested'`, `'lan'`, which settings
-                may follow. The same seed loses the same packets. `rate=256k,queue=200` narrows the path (bit/s, ms),
-                `trace=FILE` does so as a Mahimahi trace says.
+            network: A bad network to send through, UDP only: a `lab.Network`, or a text such as
+                `'loss=5,burst=3,delay=40,jitter=15,seed=1'` (percent, packets, ms), or a preset, `'wifi'`,
+                `'cellular'`, `'satellite'`, `'congested'`, `'lan'`, which settings may follow. The same seed loses the
+                same packets. `rate=256k,queue=200` narrows the path (bit/s, ms), `trace=FILE` does so as a Mahimahi
+                trace says.
             name: What you are called, for the other end to see (SDES NAME of RFC 3550 §6.5.2).
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
@@ -180,7 +182,7 @@ class AudioClient(Stream):
             ttl=ttl,
             reconnect=reconnect,
             key=spare if told is None else told,
-            network=network,
+            network=None if network is None else str(network),
             name=name,
             packet_log=None if packet_log is None else str(packet_log),
         )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .devices import Device
     from .frames import Frame, Frames
+    from .lab.network import Network
 
 __all__ = ["AdvancedAudioServer"]
 
@@ -82,7 +83,7 @@ class AdvancedAudioServer(Stream):
         key_file: str | os.PathLike[str] | None = None,
         keep_listening: bool = False,
         duration: float | None = None,
-        network: str | None = None,
+        network: str | Network | None = None,
         name: str | None = None,
         quality: bool = False,
         talk: bool | str | int | Device = False,
@@ -169,7 +170,7 @@ class AdvancedAudioServer(Stream):
             delay=delay,
             min_delay=min_delay,
             max_delay=max_delay,
-            network=network,
+            network=None if network is None else str(network),
             name=name,
             quality=quality,
             talk=None if talk is False else end_name(None if talk is True else talk),

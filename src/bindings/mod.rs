@@ -11,6 +11,7 @@ mod error;
 mod frames;
 mod gateway;
 mod key;
+mod lab;
 mod logging;
 mod recording;
 mod server;
@@ -32,6 +33,8 @@ mod engine_module {
     use super::gateway::shutdown;
     #[pymodule_export]
     use super::key::{key_suite, make_key};
+    #[pymodule_export]
+    use super::lab::{lab_network, lab_run, lab_voice};
     #[pymodule_export]
     use super::logging::set_log_level;
     #[pymodule_export]

@@ -498,6 +498,9 @@ const NO_CLASSIC_KEY: &str =
 const NO_NETWORK_OVER_TCP: &str =
     "network impairs datagrams: with protocol='tcp' put the bad network under the system's TCP, or use 'udp'";
 
+/// Captured sound older than this is not sent any more when newer waits: the oldest goes first.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The original's port.
 pub const DEFAULT_PORT: u16 = 12_345;
 

@@ -9,6 +9,7 @@ pub mod config;
 pub mod error;
 pub mod format;
 pub mod key;
+pub mod lab;
 pub mod net;
 pub mod networks;
 pub mod playout;

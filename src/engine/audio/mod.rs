@@ -34,6 +34,7 @@ use std::time::Duration;
 pub use capture::{Capture, CaptureTarget};
 pub use device::{DeviceInfo, host_apis, list_devices};
 pub use playback::Playback;
+pub use voice::synthesise as voice;
 
 use super::error::Error;
 

@@ -32,7 +32,8 @@ impl Source for Voice {
     }
 }
 
-fn synthesise(rate: u32) -> Box<[i16]> {
+/// Its three seconds, mono.
+pub fn synthesise(rate: u32) -> Box<[i16]> {
     let step = 1.0 / f64::from(rate);
     let frames = (SECONDS * f64::from(rate)) as usize;
     let mut formants = [Resonator::default(); 4];

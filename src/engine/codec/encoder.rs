@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::opus::OpusEncoder;
 use super::{g711, l16};
 use crate::engine::coding::{Coding, Encoding};
+use crate::engine::config::ClientConfig;
 use crate::engine::error::{Error, Result};
 
 /// How Opus is encoded; the other codings have nothing to set.
@@ -21,6 +22,8 @@ pub struct Settings {
     /// How far back each packet's deep redundancy (DRED) goes: up to 1.04 s. It shares the bitrate, is only sent while a loss is told
     /// of, and helps a receiver that waits for several packets: one that plays at once does better without.
     pub dred: Duration,
+    /// Whether all packets are of one length, so that no arithmetic of the codec's decides how many bytes go.
+    pub constant: bool,
 }
 
 /// Encodes one sender's sound.
@@ -32,11 +35,24 @@ pub struct Encoder {
 impl Default for Settings {
     /// 64 kbit/s: transparent for a voice in full band. FEC for the 10 % at which a call is still a call.
     fn default() -> Self {
-        Self { bitrate: 64_000, fec: true, loss_percent: 10, dtx: false, dred: Duration::ZERO }
+        Self {
+            bitrate: 64_000,
+            fec: true,
+            loss_percent: 10,
+            dtx: false,
+            dred: Duration::ZERO,
+            constant: false,
+        }
     }
 }
 
 impl Settings {
+    /// What a client asks for, before anything is known of the path.
+    pub fn of(config: &ClientConfig) -> Self {
+        let &ClientConfig { bitrate, fec, dred, .. } = config;
+        Self { bitrate, fec, dred, ..Self::default() }
+    }
+
     fn check(self) -> Result<()> {
         let Self { bitrate, .. } = self;
         if !(MIN_BITRATE..=510_000).contains(&bitrate) {

@@ -224,6 +224,7 @@ impl OpusEncoder {
         self.set(sys::OPUS_SET_BITRATE_REQUEST, settings.bitrate as c_int)?;
         self.set(sys::OPUS_SET_INBAND_FEC_REQUEST, c_int::from(settings.fec))?;
         self.set(sys::OPUS_SET_DTX_REQUEST, c_int::from(settings.dtx))?;
+        self.set(sys::OPUS_SET_VBR_REQUEST, c_int::from(!settings.constant))?;
         let steps = (settings.dred.as_millis() / 10).min(MAX_DRED_STEPS) as c_int;
         self.set(sys::OPUS_SET_DRED_DURATION_REQUEST, steps)?;
         self.set(sys::OPUS_SET_PACKET_LOSS_PERC_REQUEST, c_int::from(settings.loss_percent.min(100)))

@@ -28,6 +28,8 @@ pub struct PlayerCounters {
     pub delay_us: AtomicU64,
     /// The delay aimed at, µs.
     pub target_us: AtomicU64,
+    /// The position heard at the beginning of the last pull, [`UNHEARD`] where nothing received was.
+    pub heard: AtomicU64,
     /// The sender's clock against the output's, a thousandth of a ppm.
     pub drift_ppb: AtomicI64,
     /// The shares of the delay histogram's buckets, ppm.
@@ -68,6 +70,14 @@ impl PlayerCounters {
     /// How many packets came after their time.
     pub fn late(&self) -> u64 {
         self.late_packets.load(Relaxed)
+    }
+
+    /// The extended sequence numbers of the packets that came after their time, all but the first `known`; of many
+    /// the last.
+    pub fn late_after(&self, known: u64) -> impl Iterator<Item = u64> {
+        let count = self.late();
+        let first = known.max(count.saturating_sub(LATE_REMEMBERED as u64));
+        (first..count).map(|place| self.late[place as usize % LATE_REMEMBERED].load(Relaxed))
     }
 
     /// Whether the packet with this extended sequence number was among the last late ones.
@@ -134,6 +144,7 @@ impl Default for PlayerCounters {
             resets: AtomicU64::new(0),
             delay_us: AtomicU64::new(0),
             target_us: AtomicU64::new(0),
+            heard: AtomicU64::new(UNHEARD),
             drift_ppb: AtomicI64::new(0),
             histogram: (0..BUCKETS).map(|_| AtomicU32::new(0)).collect(),
             gain: AtomicU32::new(1.0f32.to_bits()),
@@ -144,6 +155,8 @@ impl Default for PlayerCounters {
     }
 }
 
+/// No position.
+pub const UNHEARD: u64 = u64::MAX;
 /// Below this a level is none: -100 dBFS.
 const SILENT: f32 = 1e-5;
 /// More than a second has packets, but for the shortest ones.
@@ -163,5 +176,8 @@ mod tests {
         assert_eq!(counters.late(), LATE_REMEMBERED as u64 + 1);
         assert!(counters.was_late(2) && counters.was_late(LATE_REMEMBERED as u64 + 1));
         assert!(!counters.was_late(1));
+        let last = LATE_REMEMBERED as u64 + 1;
+        assert_eq!(counters.late_after(last - 2).collect::<Vec<_>>(), [last - 1, last]);
+        assert_eq!(counters.late_after(0).count(), LATE_REMEMBERED);
     }
 }

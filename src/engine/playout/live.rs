@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::buffer::Inserted;
 use super::conceal::{Concealer, Tier};
+use super::counters::UNHEARD;
 use super::delay::{DelayEstimator, DelayMode};
 use super::drift::Drift;
 use super::foresight::Foresight;
@@ -371,6 +372,7 @@ impl Live {
         inlet.ledger.forget_ready();
         self.resampler.reset();
         self.drift.resume();
+        inlet.counters.heard.store(UNHEARD, Relaxed);
         inlet.counters.delay_us.store(0, Relaxed);
         inlet.counters.target_us.store(0, Relaxed);
     }

@@ -21,14 +21,14 @@ use super::packet_log::PacketLog;
 use super::party::party;
 use super::place::destination;
 use super::recorders::{Recorders, Side, Taps};
-use super::sending::{PATIENCE, Progress, Sending, Supply, settings};
+use super::sending::{Progress, Sending, Supply};
 use super::server::lock;
 use super::stepper::Stepper;
 use super::transport::Transport;
 use crate::engine::audio::Notice;
 use crate::engine::audio::capture::Capture;
 use crate::engine::audio::device;
-use crate::engine::config::{ClientConfig, Output, Path};
+use crate::engine::config::{ClientConfig, Output, PATIENCE, Path};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::key::Key;
 use crate::engine::net::rest::Rest;
@@ -376,25 +376,12 @@ impl Drop for Client {
 
 fn new_sender(config: &ClientConfig, identity: Identity) -> Result<Sender> {
     let Identity { ssrc, sequence, timestamp } = identity;
-    Sender::new(&outline(config), ssrc, sequence, timestamp)
+    Sender::new(&Outline::of(config), ssrc, sequence, timestamp)
 }
 
 fn new_repeater(config: &ClientConfig, sender: &Sender) -> Result<Option<Repeater>> {
     let frames = sender.frames_per_packet();
-    Repeater::new(&outline(config), frames, sender.ssrc(), config.redundancy, config.spacing)
-}
-
-/// What is to be sent.
-fn outline(config: &ClientConfig) -> Outline {
-    let &ClientConfig { ref audio, wire, ptime, .. } = config;
-    Outline {
-        wire,
-        encoding: config.encoding(),
-        payload_type: config.payload_type(),
-        block: audio.block,
-        ptime,
-        settings: settings(config),
-    }
+    Repeater::new(&Outline::of(config), frames, sender.ssrc(), config.redundancy, config.spacing)
 }
 
 impl Identity {

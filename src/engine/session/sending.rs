@@ -25,7 +25,7 @@ use super::transport::Transport;
 use crate::engine::audio::Notice;
 use crate::engine::audio::priority::promote;
 use crate::engine::codec::Settings;
-use crate::engine::config::{ClientConfig, Protocol, Redundancy, Wire};
+use crate::engine::config::{ClientConfig, PATIENCE, Protocol, Redundancy, Wire};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::rest::Rest;
 use crate::engine::net::tcp::SendOutcome;
@@ -245,7 +245,7 @@ impl Sending {
     /// What is sent follows what the other end reports.
     fn follow(&mut self, report: &RemoteStats) {
         let remedy = self.adviser.hear(report, self.clock.now());
-        let first = settings(&self.config);
+        let first = Settings::of(&self.config);
         // Deep redundancy that was asked for goes before anything is lost, too.
         let least = if first.dred.is_zero() { 0 } else { first.loss_percent };
         let settings = Settings { loss_percent: self.adviser.loss_percent().max(least), ..first };
@@ -469,15 +469,7 @@ impl Sending {
     }
 }
 
-/// How Opus is encoded, before anything is known of the path.
-pub fn settings(config: &ClientConfig) -> Settings {
-    let &ClientConfig { bitrate, fec, dred, .. } = config;
-    Settings { bitrate, fec, dred, ..Settings::default() }
-}
-
 const TARGET: &str = "audiostream.client";
-/// Sound older than this is not sent any more when newer waits.
-pub const PATIENCE: Duration = Duration::from_secs(1);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one try of a stalled send may take: where nobody listens meanwhile …
 const STALL: Duration = Duration::from_millis(50);

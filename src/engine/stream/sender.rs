@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::engine::codec::encoder::{Encoder, Settings};
 use crate::engine::coding::{Coding, DYNAMIC, Encoding, PayloadTypes};
-use crate::engine::config::{BlockSize, Wire};
+use crate::engine::config::{BlockSize, ClientConfig, Wire};
 use crate::engine::error::Result;
 use crate::engine::format::Format;
 use crate::engine::wire::classic;
@@ -32,6 +32,19 @@ pub struct Outline {
 }
 
 impl Outline {
+    /// What a client of this configuration sends.
+    pub fn of(config: &ClientConfig) -> Self {
+        let &ClientConfig { ref audio, wire, ptime, .. } = config;
+        Self {
+            wire,
+            encoding: config.encoding(),
+            payload_type: config.payload_type(),
+            block: audio.block,
+            ptime,
+            settings: Settings::of(config),
+        }
+    }
+
     /// Linear PCM, under the payload type that is known without an SDP.
     pub fn l16(wire: Wire, format: Format, block: BlockSize, ptime: Option<Duration>) -> Self {
         let encoding = Encoding::l16(format);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::aim::{Aim, Places};
 use super::{Live, Pull, State, Wait, produce};
 use crate::engine::format::Format;
+use crate::engine::playout::counters::UNHEARD;
 use crate::engine::playout::drift::CERTAIN_PPM;
 use crate::engine::playout::inlet::Inlet;
 use crate::engine::playout::resample::TAKEN_AHEAD;
@@ -33,6 +34,9 @@ impl Live {
     pub(super) fn steer(&mut self, inlet: &mut Inlet, pull: &Pull<'_>) {
         let format = inlet.format;
         let pending = self.tape.ready() + self.resampler.held();
+        let is_sound = self.state == State::Playing && self.gap.length == 0;
+        let heard = if is_sound { inlet.position.0.saturating_sub(pending as u64) } else { UNHEARD };
+        inlet.counters.heard.store(heard, Relaxed);
         let at = pull.now + format.duration(pending as u64);
         self.was_late(inlet);
         // What was borrowed stands for lost sound until it is known better.

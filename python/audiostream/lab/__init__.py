@@ -1,0 +1,27 @@
+"""The networking lab: what a bad network does to sound, over UDP and over TCP, in virtual time.
+
+    from audiostream import lab
+
+    outcome = lab.run("udp", network=lab.Network(loss=5, burst=3, delay=40, jitter=15, seed=1))
+    print(outcome.packets_lost, outcome.injected_lost, outcome.mouth_to_ear_p95_ms)
+
+    results = lab.compare()          # UDP against TCP, at 0 to 10 % loss
+    results.to_csv("results.csv")
+    results.to_pandas()              # with pandas
+    results.report("lab")            # report.html, plots, sounds; needs pip install 'audiostream[lab]'
+
+Sender, link, receiver and playout are those of a live session; a live client with the same `network=` loses the same
+packets. The same seed gives the same figures on every machine.
+"""
+
+from __future__ import annotations
+
+from .compare import LOSSES, METHODS, compare
+from .experiment import run
+from .method import Method
+from .network import PRESETS, Network
+from .outcome import Outcome
+from .results import Results
+from .sound import Sound
+
+__all__ = ["LOSSES", "METHODS", "PRESETS", "Method", "Network", "Outcome", "Results", "Sound", "compare", "run"]
