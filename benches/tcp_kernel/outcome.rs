@@ -10,8 +10,8 @@ use _engine::engine::sim::tcp::Algorithm;
 pub struct Job {
     pub algorithm: Algorithm,
     pub work: Work,
-    /// Percent.
-    pub loss: u32,
+    /// The path, as `--network` has it.
+    pub network: &'static str,
     pub seed: u64,
     pub length: Duration,
 }
@@ -43,8 +43,8 @@ impl Job {
     }
 
     pub fn link(&self) -> LinkConfig {
-        let text = format!("loss={},delay=40,seed={}", self.loss, self.seed);
-        LinkConfig::parse(&text).expect("a path that can be")
+        let link = LinkConfig::parse(self.network).expect("a path that can be");
+        LinkConfig { seed: self.seed, ..link }
     }
 }
 

@@ -8,14 +8,15 @@ use std::os::fd::AsRawFd;
 
 use socket2::{Domain, Socket, Type};
 
-/// Moves this thread into a new, empty network namespace; makes it root of a new user namespace first where it may not.
+/// Makes this program root of a new user namespace where it is not root: before it has other threads.
+pub fn become_root() -> io::Result<()> {
+    // SAFETY: only asks.
+    if unsafe { libc::geteuid() } == 0 { Ok(()) } else { unshare(libc::CLONE_NEWUSER) }
+}
+
+/// Moves this thread into a new, empty network namespace.
 pub fn new_namespace() -> io::Result<()> {
-    // SAFETY: takes no pointers; only the calling thread moves.
-    let unshare = |what| match unsafe { libc::unshare(what) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    };
-    unshare(libc::CLONE_NEWNET).or_else(|_| unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET))
+    unshare(libc::CLONE_NEWNET)
 }
 
 /// A TUN device in this thread's namespace, up, with an address, whose network is the other end.
@@ -34,6 +35,14 @@ pub fn device(name: &str, address: Ipv4Addr, other: Ipv4Addr) -> io::Result<File
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     control(socket, SIOCSIFFLAGS, &mut request)?;
     Ok(file)
+}
+
+fn unshare(what: i32) -> io::Result<()> {
+    // SAFETY: takes no pointers; only the calling thread moves.
+    match unsafe { libc::unshare(what) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 fn named(name: &str) -> libc::ifreq {

@@ -39,6 +39,7 @@ except ImportError as error:
 
 from .client import AudioClient
 from .devices import Device, host_apis, list_devices
+from .events import Event
 from .frames import Frame, Frames
 from .keys import generate_key
 from .logs import setup_logging
@@ -46,6 +47,7 @@ from .recording import RecordedFrames, Recording
 from .server import AdvancedAudioServer
 from .source import Source
 from .stats import ClientStats, RemoteStats, ServerStats, SourceStats
+from .tables import Table, read_packet_log
 
 __version__ = _engine.__version__
 
@@ -60,6 +62,7 @@ __all__ = [
     "ConfigError",
     "Device",
     "DeviceError",
+    "Event",
     "Frame",
     "Frames",
     "RecordedFrames",
@@ -70,10 +73,12 @@ __all__ = [
     "Source",
     "SourceStats",
     "StateError",
+    "Table",
     "TransportError",
     "__version__",
     "generate_key",
     "host_apis",
     "list_devices",
+    "read_packet_log",
     "setup_logging",
 ]

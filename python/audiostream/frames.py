@@ -61,7 +61,7 @@ class Frame:
         """
         import numpy as np  # only who asks pays
 
-        return np.frombuffer(self.data, dtype=np.int16).reshape(-1, self.channels)
+        return np.reshape(np.frombuffer(self.data, dtype=np.int16), (-1, self.channels))
 
     @property
     def lost(self) -> npt.NDArray[np.bool_] | None:

@@ -11,11 +11,12 @@ from . import _engine, logs
 from ._stream import STEP, Stream
 from .devices import end_name
 from .errors import AudioStreamError, check_range
+from .events import Events
 from .frames import open_frames
 from .keys import find_key
 from .recording import Recording, make_folder
 from .source import Source
-from .stats import ServerStats, server_stats
+from .stats import ServerStats, server_stats, with_history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -78,6 +79,7 @@ class AdvancedAudioServer(Stream):
         record: bool | str | None = None,
         recordings: str | os.PathLike[str] = "Recording",
         max_sources: int = 32,
+        forward: str | Iterable[str] | None = None,
         allow: str | Iterable[str] | None = None,
         key: str | None = None,
         key_file: str | os.PathLike[str] | None = None,
@@ -86,6 +88,7 @@ class AdvancedAudioServer(Stream):
         network: str | Network | None = None,
         name: str | None = None,
         quality: bool = False,
+        pcap: str | os.PathLike[str] | None = None,
         talk: bool | str | int | Device = False,
         conference: bool = False,
         packet_log: str | os.PathLike[str] | None = None,
@@ -120,6 +123,9 @@ class AdvancedAudioServer(Stream):
             max_sources: How many senders are heard at once, 1 to 1024, of one address 8 at most (of this machine all).
                 What others send is refused and counted until one has left or has been silent for 10 s; with 1 nobody
                 else is heard while the first plays.
+            forward: Other receivers, `'host:port'`, one or several, that all RTP senders' packets and reports are sent
+                on to by UDP, byte by byte as they came, sealed ones still sealed. What `allow=`, `key=` and the caps
+                turn away is not. For receivers that you know: who is named is sent to, asked or not.
             allow: The networks that are listened to, as `'192.168.0.0/16'`, `'10.0.0.7'`, `'fd00::/8'`: one, several
                 with commas between, or a list. What comes from elsewhere is dropped unseen and counted. None, or an
                 empty list, listens to everybody. An address can be forged: it is no proof of who sends.
@@ -138,6 +144,10 @@ class AdvancedAudioServer(Stream):
                 playout's. G.711 is rated after G.113 Appendix I: Ie 0, Bpl 25.1, or 4.3 where holes stay silent (a
                 file as output). Assumed, for G.113 has no values: PCM is as G.711; Opus has Ie 0 and Bpl 25.1. The
                 scale is the telephone's: 93.2 is the best, whatever the bandwidth.
+            pcap: A file for what passes on the network, as Wireshark reads it (pcapng), without being root: packets
+                and reports both ways, their headers made up; what `network=` loses as headers with a comment. An
+                announcement (SAP) comes first, so that Wireshark shows RTP unasked. Beyond 64 MiB it is begun anew, and
+                three older files are kept.
             talk: Sends sound of our own to every client that listens (`AudioClient(output=...)`): True the default
                 microphone's, or an input as `AudioClient` has it, `'voice'` for instance.
             conference: Sends each client the mix of all others, with `talk` our own sound too. Needs an output that
@@ -176,12 +186,14 @@ class AdvancedAudioServer(Stream):
             talk=None if talk is False else end_name(None if talk is True else talk),
             conference=conference,
             max_sources=max_sources,
-            allow=_networks(allow),
+            forward=_texts(forward),
+            allow=_texts(allow),
             key=told_key,
             spare_key=spare_key,
             keep_listening=keep_listening,
             record=str(recordings) if record else None,
             record_name=record if isinstance(record, str) else None,
+            pcap=None if pcap is None else str(pcap),
             packet_log=None if packet_log is None else str(packet_log),
         )
         told, port, rate, channels = engine.settings()
@@ -290,12 +302,30 @@ class AdvancedAudioServer(Stream):
     @property
     def stats(self) -> ServerStats:
         """The figures of this moment; after the end, the final ones."""
-        return server_stats(self._engine.stats())
+        return with_history(server_stats(self._engine.stats()), self._historian.table())
 
     @property
     def sources(self) -> list[Source]:
         """The senders that are known, oldest first: those that play, and those that have stopped (see `Source`)."""
         return [Source(self._engine, number) for number in self._engine.sources()]
+
+    def events(self, timeout: float | None = None) -> Events:
+        """What happens to the senders: who joins, falls silent, goes on, leaves, is lost.
+
+            for event in server.events():
+                print(event.kind, event.source.name, event.detail)
+
+        `async for` goes as well. Every call begins with what has happened so far, as far as it is kept: the last 1024
+        events; who is slower than that misses the oldest, and `stats.events_dropped` counts them. Each event is a line
+        of the log too.
+
+        Args:
+            timeout: End when nothing has happened for so many seconds; None goes on until the server is stopped.
+
+        Returns:
+            An iterator, for `for` and `async for`, over `Event`.
+        """
+        return Events(self._engine, timeout)
 
     def frames(
         self,
@@ -423,7 +453,7 @@ class AdvancedAudioServer(Stream):
             pass
 
 
-def _networks(allow: str | Iterable[str] | None) -> list[str]:
-    """Each network's text."""
-    texts = [allow] if isinstance(allow, str) else list(allow or ())
+def _texts(given: str | Iterable[str] | None) -> list[str]:
+    """Each by itself: of one text with commas, or of several."""
+    texts = [given] if isinstance(given, str) else list(given or ())
     return [part for text in texts for part in str(text).split(",")]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
 import socket
 import struct
+import time
 
 import numpy as np
 import pytest
 
 import audiostream
 from audiostream import AudioClient, Source
-from harness.packets import goodbye, packets, rtcp, send_udp
+from harness.packets import framed, goodbye, packets, rtcp, send_udp
 from harness.signals import noise
 from harness.streams import quiet_server
 from harness.wait import until
@@ -109,3 +112,67 @@ def test_of_a_source_that_never_was_nothing_is_known() -> None:
             _ = nobody.name
         with pytest.raises(audiostream.StateError, match="forgotten"):
             nobody.muted = True
+
+
+def kinds(server: audiostream.AdvancedAudioServer, ssrc: int) -> list[str]:
+    """What has happened to one source so far."""
+    return [event.kind for event in server.events(0) if event.source.ssrc == ssrc]
+
+
+def test_events_tell_who_comes_and_goes_to_everybody_who_iterates(caplog: pytest.LogCaptureFixture) -> None:
+    began = time.time()
+    with (
+        caplog.at_level(logging.INFO, logger="audiostream"),
+        quiet_server() as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer,
+    ):
+        assert list(server.events(0)) == []
+        waiting = server.events()
+        send_udp(server.port, packets("rtp", SOUND, sequence=7, ssrc=1), source=peer)
+        joined = next(waiting)
+        assert (joined.kind, joined.source, "L16/44100/1" in joined.detail) == ("joined", server.sources[0], True)
+        assert began - 1 < joined.at < time.time() + 1
+        send_udp(server.port, [goodbye(1)], source=peer)
+        left = next(waiting)
+        assert (left.kind, left.source) == ("left", joined.source)
+        assert kinds(server, 1) == ["joined", "left"], "another iterator begins at the beginning"
+        until(lambda: "has left: it said goodbye" in caplog.text, "the line")
+        assert server.stats.events_dropped == 0
+    assert list(waiting) == [], "the server is over"
+
+
+def test_events_are_asynchronous_too() -> None:
+    async def first_three(server: audiostream.AdvancedAudioServer) -> list[tuple[str, int]]:
+        seen: list[tuple[str, int]] = []
+        async for event in server.events(timeout=20):
+            seen.append((event.kind, event.source.ssrc))
+            if len(seen) == 3:
+                break
+        return seen
+
+    async def both(server: audiostream.AdvancedAudioServer, peer: socket.socket) -> list[tuple[str, int]]:
+        listening = asyncio.ensure_future(first_three(server))
+        for ssrc in (1, 2):
+            send_udp(server.port, packets("rtp", SOUND, sequence=7, ssrc=ssrc), source=peer)
+            await asyncio.sleep(0)
+        send_udp(server.port, [goodbye(2)], source=peer)
+        return await listening
+
+    with quiet_server() as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        assert asyncio.run(both(server, peer)) == [("joined", 1), ("joined", 2), ("left", 2)]
+
+
+def test_a_connection_that_breaks_is_lost_and_one_that_is_closed_has_left() -> None:
+    with quiet_server("tcp") as server:
+        for ssrc, linger in ((1, False), (2, True)):
+            with socket.create_connection(("127.0.0.1", server.port)) as connection:
+                for packet in packets("rtp", SOUND, sequence=7, ssrc=ssrc):
+                    connection.sendall(framed(packet))
+                until(lambda: server.stats.packets_received >= 50 * ssrc, "its packets")  # noqa: B023
+                if linger:
+                    # Closing resets the connection.
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        events = server.events(timeout=20)
+        seen = [next(events) for _ in range(4)]
+        assert [(e.kind, e.source.ssrc) for e in seen] == [("joined", 1), ("left", 1), ("joined", 2), ("lost", 2)]
+        assert [source.state for source in server.sources] == ["left", "left"]

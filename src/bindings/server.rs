@@ -21,6 +21,8 @@ use crate::engine::error::Result;
 use crate::engine::networks::Networks;
 use crate::engine::playout::tap::Whose;
 use crate::engine::record::traces;
+use crate::engine::session::events::Event;
+use crate::engine::session::forwarding;
 use crate::engine::session::frames::Wanted;
 use crate::engine::session::place::{self, Listening, Told};
 use crate::engine::session::server;
@@ -37,6 +39,9 @@ pub struct Server {
     record: Option<(PathBuf, Option<String>)>,
 }
 
+/// Kind, seconds ago, the source's number, detail.
+type EventTuple = (&'static str, f64, u32, String);
+
 impl Close for server::Server {
     fn close(&self, drain: bool) -> Result<()> {
         self.close(drain)
@@ -47,8 +52,8 @@ impl Close for server::Server {
 impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, allow, key, spare_key, keep_listening, record, record_name, network, name, quality, talk, conference,
-                        packet_log))]
+                        max_delay, max_sources, forward, allow, key, spare_key, keep_listening, record, record_name, network, name, quality, talk, conference,
+                        pcap, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
@@ -72,6 +77,7 @@ impl Server {
         min_delay: f64,
         max_delay: f64,
         max_sources: usize,
+        forward: Vec<String>,
         allow: Vec<String>,
         key: Option<String>,
         spare_key: Option<String>,
@@ -83,6 +89,7 @@ impl Server {
         quality: bool,
         talk: Option<&str>,
         conference: bool,
+        pcap: Option<PathBuf>,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
@@ -115,11 +122,13 @@ impl Server {
                 min_delay,
                 max_delay,
                 max_sources,
+                forward: forward.iter().map(|to| forwarding::parse(to)).collect::<Result<_>>()?,
                 allow: Networks::parse(&allow)?,
                 key,
                 keep_listening,
                 network: network.as_deref().map(traces::network).transpose()?,
                 name,
+                pcap,
                 quality,
                 talk,
                 conference,
@@ -194,6 +203,23 @@ impl Server {
         let figures =
             Figures { stats: &stats, last, tier, protocol: self.protocol, wire: self.wire, rate: self.rate };
         server_dict(py, &figures)
+    }
+
+    #[pyo3(signature = (cursor, timeout))]
+    fn events(
+        &self,
+        py: Python<'_>,
+        cursor: Option<u64>,
+        timeout: f64,
+    ) -> PyResult<(Vec<EventTuple>, Option<u64>, bool)> {
+        let told = self.held.wait(py, timeout, |server, slice| {
+            let (told, now) = server.events(cursor, slice);
+            Ok((told.ended || !told.events.is_empty()).then_some((told, now)))
+        })?;
+        let Some((told, now)) = told else { return Ok((Vec::new(), cursor, false)) };
+        let ago =
+            |event: Event| (event.kind.name(), now.since(event.at).as_secs_f64(), event.source, event.detail);
+        Ok((told.events.into_iter().map(ago).collect(), Some(told.next), told.ended))
     }
 
     fn sources(&self, py: Python<'_>) -> PyResult<Vec<u32>> {

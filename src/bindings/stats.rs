@@ -33,11 +33,15 @@ pub fn server_dict<'py>(py: Python<'py>, figures: &Figures<'_>) -> PyResult<Boun
     dict.set_item("packets_wrong_source", stats.wrong_source)?;
     dict.set_item("packets_unauthentic", stats.unauthentic)?;
     dict.set_item("packets_dropped_local", stats.dropped_local)?;
+    dict.set_item("packets_forwarded", stats.forwarded.packets)?;
+    dict.set_item("packets_forward_dropped", stats.forwarded.dropped)?;
+    dict.set_item("pcap_dropped", stats.pcap_dropped)?;
     dict.set_item("frames_unspoken", stats.frames_unspoken)?;
     let wire = stats.sources.first().map(|source| source.wire).or(wire);
     dict.set_item("wire", wire.map_or("auto", Wire::name))?;
     dict.set_item("last_sequence", last.map_or(-1, i32::from))?;
     dict.set_item("tier", tier)?;
+    dict.set_item("events_dropped", stats.events_dropped)?;
     let sources = stats.sources.iter().map(|source| source_dict(py, source, protocol));
     dict.set_item("sources", sources.collect::<PyResult<Vec<_>>>()?)?;
     Ok(dict)

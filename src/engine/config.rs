@@ -4,6 +4,7 @@ mod ends;
 mod redundancy;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use ends::{DeviceChoice, Input, Output};
@@ -228,6 +229,8 @@ pub struct ClientConfig {
     pub key: Option<Key>,
     /// A bad network to send through.
     pub network: Option<LinkConfig>,
+    /// Where what passes is captured.
+    pub pcap: Option<PathBuf>,
     /// What the user is called, for the other end to see (RFC 3550 §6.5.2).
     pub name: Option<String>,
 }
@@ -252,6 +255,7 @@ impl Default for ClientConfig {
             spacing: 1,
             key: None,
             network: None,
+            pcap: None,
             name: None,
         }
     }
@@ -368,6 +372,8 @@ pub struct ServerConfig {
     pub max_delay: Duration,
     /// How many senders are heard at once.
     pub max_sources: usize,
+    /// Other receivers that all sources' packets are sent on to.
+    pub forward: Vec<Path>,
     /// The networks that are listened to.
     pub allow: Networks,
     /// What the sound is sealed with; nothing else is heard then. `None` hears what is in clear.
@@ -376,6 +382,8 @@ pub struct ServerConfig {
     pub keep_listening: bool,
     /// A bad network to receive through.
     pub network: Option<LinkConfig>,
+    /// Where what passes is captured.
+    pub pcap: Option<PathBuf>,
     /// What the user is called, for the other end to see (RFC 3550 §6.5.2).
     pub name: Option<String>,
     /// Judge sources by ITU-T G.107, and report that.
@@ -401,10 +409,12 @@ impl Default for ServerConfig {
             // Beyond half a second nobody talks any more (ITU-T G.114 draws its line at 0.4 s, mouth to ear).
             max_delay: Duration::from_millis(500),
             max_sources: 32,
+            forward: Vec::new(),
             allow: Networks::default(),
             key: None,
             keep_listening: false,
             network: None,
+            pcap: None,
             name: None,
             quality: false,
             talk: None,
@@ -450,6 +460,16 @@ impl ServerConfig {
         }
         if self.network.is_some() && self.protocol == Protocol::Tcp {
             return Err(Error::config(NO_NETWORK_OVER_TCP));
+        }
+        if self.forward.len() > MOST_FORWARD {
+            return Err(Error::config(format!(
+                "forward: at most {MOST_FORWARD} receivers: use multicast for more"
+            )));
+        }
+        if self.wire == Some(Wire::Classic) && !self.forward.is_empty() {
+            return Err(Error::config(
+                "forward is of the rtp wire: with wire='classic' nothing could be sent on",
+            ));
         }
         if self.max_delay > MAX_DELAY || self.min_delay > self.max_delay {
             let most = MAX_DELAY.as_millis();
@@ -503,6 +523,9 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The original's port.
 pub const DEFAULT_PORT: u16 = 12_345;
+
+/// The most receivers that packets are sent on to.
+const MOST_FORWARD: usize = 64;
 
 /// The longest playout delay that can be asked for.
 pub const MAX_DELAY: Duration = Duration::from_secs(2);

@@ -61,7 +61,7 @@ CLIENT_KEYWORDS = (
     *("protocol", "host", "port", "size", "rate", "channels", "input", "output", "wire", "codec", "bitrate"),
     *("fec", "dred", "ptime", "redundancy", "spacing", "host_api", "latency"),
     *("local_port", "dscp", "ttl", "reconnect", "key_file", "record", "record_what", "recordings", "duration"),
-    *("network", "name", "packet_log"),
+    *("network", "name", "pcap", "packet_log"),
 )
 
 

@@ -135,6 +135,11 @@ impl Renderer {
         self.tier
     }
 
+    /// How many sources it holds, those included that have just fallen silent.
+    pub fn players(&self) -> usize {
+        self.players.len()
+    }
+
     /// Is called from now on after each call that gave sound to listeners, on the thread that renders: must neither block nor
     /// allocate.
     pub fn set_bell(&mut self, bell: Box<dyn Fn() + Send>) {
@@ -274,6 +279,11 @@ impl Roster {
     /// Hands a player in; false where there is no room.
     pub fn add(&mut self, player: Player) -> bool {
         self.add.push(Guest::Player(player)).is_ok()
+    }
+
+    /// Whether one more can be handed in.
+    pub fn has_room(&self) -> bool {
+        !self.add.is_full()
     }
 
     /// Hands a listener in, which goes when its ear is dropped; false where there is no room.

@@ -5,7 +5,9 @@ pub mod client;
 mod complaints;
 mod describe;
 mod doors;
+pub mod events;
 mod feedback;
+pub mod forwarding;
 pub mod frames;
 mod hearing;
 mod impairment;
@@ -28,6 +30,7 @@ mod stepper;
 mod talking;
 mod timed;
 mod transport;
+mod wiretap;
 
 pub use reporting::Way;
 

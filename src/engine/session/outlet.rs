@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::forwarding::Forwarding;
 use super::packet_log::PacketLog;
 use crate::engine::coding::Encoding;
 use crate::engine::config::ServerConfig;
@@ -28,6 +29,8 @@ pub enum Outlet {
         /// What it counts.
         counters: Arc<PlayerCounters>,
     },
+    /// It is there, and the speaker has no room for it yet: those that have just left are still in it.
+    Waiting(Arc<PlayerCounters>),
     /// What it sends cannot be played here.
     Unplayable,
     /// It played; its figures stay.
@@ -41,6 +44,8 @@ pub struct Outlets {
     pub roster: Option<Roster>,
     /// To be recorded.
     pub recorder: Option<Recorder>,
+    /// To be sent on, as they came.
+    pub forwarding: Option<Forwarding>,
     /// To be read by programs, packet by packet.
     pub readers: Vec<Tap>,
     /// To be written down.
@@ -127,6 +132,13 @@ impl Outlets {
         }
     }
 
+    /// Names a source for the recorder, where there is one.
+    pub fn label(&self, number: u32, name: &dyn Display) {
+        if let Some(recorder) = &self.recorder {
+            recorder.label(number, name);
+        }
+    }
+
     /// Hands a packet of sound to the programs that read packets. What was not sent is not read.
     pub fn read(&mut self, head: &Head, samples: &[i16], from: Format) {
         if matches!(head.origin, Origin::Received | Origin::Repaired) {
@@ -169,18 +181,20 @@ impl Outlet {
         if matches!(self, Self::Playing { .. } | Self::Unplayable) {
             return;
         }
-        let format = encoding.format;
-        let again = matches!(self, Self::Past(_));
-        if !again {
-            log::info!(target: TARGET, "connection from {name}, {encoding}, {} Hz, {} channel(s)", format.rate(), format.channels());
-            let title = format!("{name}, {encoding}");
-            if let Some(recorder) = &out.recorder {
-                recorder.label(number, &title);
+        let counters = match self {
+            Self::Past(counters) | Self::Waiting(counters) => Arc::clone(counters),
+            _ => Arc::default(),
+        };
+        if let Some(roster) = &mut out.roster {
+            roster.sweep();
+            if !roster.has_room() {
+                *self = Self::Waiting(counters);
+                return;
             }
         }
+        let format = encoding.format;
         let samples = format.frames(QUEUE) * format.channels();
         let (queue, reader) = packet_queue(QUEUE_PACKETS, samples, format.channels());
-        let counters = if let Self::Past(counters) = self { Arc::clone(counters) } else { Arc::default() };
         let player = if config.output.is_whole() {
             Player::whole(reader, format, Arc::clone(&counters))
         } else {
@@ -194,29 +208,29 @@ impl Outlet {
                 return;
             }
         };
-        let has_room = out.roster.as_mut().is_none_or(|roster| {
-            roster.sweep();
-            roster.add(player)
-        });
-        *self = if has_room { Self::Playing { queue, counters } } else { Self::Past(counters) };
+        if let Some(roster) = &mut out.roster {
+            // There is room: it was asked.
+            roster.add(player);
+        }
+        *self = Self::Playing { queue, counters };
     }
 
     /// Ends playing; the figures stay.
     pub fn retire(&mut self) {
-        if let Self::Playing { counters, .. } = self {
+        if let Self::Playing { counters, .. } | Self::Waiting(counters) = self {
             *self = Self::Past(Arc::clone(counters));
         }
     }
 
-    /// Whether it has a player.
+    /// Whether it has a player, or waits for one.
     pub fn is_playing(&self) -> bool {
-        matches!(self, Self::Playing { .. })
+        matches!(self, Self::Playing { .. } | Self::Waiting(_))
     }
 
     /// What the player counts, or has counted.
     pub fn counters(&self) -> Option<&PlayerCounters> {
         match self {
-            Self::Playing { counters, .. } | Self::Past(counters) => Some(counters),
+            Self::Playing { counters, .. } | Self::Waiting(counters) | Self::Past(counters) => Some(counters),
             Self::None | Self::Unplayable => None,
         }
     }

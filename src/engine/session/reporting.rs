@@ -63,6 +63,8 @@ pub struct Correspondence {
     way: Way,
     connected: bool,
     first_heard: Micros,
+    /// When a report came last.
+    last_heard: Micros,
     /// Reports come to the port of the sound.
     is_muxed: bool,
     /// When it said goodbye.
@@ -74,17 +76,16 @@ pub struct Correspondence {
 }
 
 /// A source's parts that its reports are made of.
+#[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// Its sound.
     pub encoding: Encoding,
     /// What has come.
     pub receiver: &'a Receiver,
     /// What becomes of it.
-    pub outlet: &'a mut Outlet,
+    pub outlet: &'a Outlet,
     /// When its last packet came.
     pub last_arrival: Micros,
-    /// Whether it has left.
-    pub gone: &'a mut bool,
 }
 
 impl Reporting {
@@ -138,20 +139,18 @@ impl Reporting {
         self.next = now + LONGEST_REST;
     }
 
-    /// One source's turn: its fates are settled, a goodbye is carried out, a report is written where one is due.
+    /// One source's turn: its fates are settled, a report is written where one is due. And whether a goodbye is to be carried
+    /// out.
     pub fn turn(
         &mut self,
         reports: &mut Correspondence,
         subject: Subject<'_>,
         config: &ServerConfig,
         now: Micros,
-    ) -> Option<Letter> {
-        let Subject { encoding, receiver, outlet, last_arrival, gone } = subject;
+    ) -> (Option<Letter>, bool) {
+        let Subject { encoding, receiver, outlet, last_arrival } = subject;
         reports.settle(receiver, outlet.counters(), now);
-        if reports.is_over(last_arrival, now) {
-            outlet.retire();
-            *gone = true;
-        }
+        let is_over = reports.is_over(last_arrival, now);
         if !reports.connected && !reports.is_muxed && now.since(reports.first_heard) > BESIDE_AFTER {
             self.wants_beside = true;
         }
@@ -176,7 +175,7 @@ impl Reporting {
         }
         // Many sources are served together.
         self.next = self.next.min(next.max(now + SHORTEST_REST));
-        letter
+        (letter, is_over)
     }
 
     /// The goodbye to one source, where we have reported to it.
@@ -197,6 +196,7 @@ impl Correspondence {
             way,
             connected,
             first_heard: now,
+            last_heard: now,
             is_muxed: false,
             left: None,
             settled: now,
@@ -214,6 +214,7 @@ impl Correspondence {
         arrival: Micros,
     ) -> bool {
         self.way = way;
+        self.last_heard = arrival;
         self.is_muxed |= !way.beside;
         let ntp = reporting.wall.at(arrival);
         let goodbye = self.listener.hear(compound, reporting.own.ssrc, arrival, ntp);
@@ -242,6 +243,11 @@ impl Correspondence {
         if self.way.address == way.address {
             self.way.local = way.local;
         }
+    }
+
+    /// When a report came last; at the beginning, when it began.
+    pub const fn last_heard(&self) -> Micros {
+        self.last_heard
     }
 
     /// What is known of the source by its reports.

@@ -22,6 +22,7 @@ use super::packets::Packets;
 use super::sealing::Sealing;
 use super::stepper::Stepper;
 use super::transport::Transport;
+use super::wiretap::Wiretap;
 use crate::engine::audio::Notice;
 use crate::engine::audio::priority::promote;
 use crate::engine::codec::Settings;
@@ -57,6 +58,7 @@ pub struct Sending {
     packets: Packets,
     sealing: Option<Sealing>,
     network: Option<Impairment<()>>,
+    tap: Wiretap,
     feedback: Option<Feedback>,
     hearing: Option<Hearing>,
     rest: Rest,
@@ -100,6 +102,8 @@ pub struct Supply {
     pub transport: Transport,
     /// Where every packet is written down.
     pub log: Option<PacketLog>,
+    /// Where every packet is captured.
+    pub tap: Wiretap,
     /// What listens to the server's sound.
     pub hearing: Option<Hearing>,
     /// Where it sleeps: whoever has sound for it wakes it there.
@@ -118,11 +122,11 @@ impl Sending {
         captured: Arc<Captured>,
         shared: Arc<Progress>,
     ) -> Result<Self> {
-        let Supply { ring, transport, log, hearing, rest } = supply;
+        let Supply { ring, transport, log, tap, hearing, rest } = supply;
         let network = config.network.map(Impairment::new);
         let sealing = config.key.clone().map(|key| Sealing::new(key, sender.ssrc())).transpose()?;
         let framed = config.wire == Wire::Rtp && config.path.protocol == Protocol::Tcp;
-        let feedback = Feedback::new(&config, sender.ssrc(), clock, Arc::clone(&shared));
+        let feedback = Feedback::new(&config, sender.ssrc(), clock, Arc::clone(&shared), tap.clone());
         let samples = config.audio.block.frames(config.audio.format) * config.audio.format.channels();
         let converter = Converter::new(config.audio.format, config.encoding().format)?;
         let packet = config.encoding().format.duration(sender.frames_per_packet() as u64);
@@ -143,6 +147,7 @@ impl Sending {
             packets: Packets::new(framed),
             sealing,
             network,
+            tap,
             feedback,
             hearing,
             rest,
@@ -218,6 +223,7 @@ impl Sending {
             self.deliver()?;
         }
         self.say_goodbye();
+        self.tap.finished(self.clock.now(), &self.transport);
         match &mut self.transport {
             Transport::Udp(_) => Ok(()),
             Transport::Tcp(tcp) => tcp.flush(FLUSH_TIMEOUT),
@@ -324,7 +330,9 @@ impl Sending {
     /// meanwhile is trimmed.
     fn send(&mut self, frame: &[u8], packet: Outgoing<'_>, bytes: usize) -> Result<()> {
         if let Some(network) = &mut self.network {
-            network.enter(self.clock.now(), (), frame);
+            let now = self.clock.now();
+            let passage = network.enter(now, (), frame);
+            self.tap.entered(now, &self.transport, passage, frame);
             self.count(packet, bytes, "sent");
             return self.deliver();
         }
@@ -361,6 +369,9 @@ impl Sending {
                     }
                 },
             };
+            if verdict != "dropped" {
+                self.tap.sent(self.clock.now(), &self.transport, frame);
+            }
             self.count(packet, bytes, verdict);
             return Ok(());
         }
@@ -368,11 +379,13 @@ impl Sending {
 
     /// Sends what has come through the bad network, where there is one.
     fn deliver(&mut self) -> Result<()> {
-        let (Some(network), Transport::Udp(udp)) = (&mut self.network, &mut self.transport) else {
-            return Ok(());
-        };
-        while let Some((_, (), packet)) = network.leave(self.clock.now()) {
-            udp.send(packet)?;
+        let Some(network) = &mut self.network else { return Ok(()) };
+        while let Some((_, (), packet)) = network.leave(self.clock.now())
+            && let Transport::Udp(udp) = &mut self.transport
+        {
+            if udp.send(packet)? != Sent::Dropped {
+                self.tap.sent(self.clock.now(), &self.transport, packet);
+            }
         }
         Ok(())
     }
@@ -450,6 +463,7 @@ impl Sending {
             {
                 log::info!(target: TARGET, "connected to {} again", transport.peer());
                 self.transport = transport;
+                self.tap.connected(self.clock.now(), &self.transport);
                 if let Some(feedback) = &mut self.feedback {
                     feedback.reconnected();
                 }

@@ -8,8 +8,12 @@ mod control;
 mod copies;
 mod entry;
 mod figures;
+mod onward;
 mod opening;
+mod presence;
 mod reading;
+#[cfg(test)]
+mod scene;
 mod speaking;
 mod strangers;
 mod suspicion;
@@ -17,8 +21,10 @@ mod telling;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::events::Events;
 use super::outlet::{Outlet, Outlets, Recorder};
 use super::party::Dice;
 use super::reporting::{Correspondence, Reporting, Way};
@@ -34,6 +40,7 @@ use crate::engine::stream::receiver::{Receiver, Verdict};
 use crate::engine::time::Micros;
 use crate::engine::wire::{classic, rtp};
 use access::Access;
+use onward::Onward;
 use opening::Opening;
 use speaking::Answer;
 use suspicion::Suspicion;
@@ -53,10 +60,13 @@ pub struct Sources {
     /// It was said that something cannot be decoded here.
     told: bool,
     out: Outlets,
+    /// What becomes of the packet at hand.
+    onward: Onward,
     /// With a key.
     opening: Option<Box<Opening>>,
     /// Without one.
     suspicion: Suspicion,
+    events: Arc<Events>,
     /// What is said to the sources, and heard of them.
     pub reporting: Reporting,
     /// Where they are answered in sound.
@@ -72,6 +82,7 @@ struct Name {
     ssrc: u32,
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 struct Entry {
     number: u32,
     encoding: Encoding,
@@ -81,6 +92,8 @@ struct Entry {
     last_arrival: Micros,
     /// Connections end; senders of datagrams just fall silent.
     connected: bool,
+    /// It has been heard.
+    joined: bool,
     /// It has left, as far as is known.
     gone: bool,
     /// A stream that repeats it has been heard (RFC 7198).
@@ -88,6 +101,8 @@ struct Entry {
     dropped: u64,
     /// Over RTP.
     reports: Option<Box<Correspondence>>,
+    /// Its last packet before it was believed, as it came: where packets are sent on.
+    held: Option<Box<[u8]>>,
     answer: Answer,
 }
 
@@ -118,6 +133,8 @@ impl Sources {
             swept: Micros::ZERO,
             told: false,
             out: Outlets::default(),
+            onward: Onward::default(),
+            events: Arc::default(),
             talking: None,
             dice: Dice::new(),
         }
@@ -189,41 +206,6 @@ impl Sources {
         }
     }
 
-    /// A connection has ended, and its sources with it.
-    pub fn disconnected(&mut self, address: SocketAddr) {
-        for (_, entry) in
-            self.entries.iter_mut().filter(|(name, entry)| name.address == address && entry.connected)
-        {
-            entry.outlet.retire();
-            entry.gone = true;
-        }
-        self.list_players();
-    }
-
-    /// Now and then: forgets strangers, retires the silent, drops finished players.
-    pub fn sweep(&mut self, now: Micros) {
-        if now.since(self.swept) < SWEEP_EVERY {
-            return;
-        }
-        self.swept = now;
-        let Self { entries, malformed, access, .. } = self;
-        entries.retain(|name, entry| {
-            let stranger = !entry.receiver.is_believed() && now.since(entry.last_arrival) > PROBATION;
-            if stranger {
-                *malformed += entry.receiver.held();
-                access.strangers.remove(name);
-            }
-            !stranger
-        });
-        for entry in self.entries.values_mut() {
-            if now.since(entry.last_arrival) > IDLE_AFTER {
-                entry.outlet.retire();
-            }
-        }
-        self.list_players();
-        self.out.sweep();
-    }
-
     /// The session is over: strangers are counted as what they were.
     pub fn finish(&mut self) {
         self.malformed += self
@@ -239,6 +221,7 @@ impl Sources {
         self.out.set_recorder(None);
         self.out.readers.clear();
         self.out.log = None;
+        self.events.end();
     }
 
     fn as_rtp(&self, address: SocketAddr, bytes: &[u8]) -> Option<Name> {
@@ -271,7 +254,7 @@ impl Sources {
                 Ok(mut entry) => {
                     entry.came = arrival;
                     entry.correspond(&name, way, arrival);
-                    self.enter(name, entry);
+                    self.enter(name, entry, arrival);
                 }
                 Err(why) => {
                     if !std::mem::replace(&mut self.told, true) {
@@ -302,7 +285,8 @@ impl Sources {
                 if verdict == Verdict::Believed {
                     self.reporting.hurry(arrival);
                 }
-                if receiver.is_believed() && counted {
+                let receiver_believed = receiver.is_believed();
+                if receiver_believed && counted {
                     self.packets += receiver.reception().received - before;
                     self.last_sequence = Some(sequence);
                     tell(&name, receiver, verdict, bytes.len(), arrival, &mut self.access.budget);
@@ -310,6 +294,7 @@ impl Sources {
                 if verdict == Verdict::Believed {
                     self.access.strangers.remove(&name);
                 }
+                self.onward = self.onward.after(name, receiver_believed, verdict);
                 self.log(name.address, arrival, Some(sequence), bytes, verdict.name());
                 if verdict == Verdict::Believed {
                     self.forget_copies(&name);
@@ -322,7 +307,9 @@ impl Sources {
 
     /// Lets a source's receiver take something; what it delivers is played and recorded.
     fn feed<R>(&mut self, name: &Name, take: &mut dyn FnMut(&mut Receiver, Deliver<'_>) -> R) -> Option<R> {
-        let Entry { number, encoding, receiver, outlet, dropped, gone, .. } = self.entries.get_mut(name)?;
+        let Entry { number, encoding, receiver, outlet, dropped, last_arrival, .. } =
+            self.entries.get_mut(name)?;
+        let now = *last_arrival;
         let (config, out, next_number) = (&self.config, &mut self.out, &mut self.next_number);
         let was_playing = outlet.is_playing();
         let taken = take(receiver, &mut |head, samples| {
@@ -343,8 +330,7 @@ impl Sources {
             out.read(&head, samples, encoding.format);
         });
         if !was_playing && outlet.is_playing() {
-            *gone = false;
-            self.note_player(*name);
+            self.appeared(*name, now);
         }
         Some(taken)
     }
@@ -366,10 +352,12 @@ impl Sources {
             came: Micros::ZERO,
             last_arrival: Micros::ZERO,
             connected,
+            joined: false,
             gone: false,
             repeated: false,
             dropped: 0,
             reports: None,
+            held: None,
             answer: Answer::None,
         })
     }
@@ -382,4 +370,7 @@ pub(super) const TARGET: &str = "audiostream.server";
 const PROBATION: Duration = Duration::from_secs(1);
 /// After so long without a packet a source's player is given up; its figures stay.
 const IDLE_AFTER: Duration = Duration::from_secs(10);
+/// After so long without a sign of it, sound or report, a silent source is given up: five of the shortest intervals of reports
+/// (RFC 3550 §6.3.5), and a little.
+const LOST_AFTER: Duration = Duration::from_secs(30);
 const SWEEP_EVERY: Duration = Duration::from_millis(500);

@@ -11,13 +11,14 @@ use super::{Entry, IDLE_AFTER, Name, Outlet, Sources, TARGET};
 use crate::engine::config::Wire;
 use crate::engine::networks::Place;
 use crate::engine::session::complaints::{Budget, Complaints, Refusal};
+use crate::engine::session::events::EventKind;
 use crate::engine::time::Micros;
 
 /// What is known of those that want to be heard.
 #[derive(Default)]
 pub struct Access {
     /// Those that play.
-    players: Vec<Name>,
+    pub(super) players: Vec<Name>,
     pub strangers: Strangers,
     /// Turned away.
     pub refused: u64,
@@ -69,7 +70,7 @@ impl Sources {
     pub(super) fn objection(&self, name: &Name, now: Micros) -> Option<Refusal> {
         let entry = self.entries.get(name);
         if let Some(entry) = entry
-            && matches!(entry.outlet, Outlet::Playing { .. } | Outlet::Unplayable)
+            && (entry.outlet.is_playing() || matches!(entry.outlet, Outlet::Unplayable))
         {
             return entry.is_too_fast(now).then_some(Refusal::TooFast);
         }
@@ -102,31 +103,9 @@ impl Sources {
             .copied()
     }
 
-    /// Has begun to play: whoever played by its SSRC has been silent for long.
-    pub(super) fn note_player(&mut self, name: Name) {
-        let before = |other: &Name| {
-            other.wire == Wire::Rtp && other.ssrc == name.ssrc && other.address != name.address
-        };
-        if name.wire == Wire::Rtp
-            && let Some(other) = self.access.players.iter().find(|other| before(other))
-            && let Some(entry) = self.entries.get_mut(other)
-        {
-            entry.outlet.retire();
-        }
-        self.access.strangers.remove(&name);
-        self.list_players();
-    }
-
-    /// Players may have come or gone.
-    pub(super) fn list_players(&mut self) {
-        let Self { entries, access, .. } = self;
-        access.players.clear();
-        access.players.extend(entries.iter().filter(|(_, e)| e.outlet.is_playing()).map(|(name, _)| *name));
-    }
-
     /// A stranger comes in, and whoever has to go for it goes. The silent are few, too: the longest silent goes first, its figures
     /// kept in the sums.
-    pub(super) fn enter(&mut self, name: Name, entry: Entry) {
+    pub(super) fn enter(&mut self, name: Name, entry: Entry, now: Micros) {
         if let Some(gone) = self.access.strangers.add(name)
             && let Some(entry) = self.entries.remove(&gone)
         {
@@ -142,7 +121,11 @@ impl Sources {
                 && let Some(entry) = self.entries.remove(&name)
                 && entry.counts()
             {
+                if !entry.gone {
+                    self.happened(EventKind::Lost, &name, entry.number, "forgotten, for others", now);
+                }
                 let stats = entry.stats(&name);
+                self.out.dropped += entry.dropped;
                 self.departed.reception.add(&entry.reception_at(self.config.audio.format));
                 self.departed.playback.add(&stats.playback);
             }

@@ -1,9 +1,11 @@
 //! What sources report, and what is said to them.
 
+use super::onward::Onward;
 use super::opening::sealed;
 use super::{Entry, IDLE_AFTER, Name, Sources, TARGET};
 use crate::engine::config::Wire;
 use crate::engine::session::complaints::Refusal;
+use crate::engine::session::events::EventKind;
 use crate::engine::session::reporting::{Letter, Subject, Way, hearing, speakers};
 use crate::engine::time::Micros;
 use crate::engine::wire::rtcp::Compound;
@@ -41,6 +43,9 @@ impl Sources {
             let name = Name { address: way.address, wire: Wire::Rtp, ssrc };
             posing |= !known && self.plays_elsewhere(&name, arrival).is_some();
         }
+        if heard {
+            self.onward = Onward::Now;
+        }
         if posing {
             self.refuse(Refusal::WrongSource, way.address, arrival);
         }
@@ -53,20 +58,25 @@ impl Sources {
             return Vec::new();
         }
         self.reporting.rest(now);
-        let mut letters = Vec::new();
+        let (mut letters, mut gone) = (Vec::new(), Vec::new());
         let own = self.reporting.ssrc();
         for (name, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.counts()) {
-            let Entry { encoding, receiver, outlet, last_arrival, reports: Some(reports), gone, .. } = entry
-            else {
+            let Entry { encoding, receiver, outlet, last_arrival, reports: Some(reports), .. } = entry else {
                 continue;
             };
-            let subject =
-                Subject { encoding: *encoding, receiver, outlet, last_arrival: *last_arrival, gone };
-            let letter = self.reporting.turn(reports, subject, &self.config, now);
+            let subject = Subject { encoding: *encoding, receiver, outlet, last_arrival: *last_arrival };
+            let (letter, is_over) = self.reporting.turn(reports, subject, &self.config, now);
             letters.extend(letter.and_then(|letter| sealed(self.opening.as_deref_mut(), name, own, letter)));
+            if is_over && entry.leave() {
+                gone.push((*name, entry.number));
+            }
         }
-        // A goodbye may have been carried out.
-        self.list_players();
+        if !gone.is_empty() {
+            self.list_players();
+        }
+        for (name, number) in gone {
+            self.happened(EventKind::Left, &name, number, "it said goodbye", now);
+        }
         letters
     }
 

@@ -23,12 +23,18 @@ impl Entry {
         self.receiver.is_believed() && !matches!(self.outlet, Outlet::Unplayable)
     }
 
+    /// When anything of it came last, sound or report.
+    pub(super) fn last_sign(&self) -> Micros {
+        let reported = self.reports.as_ref().map_or(Micros::ZERO, |reports| reports.last_heard());
+        self.last_arrival.max(reported)
+    }
+
     /// Whether it is there.
     pub(super) fn presence(&self) -> Presence {
-        match (&self.outlet, self.gone) {
-            (Outlet::Playing { .. }, _) => Presence::Playing,
-            (_, false) => Presence::Idle,
-            (_, true) => Presence::Left,
+        match (self.outlet.is_playing(), self.gone) {
+            (true, _) => Presence::Playing,
+            (false, false) => Presence::Idle,
+            (false, true) => Presence::Left,
         }
     }
 

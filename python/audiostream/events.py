@@ -1,0 +1,90 @@
+"""What happens to the senders that a server hears."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
+
+from ._stream import STEP
+from .source import Source
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from . import _engine
+
+__all__ = ["Event", "EventKind", "Events"]
+
+EventKind = Literal["joined", "left", "idle", "resumed", "lost"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a sender.
+
+    Attributes:
+        kind: `'joined'`: it is heard, for the first time or after it had left. `'idle'`: it has been silent for 10 s,
+            and costs no playing time any more. `'resumed'`: it goes on after that. `'left'`: it said goodbye (RTCP
+            BYE), or closed its connection. `'lost'`: its connection broke, or for 30 s neither sound nor a report
+            came of it.
+        at: When, as of `time.time()`.
+        source: Which one.
+        detail: A few words more: what it sends, why it is lost.
+    """
+
+    kind: EventKind
+    at: float
+    source: Source
+    detail: str
+
+
+class Events:
+    """The events of a server, for `for` and `async for`. Of `server.events()`. One thread or task iterates over it."""
+
+    def __init__(self, engine: _engine.Server, timeout: float | None = None) -> None:
+        self._engine = engine
+        self._timeout = timeout
+        self._cursor: int | None = None
+        self._waiting: deque[Event] = deque()
+        self._ended = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        until = self._until()
+        while True:
+            left = until - time.monotonic()
+            self._take(max(0.0, min(left, 1.0)))
+            if self._waiting:
+                return self._waiting.popleft()
+            if self._ended or left <= 0:
+                raise StopIteration
+
+    async def __anext__(self) -> Event:
+        until = self._until()
+        while True:
+            self._take(0)
+            if self._waiting:
+                return self._waiting.popleft()
+            if self._ended or time.monotonic() >= until:
+                raise StopAsyncIteration
+            await asyncio.sleep(STEP)
+
+    def _until(self) -> float:
+        return float("inf") if self._timeout is None else time.monotonic() + self._timeout
+
+    def _take(self, timeout: float) -> None:
+        if self._waiting or self._ended:
+            return
+        events, self._cursor, self._ended = self._engine.events(self._cursor, timeout)
+        now = time.time()
+        for kind, ago, number, detail in events:
+            source = Source(self._engine, number)
+            self._waiting.append(Event(cast("EventKind", kind), now - ago, source, detail))
