@@ -147,7 +147,9 @@ impl<'a> Reports<'a> {
             n.checked_sub(packets(2 * DELAY)).filter(|known| *known >= self.told + packets(self.every))?;
         let lost = |n: usize| self.losses.get(n).copied().unwrap_or(false);
         let fates: Vec<bool> = (self.told..known).map(lost).collect();
-        fates.iter().for_each(|lost| self.bursts.push(if *lost { Fate::Lost } else { Fate::Good }));
+        for lost in &fates {
+            self.bursts.push(if *lost { Fate::Lost } else { Fate::Good });
+        }
         self.told = known;
         let figures = self.bursts.figures();
         let voice = RemoteVoice {

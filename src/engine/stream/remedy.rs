@@ -251,8 +251,8 @@ mod tests {
         let voice = RemoteVoice { burst_density: 0.7, burst_ms: 100.0, ..RemoteVoice::default() };
         let bursts = RemoteStats { voice: Some(voice), ..report(0.1) };
         let mut in_bursts = adviser();
-        let last = (0..20).map(|n| in_bursts.hear(&bursts, at(n * 500)).copies).last();
-        assert_eq!(last, Some(2), "in bursts the second copy is worth more");
+        let final_copies = (0..20).map(|n| in_bursts.hear(&bursts, at(n * 500)).copies).last();
+        assert_eq!(final_copies, Some(2), "in bursts the second copy is worth more");
     }
 
     #[test]
