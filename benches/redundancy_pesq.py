@@ -66,6 +66,7 @@ WAYS = {
     "Opus 32, 20 ms, N=1, 40 ms": Way("opus", 32_000, 20, "1", 2),
     "Opus 32, 20 ms, N=1, 60 ms": Way("opus", 32_000, 20, "1", 3),
     "Opus 21, 20 ms, N=2": Way("opus", 21_000, 20, "2", 1),
+    "Opus 64, 20 ms, auto": Way("opus", 64_000, 20, "auto", 1),
 }
 
 

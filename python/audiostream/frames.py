@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from .errors import ConfigError, check_range
 from .source import Source
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Callable, Iterator
     from types import TracebackType
 
@@ -145,6 +145,9 @@ class Frames:
         return frame
 
     async def __aiter__(self) -> AsyncIterator[Frame]:
+        # It is slow to import, and only they need it who wait for frames in its loop.
+        import asyncio
+
         loop = asyncio.get_running_loop()
         descriptor = self._engine.descriptor()
         if descriptor is not None:
