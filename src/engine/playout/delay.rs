@@ -379,8 +379,8 @@ const YOUNG_SECONDS: f64 = 3.0;
 const BURST: Duration = Duration::from_millis(100);
 /// Packets this close and in one bucket are one: short packets need no more memory than long ones.
 const TOGETHER: Duration = Duration::from_millis(10);
-/// Two seconds of packets 10 ms apart, and some.
-const RECENT: usize = 201;
+/// Two seconds of packets 10 ms apart, and those that a stall held back.
+const RECENT: usize = 256;
 const LARGEST_WEIGHT: f64 = 1e12;
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub struct Inlet {
 }
 
 /// Frames that are given out at once.
-pub const STRIDE: usize = 512;
+pub const STRIDE: usize = 960;
 
 /// The longest stretch that is looked at as one: two of the longest pitch periods.
 pub const LOOK: Duration = Duration::from_millis(30);

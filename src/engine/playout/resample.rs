@@ -266,7 +266,7 @@ const PHASES: usize = 1 << PHASE_BITS;
 const BETA: f64 = 9.0;
 const LANES: usize = 8;
 /// Outputs made at once.
-const CHUNK: usize = 128;
+const CHUNK: usize = 64;
 const CAPACITY: usize = TAPS + CHUNK + CHUNK / 64 + 2;
 const ONE: i64 = 1 << 32;
 const HALF_WAY: u32 = 1 << 31;

@@ -20,7 +20,7 @@ pub struct Tape {
 }
 
 /// How much of what was heard is remembered: what concealment looks at, and a little.
-pub const HISTORY: Duration = Duration::from_millis(32);
+pub const HISTORY: Duration = Duration::from_millis(31);
 
 impl Tape {
     /// For sound of `format`, with room for `ahead` frames that are ready or being made.
@@ -99,9 +99,9 @@ mod tests {
                 written += 1;
             }
             tape.keep(frames);
-            let (past, room) = tape.past_and_room(256, 100);
+            let (past, room) = tape.past_and_room(240, 100);
             assert_eq!(room.len(), 200);
-            assert!(past.len() == 256 * 2 || past.len() == written as usize);
+            assert!(past.len() == 240 * 2 || past.len() == written as usize);
             assert!(past.iter().rev().zip((0..written).rev()).all(|(p, w)| *p as u32 == w));
             while tape.ready() > 70 {
                 for sample in tape.take(70) {

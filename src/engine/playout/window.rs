@@ -287,8 +287,8 @@ impl Window {
 }
 
 /// Pieces that are kept at once, by the window's frames, and at least: packets of 2.5 ms for the longest usual delay.
-const FRAMES_A_PIECE: usize = 328;
-const LEAST_PIECES: usize = 200;
+const FRAMES_A_PIECE: usize = 400;
+const LEAST_PIECES: usize = 160;
 
 #[cfg(test)]
 mod tests;

@@ -198,7 +198,8 @@ impl Outlet {
         }
         let format = encoding.format;
         let samples = format.frames(QUEUE + config.max_delay()) * format.channels();
-        let (queue, reader) = packet_queue(QUEUE_PACKETS, samples, format.channels());
+        let packets = QUEUE_PACKETS.max((config.max_delay().as_millis() / 5) as usize);
+        let (queue, reader) = packet_queue(packets, samples, format.channels());
         let player = if config.output.is_whole() {
             Player::whole(reader, format, Arc::clone(&counters))
         } else {
@@ -254,5 +255,5 @@ const TARGET: &str = "audiostream.server";
 const MOST_LABELS: usize = 4096;
 /// Sound that may wait for the playing thread, or there besides the delay.
 const QUEUE: Duration = Duration::from_secs(2);
-/// Packets that may wait for the playing thread, or there.
-const QUEUE_PACKETS: usize = 224;
+/// Packets that may wait for the playing thread, or there: at least, and one for each 5 ms of the longest delay.
+const QUEUE_PACKETS: usize = 160;
