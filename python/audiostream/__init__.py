@@ -47,6 +47,7 @@ from .recording import RecordedFrames, Recording
 from .server import AdvancedAudioServer
 from .source import Source
 from .stats import ClientStats, RemoteStats, ServerStats, SourceStats
+from .tables import Table, read_packet_log
 
 __version__ = _engine.__version__
 
@@ -72,10 +73,12 @@ __all__ = [
     "Source",
     "SourceStats",
     "StateError",
+    "Table",
     "TransportError",
     "__version__",
     "generate_key",
     "host_apis",
     "list_devices",
+    "read_packet_log",
     "setup_logging",
 ]

@@ -54,6 +54,7 @@ class Client:
         codec: str,
         bitrate: int,
         fec: bool,
+        dred: float,
         ptime: float | None,
         redundancy: str,
         spacing: int,
@@ -66,6 +67,7 @@ class Client:
         key: str | None,
         network: str | None,
         name: str | None,
+        pcap: str | None,
         packet_log: str | None,
     ) -> Client:
         """Checks the arguments (`ConfigError`); opens nothing."""
@@ -77,6 +79,10 @@ class Client:
         """Streams from now on, by itself. Idempotent."""
     def send_one(self, timeout: float) -> bool:
         """Sends one packet; False if there was no sound for `timeout` seconds or the stream has ended."""
+    def push(self, sound: bytes, timeout: float) -> int:
+        """Takes whole frames of samples of this machine's byte order, waiting for room; how many."""
+    def pushed(self) -> tuple[int, int]:
+        """Frames pushed that wait to be sent, and that may wait; `StateError` once none will be sent."""
     def wait(self, timeout: float) -> bool:
         """Waits at most `timeout` seconds; True once the stream has ended by itself; raises the error it died of."""
     def start_recording(self, folder: str | os.PathLike[str], frames: int | None, what: str) -> Path:
@@ -126,6 +132,7 @@ class Server:
         min_delay: float,
         max_delay: float,
         max_sources: int,
+        forward: list[str],
         allow: list[str],
         key: str | None,
         spare_key: str | None,
@@ -135,6 +142,7 @@ class Server:
         network: str | None,
         name: str | None,
         quality: bool,
+        pcap: str | None,
         talk: str | None,
         conference: bool,
         packet_log: str | None,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from . import logs
 from .errors import AudioStreamError
+from .history import Historian
 from .recording import RecordedFrames, Recording, from_engine
 
 if TYPE_CHECKING:
     import logging
     import os
+    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -34,6 +36,7 @@ class Engine(Protocol):
     def set_gain(self, gain: float) -> None: ...
     def set_mute(self, mute: bool) -> None: ...
     def local_address(self) -> str | None: ...
+    def stats(self) -> Mapping[str, Any]: ...
     def close(self, drain: bool) -> None: ...
 
 
@@ -70,6 +73,7 @@ class Stream(ABC):
         self._lock = threading.Lock()
         self._deadline: float | None = None
         self._finished = False
+        self._historian = Historian(self._figures)
         # Paths of recordings: the last one that the log has told of, and that `stop_recording` has handed out.
         self._told: Path | None = None
         self._handed_out: Path | None = None
@@ -88,6 +92,7 @@ class Stream(ABC):
             self._deadline = time.monotonic() + self.duration
         self._before_start()
         self._core.start()
+        self._historian.start()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until the stream has ended: by itself, by `stop`, or after its `duration`.
@@ -266,12 +271,16 @@ class Stream(ABC):
 
     # Its end.
 
+    def _figures(self) -> Mapping[str, Any]:
+        return self._core.stats()
+
     def _is_over(self) -> bool:
         return self.stop_event.is_set() or (self._deadline is not None and time.monotonic() >= self._deadline)
 
     def _finish(self, *, drain: bool) -> None:
         self.stop_event.set()
         self._core.close(drain)
+        self._historian.stop()
         self._tell_recording()
         with self._lock:
             first, self._finished = not self._finished, True

@@ -76,6 +76,7 @@ class ClientStatsDict(TypedDict):
     overruns: int
     reconnects: int
     packets_unauthentic: int
+    pcap_dropped: int
     packets_unheard: int
     next_sequence: int
     level_db: float
@@ -138,11 +139,14 @@ class ServerStatsDict(_Received):
 
     sources: list[SourceStatsDict]
     tier: int
+    packets_forwarded: int
+    packets_forward_dropped: int
     events_dropped: int
     packets_refused: int
     packets_wrong_source: int
     frames_unspoken: int
     packets_unauthentic: int
+    pcap_dropped: int
 
 
 class LabDict(TypedDict):

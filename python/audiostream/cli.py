@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from . import __version__
-from .commands import client, demo, devices, keygen, lab, server
+from .commands import client, demo, devices, keygen, lab, listen, server
 from .commands.client import client_main, client_options, client_parser, run_client
 from .commands.devices import run_devices
 from .commands.server import run_server, server_main, server_options, server_parser
@@ -32,6 +32,7 @@ __all__ = [
 COMMANDS = (
     ("client", client.TEXT, client.EXAMPLES, client.add_client),
     ("server", server.TEXT, server.EXAMPLES, server.add_server),
+    ("listen", listen.TEXT, listen.EXAMPLES, listen.add_listen),
     ("devices", devices.TEXT, None, devices.add_devices),
     ("keygen", keygen.TEXT, keygen.EXAMPLES, keygen.add_keygen),
     ("demo", demo.TEXT, demo.EXAMPLES, demo.add_demo),

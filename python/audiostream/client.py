@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import _engine
 from ._stream import Stream
 from .devices import end_name
 from .errors import AudioStreamError, ConfigError, check_range
 from .keys import find_key
+from .pcm import pcm_of
 from .recording import Recording, make_folder, rename
-from .stats import ClientStats, client_stats
+from .stats import ClientStats, client_stats, with_history
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
+
+    import numpy.typing as npt
+    from typing_extensions import Buffer
 
     from .devices import Device
     from .lab.network import Network
@@ -69,6 +74,7 @@ class AudioClient(Stream):
         codec: Literal["l16", "opus", "pcmu", "pcma"] | str = "l16",  # noqa: PYI051
         bitrate: int = 64_000,
         fec: bool = True,
+        dred: float = 0,
         ptime: float | None = None,
         redundancy: int | Literal["auto", "opus"] | str = 0,  # noqa: PYI051
         spacing: int = 1,
@@ -86,6 +92,7 @@ class AudioClient(Stream):
         duration: float | None = None,
         network: str | Network | None = None,
         name: str | None = None,
+        pcap: str | os.PathLike[str] | None = None,
         packet_log: str | os.PathLike[str] | None = None,
     ) -> None:
         """Opens source and socket.
@@ -100,7 +107,8 @@ class AudioClient(Stream):
             rate: Frames a second.
             channels: 1 or 2.
             input: Where the sound comes from: None for the default microphone; a device, its name, a part of it or its
-                index (`list_devices`); `'tone'` (440 Hz), `'voice'` (speech-like), `'silence'`; `'-'` for PCM on
+                index (`list_devices`); `'tone'` (440 Hz), `'voice'` (speech-like), `'silence'`; `'push'` for what
+                a program makes (`write`); `'-'` for PCM on
                 standard input; `'file:PATH'` for a WAV, streamed in real time, whose end ends the stream.
             output: Where goes what the server says (its `talk=`, `conference=`): `'default'` for the default speaker; a
                 device, its name, a part of it or its index; `'null'` for nowhere, at the pace of a clock; `'-'`,
@@ -112,6 +120,8 @@ class AudioClient(Stream):
                 (converted to 48 kHz); `'pcmu'` or `'pcma'`, the telephone's G.711 (converted to 8 kHz mono).
             bitrate: What Opus may spend, bits a second, 6000 to 510000.
             fec: Whether an Opus packet also holds a coarse copy of the one before, from which a loss is repaired.
+            dred: How far back an Opus packet's deep redundancy goes, ms, 0 to 1040 (Opus 1.5 and newer know it): a
+                rough copy of so much past, for bursts of losses. It shares the bitrate; with `fec=False` it has more.
             ptime: The RTP packet's length, ms, where it is not the block's. Packets never exceed 1,400 bytes: longer
                 ones are sent as several. Opus has packets of 2.5, 5, 10, 20, 40 and 60 ms; a block of another length
                 goes out in 20 ms.
@@ -142,6 +152,10 @@ class AudioClient(Stream):
                 same packets. `rate=256k,queue=200` narrows the path (bit/s, ms), `trace=FILE` does so as a Mahimahi
                 trace says.
             name: What you are called, for the other end to see (SDES NAME of RFC 3550 §6.5.2).
+            pcap: A file for what passes on the network, as Wireshark reads it (pcapng), without being root: packets
+                and reports both ways, their headers made up; what `network=` loses as headers with a comment. An
+                announcement (SAP) comes first, so that Wireshark shows RTP unasked. Beyond 64 MiB it is begun anew, and
+                three older files are kept.
             packet_log: A CSV file that gets a line for each packet, written natively:
                 `time_us,direction,source,sequence,timestamp,bytes,verdict`.
 
@@ -168,6 +182,7 @@ class AudioClient(Stream):
             codec=codec,
             bitrate=bitrate,
             fec=fec,
+            dred=float(dred),
             ptime=ptime,
             redundancy=str(redundancy),
             spacing=spacing,
@@ -180,6 +195,7 @@ class AudioClient(Stream):
             key=spare if told is None else told,
             network=None if network is None else str(network),
             name=name,
+            pcap=None if pcap is None else str(pcap),
             packet_log=None if packet_log is None else str(packet_log),
         )
         super().__init__(engine, size=size, rate=rate, channels=channels, recordings=recordings, duration=duration)
@@ -239,6 +255,50 @@ class AudioClient(Stream):
         """
         self._before_start()
         return self._engine.send_one(1.0)
+
+    def write(self, sound: Buffer | npt.NDArray[Any], timeout: float | None = None) -> int:
+        """Sends sound that a program makes. For `input='push'`.
+
+            with AudioClient(host="studio.local", input="push") as client:
+                client.write(samples)
+
+        It goes into a queue of 2 s and from there over the network at the pace of a clock. Nothing is sent before the
+        first write; then, where nothing waits, silence is, so that the receivers' delay and figures go on. `stop` sends
+        what waits before it ends the stream, `close` drops it.
+
+        Args:
+            sound: An array of `(frames, channels)`, with one channel also of `(frames,)`, of int16 or of floats from
+                -1.0 to 1.0 (converted, clipped); or bytes, interleaved int16 of this machine's byte order.
+            timeout: How long to wait for room at most, seconds; None waits until all is taken, 0 for nothing. Ctrl-C
+                interrupts.
+
+        Returns:
+            How many frames were taken, from the first on.
+
+        Raises:
+            ConfigError: The array is of another shape or type.
+            StateError: The client is closed, or its input is another.
+        """
+        data = pcm_of(sound, self.CHANNELS)
+        return self._engine.push(data, 1e9 if timeout is None else timeout)
+
+    async def drain(self, seconds: float = 1.0) -> None:
+        """Waits until at most so much of what was written waits to be sent: back-pressure for asyncio.
+
+            async for samples in speech:
+                client.write(samples)
+                await client.drain()
+
+        Args:
+            seconds: What may still wait. The default leaves room for a second that `write` takes without waiting; 0.0
+                waits until all is sent.
+
+        Raises:
+            StateError: The client is closed, or its input is another.
+        """
+        # It is sent at the pace of a clock: that is how long it takes.
+        while (over := self._engine.pushed()[0] / self.RATE - seconds) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(max(over, 0.001 * self.size))
 
     def start_recording(
         self,
@@ -320,7 +380,7 @@ class AudioClient(Stream):
     @property
     def stats(self) -> ClientStats:
         """The figures of this moment; after the end, the final ones."""
-        return client_stats(self._engine.stats())
+        return with_history(client_stats(self._engine.stats()), self._historian.table())
 
     @property
     def sequenceNumber(self) -> int:  # noqa: N802 - the original's name

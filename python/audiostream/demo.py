@@ -65,6 +65,7 @@ def _client(args: argparse.Namespace, options: dict[str, Any], script: Script) -
         "host": "127.0.0.1",
         "wire": args.wire,
         "duration": args.duration,
+        "pcap": args.pcap,
         "packet_log": args.packet_log,
     }
     if args.input is not None:

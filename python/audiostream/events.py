@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -68,6 +67,8 @@ class Events:
                 raise StopIteration
 
     async def __anext__(self) -> Event:
+        import asyncio
+
         until = self._until()
         while True:
             self._take(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from .errors import ConfigError, check_range
 from .source import Source
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Callable, Iterator
     from types import TracebackType
 
@@ -61,7 +61,7 @@ class Frame:
         """
         import numpy as np  # only who asks pays
 
-        return np.frombuffer(self.data, dtype=np.int16).reshape(-1, self.channels)
+        return np.reshape(np.frombuffer(self.data, dtype=np.int16), (-1, self.channels))
 
     @property
     def lost(self) -> npt.NDArray[np.bool_] | None:
@@ -145,6 +145,9 @@ class Frames:
         return frame
 
     async def __aiter__(self) -> AsyncIterator[Frame]:
+        # It is slow to import, and only they need it who wait for frames in its loop.
+        import asyncio
+
         loop = asyncio.get_running_loop()
         descriptor = self._engine.descriptor()
         if descriptor is not None:

@@ -166,6 +166,13 @@ class Script:
         logs.install(handlers, min(handler.level for handler in handlers))
 
     def _figures(self, ends: tuple[End, ...]) -> AbstractContextManager[object]:
+        watched = ends[0] if getattr(self._args, "watch", False) else None
+        if watched is not None and not isinstance(watched, AudioClient) and not self._quiet:
+            from .charts import Charts, Lines
+
+            if self.console is None:
+                return Lines(watched, sys.stderr)
+            return Charts(watched, console=self.console, duration=self._args.duration)
         if self.console is None:
             return nullcontext()
         from .console import LiveFigures

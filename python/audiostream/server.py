@@ -16,7 +16,7 @@ from .frames import open_frames
 from .keys import find_key
 from .recording import Recording, make_folder
 from .source import Source
-from .stats import ServerStats, server_stats
+from .stats import ServerStats, server_stats, with_history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -79,6 +79,7 @@ class AdvancedAudioServer(Stream):
         record: bool | str | None = None,
         recordings: str | os.PathLike[str] = "Recording",
         max_sources: int = 32,
+        forward: str | Iterable[str] | None = None,
         allow: str | Iterable[str] | None = None,
         key: str | None = None,
         key_file: str | os.PathLike[str] | None = None,
@@ -87,6 +88,7 @@ class AdvancedAudioServer(Stream):
         network: str | Network | None = None,
         name: str | None = None,
         quality: bool = False,
+        pcap: str | os.PathLike[str] | None = None,
         talk: bool | str | int | Device = False,
         conference: bool = False,
         packet_log: str | os.PathLike[str] | None = None,
@@ -121,6 +123,9 @@ class AdvancedAudioServer(Stream):
             max_sources: How many senders are heard at once, 1 to 1024, of one address 8 at most (of this machine all).
                 What others send is refused and counted until one has left or has been silent for 10 s; with 1 nobody
                 else is heard while the first plays.
+            forward: Other receivers, `'host:port'`, one or several, that all RTP senders' packets and reports are sent
+                on to by UDP, byte by byte as they came, sealed ones still sealed. What `allow=`, `key=` and the caps
+                turn away is not. For receivers that you know: who is named is sent to, asked or not.
             allow: The networks that are listened to, as `'192.168.0.0/16'`, `'10.0.0.7'`, `'fd00::/8'`: one, several
                 with commas between, or a list. What comes from elsewhere is dropped unseen and counted. None, or an
                 empty list, listens to everybody. An address can be forged: it is no proof of who sends.
@@ -139,6 +144,10 @@ class AdvancedAudioServer(Stream):
                 playout's. G.711 is rated after G.113 Appendix I: Ie 0, Bpl 25.1, or 4.3 where holes stay silent (a
                 file as output). Assumed, for G.113 has no values: PCM is as G.711; Opus has Ie 0 and Bpl 25.1. The
                 scale is the telephone's: 93.2 is the best, whatever the bandwidth.
+            pcap: A file for what passes on the network, as Wireshark reads it (pcapng), without being root: packets
+                and reports both ways, their headers made up; what `network=` loses as headers with a comment. An
+                announcement (SAP) comes first, so that Wireshark shows RTP unasked. Beyond 64 MiB it is begun anew, and
+                three older files are kept.
             talk: Sends sound of our own to every client that listens (`AudioClient(output=...)`): True the default
                 microphone's, or an input as `AudioClient` has it, `'voice'` for instance.
             conference: Sends each client the mix of all others, with `talk` our own sound too. Needs an output that
@@ -177,12 +186,14 @@ class AdvancedAudioServer(Stream):
             talk=None if talk is False else end_name(None if talk is True else talk),
             conference=conference,
             max_sources=max_sources,
-            allow=_networks(allow),
+            forward=_texts(forward),
+            allow=_texts(allow),
             key=told_key,
             spare_key=spare_key,
             keep_listening=keep_listening,
             record=str(recordings) if record else None,
             record_name=record if isinstance(record, str) else None,
+            pcap=None if pcap is None else str(pcap),
             packet_log=None if packet_log is None else str(packet_log),
         )
         told, port, rate, channels = engine.settings()
@@ -291,7 +302,7 @@ class AdvancedAudioServer(Stream):
     @property
     def stats(self) -> ServerStats:
         """The figures of this moment; after the end, the final ones."""
-        return server_stats(self._engine.stats())
+        return with_history(server_stats(self._engine.stats()), self._historian.table())
 
     @property
     def sources(self) -> list[Source]:
@@ -442,7 +453,7 @@ class AdvancedAudioServer(Stream):
             pass
 
 
-def _networks(allow: str | Iterable[str] | None) -> list[str]:
-    """Each network's text."""
-    texts = [allow] if isinstance(allow, str) else list(allow or ())
+def _texts(given: str | Iterable[str] | None) -> list[str]:
+    """Each by itself: of one text with commas, or of several."""
+    texts = [given] if isinstance(given, str) else list(given or ())
     return [part for text in texts for part in str(text).split(",")]

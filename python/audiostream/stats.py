@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from .tables import Table
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,6 +29,16 @@ class _Snapshot:
     def to_dict(self) -> dict[str, Any]:
         """The figures as a plain dictionary, ready for JSON or `pandas.DataFrame([...])`."""
         return dataclasses.asdict(self, dict_factory=_plain)
+
+    @property
+    def history(self) -> Table:
+        """The figures of the stream over time: a row a second since its start, for the last hour, and one at its end.
+
+        Columns are `time` (seconds since 1970) and the figures that are numbers or names; of the other end's reports
+        `remote_round_trip_ms`, `remote_fraction_lost`, `remote_packets_lost`, `remote_jitter_ms`, `remote_delay_ms`. It
+        is no part of the snapshot: compared and written are the figures of one moment. Empty for a source.
+        """
+        return self.__dict__.get("_history") or Table((), ())
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """The figures as JSON text.
@@ -95,6 +107,7 @@ class ClientStats(_Snapshot):
         packets_unauthentic: Reports and sound from the server that were not sealed with the `key=`, or came again:
             unread.
         packets_unheard: Packets of sound that the server sent and nobody listened to: there is no `output=`.
+        pcap_dropped: Packets that are missing in the capture of `pcap=`: the disk was too slow.
         remote: What the other end says of the stream; None while it has said nothing, and on the classic wire, which
             knows no reports.
         received: What is heard of the server with `output=`: a `SourceStats`, its counts sums over all that the server
@@ -111,6 +124,7 @@ class ClientStats(_Snapshot):
     overruns: int = 0
     reconnects: int = 0
     packets_unauthentic: int = 0
+    pcap_dropped: int = 0
     packets_unheard: int = 0
     remote: RemoteStats | None = None
     received: SourceStats | None = None
@@ -234,6 +248,9 @@ class ServerStats(_Received):
             plays from another address. Part of nothing else.
         packets_unauthentic: Packets and reports that were not sealed with the `key=`, were damaged, or came again:
             neither heard nor recorded. Part of nothing else.
+        packets_forwarded: Packets sent on to other receivers (`forward=`), each receiver counted.
+        packets_forward_dropped: Those of them that the system did not take, or that nobody was there for.
+        pcap_dropped: Packets that are missing in the capture of `pcap=`: the disk was too slow.
         events_dropped: Events that somebody iterating over `events()` was too slow to see: the last 1024 are kept.
         frames_unspoken: Frames of our own microphone (`talk=`) that found no room on their way to the sources.
         sources: One `SourceStats` for each sender that is there now, oldest first.
@@ -243,9 +260,18 @@ class ServerStats(_Received):
     packets_refused: int = 0
     packets_wrong_source: int = 0
     packets_unauthentic: int = 0
+    packets_forwarded: int = 0
+    packets_forward_dropped: int = 0
+    pcap_dropped: int = 0
     events_dropped: int = 0
     frames_unspoken: int = 0
     sources: tuple[SourceStats, ...] = ()
+
+
+def with_history(stats: _T, history: Table) -> _T:
+    """The snapshot, which knows the past from now on."""
+    object.__setattr__(stats, "_history", history)
+    return stats
 
 
 def client_stats(figures: Mapping[str, Any]) -> ClientStats:

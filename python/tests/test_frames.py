@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,13 +23,13 @@ from harness.streams import quiet_server
 from harness.wait import until
 
 
-def client(server: AdvancedAudioServer, source: Path | str, **options: object) -> AudioClient:
+def client(server: AdvancedAudioServer, source: Path | str, **options: Any) -> AudioClient:
     """A client that sends a file, or what its name says, to the server."""
     given = f"file:{source}" if isinstance(source, Path) else source
-    return AudioClient(host="127.0.0.1", port=server.port, input=given, **options)  # type: ignore[arg-type]
+    return AudioClient(host="127.0.0.1", port=server.port, input=given, **options)
 
 
-def to_a_file(folder: Path, **options: object) -> AdvancedAudioServer:
+def to_a_file(folder: Path, **options: Any) -> AdvancedAudioServer:
     """A server that plays everything, however late: what comes out does not depend on this machine's haste."""
     return quiet_server(output=f"file:{folder}/heard.wav", **options)
 
@@ -205,7 +206,7 @@ def test_a_loop_that_is_left_early_leaves_the_event_loop_as_it_was() -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiting
         await asyncio.get_running_loop().shutdown_asyncgens()
-        assert asyncio.get_running_loop().remove_reader(frames._engine.descriptor()) is False
+        assert asyncio.get_running_loop().remove_reader(frames._engine.descriptor() or 0) is False
 
     with quiet_server() as server:
         asyncio.run(main(server))
@@ -279,6 +280,6 @@ def test_waiting_gives_up_in_time_and_for_ctrl_c() -> None:
         {"raw": True},
     ],
 )
-def test_what_cannot_be_is_said_at_once(options: dict[str, float]) -> None:
+def test_what_cannot_be_is_said_at_once(options: dict[str, Any]) -> None:
     with quiet_server() as server, pytest.raises(audiostream.ConfigError):
         server.frames(**options)

@@ -51,7 +51,7 @@ RECEIVED = {
     "wire": str,
     "protocol": str,
 }
-TURNED_AWAY = {"packets_refused": int, "packets_wrong_source": int, "packets_unauthentic": int}
+TURNED_AWAY = {"packets_refused": int, "packets_wrong_source": int, "packets_unauthentic": int, "pcap_dropped": int}
 SERVER_KEYS = {**RECEIVED, **TURNED_AWAY, "sources": list, "tier": int, "events_dropped": int, "frames_unspoken": int}
 JUDGED = {"r_factor": float | None, "mos": float | None}
 REPORTED = {"round_trip_ms": float | None, "cname": str | None, "name": str | None, **JUDGED}
@@ -67,6 +67,7 @@ CLIENT_KEYS = {
     "overruns": int,
     "reconnects": int,
     "packets_unauthentic": int,
+    "pcap_dropped": int,
     "packets_unheard": int,
     "remote": dict | None,
     "received": NoneType,

@@ -18,6 +18,7 @@ SENT = {
     *("packets_sent", "copies_sent", "bytes_sent", "frames_captured", "frames_dropped", "overruns", "reconnects"),
     "remote",
     "packets_unauthentic",
+    "pcap_dropped",
     *("packets_unheard", "received"),
 }
 
@@ -31,8 +32,10 @@ def test_the_fields_are_the_json_keys():
     reported = {"round_trip_ms", "cname", "name", "r_factor", "mos"}
     mixed = {"number", "state", "gain", "muted", "level_db"} | {"packets_sent", "packets_withheld"}
     assert names(SourceStats) == RECEIVED | reported | mixed | {"codec", "ssrc", "address"}
+    forwarded = {"packets_forwarded", "packets_forward_dropped"}
     turned_away = {"packets_refused", "packets_wrong_source", "packets_unauthentic"}
-    assert names(ServerStats) == RECEIVED | turned_away | {"sources", "tier", "events_dropped", "frames_unspoken"}
+    own = {"sources", "tier", "pcap_dropped", "events_dropped", "frames_unspoken"}
+    assert names(ServerStats) == RECEIVED | turned_away | forwarded | own
 
 
 def test_a_snapshot_takes_its_fields_and_leaves_the_rest():

@@ -30,6 +30,7 @@ pub struct Client {
     held: Held<client::Client>,
     protocol: Protocol,
     wire: Wire,
+    channels: usize,
 }
 
 impl Close for client::Client {
@@ -41,8 +42,8 @@ impl Close for client::Client {
 #[pymethods]
 impl Client {
     #[new]
-    #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, output, wire, codec, bitrate, fec, ptime, redundancy, spacing, host_api,
-                        latency, local_port, dscp, ttl, reconnect, key, network, name, packet_log))]
+    #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, output, wire, codec, bitrate, fec, dred, ptime, redundancy, spacing, host_api,
+                        latency, local_port, dscp, ttl, reconnect, key, network, name, pcap, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::needless_pass_by_value,
@@ -62,6 +63,7 @@ impl Client {
         codec: &str,
         bitrate: u32,
         fec: bool,
+        dred: f64,
         ptime: Option<f64>,
         redundancy: &str,
         spacing: u8,
@@ -74,6 +76,7 @@ impl Client {
         key: Option<String>,
         network: Option<String>,
         name: Option<String>,
+        pcap: Option<PathBuf>,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
@@ -82,6 +85,7 @@ impl Client {
                 Error::config(format!("reconnect must be seconds, 0 or more, not {reconnect}"))
             })?;
             let ptime = ptime.map(|ms| milliseconds("ptime", ms)).transpose()?;
+            let dred = milliseconds("dred", dred)?;
             let block = BlockSize::from_ms(size)?;
             let protocol = Protocol::parse(protocol)?;
             let wire = Wire::parse(wire)?.ok_or_else(|| {
@@ -105,22 +109,24 @@ impl Client {
                 codec: Coding::parse(codec)?,
                 bitrate,
                 fec,
+                dred,
                 ptime,
                 redundancy: Redundancy::parse(redundancy)?,
                 spacing,
                 key,
                 network,
+                pcap,
                 name,
             })
         };
         let config = config().map_err(|error| to_python(py, &error))?;
-        let (protocol, wire) = (config.path.protocol, config.wire);
+        let (protocol, wire, channels) = (config.path.protocol, config.wire, config.audio.format.channels());
         let identity = match wire {
             Wire::Rtp => Identity::from_random(RandomState::new().hash_one(0u8)),
             Wire::Classic => Identity::from_random(0),
         };
         let made = py.detach(|| client::Client::new(config, identity, packet_log.as_deref()));
-        Ok(Self { held: Held::new(made.map_err(|error| to_python(py, &error))?), protocol, wire })
+        Ok(Self { held: Held::new(made.map_err(|error| to_python(py, &error))?), protocol, wire, channels })
     }
 
     fn open_audio(&self, py: Python<'_>) -> PyResult<()> {
@@ -142,6 +148,21 @@ impl Client {
             Ok((sent || client.wait(Duration::ZERO)?).then_some(sent))
         })?;
         Ok(sent.unwrap_or(false))
+    }
+
+    fn push(&self, py: Python<'_>, sound: &[u8], timeout: f64) -> PyResult<usize> {
+        let samples: Vec<i16> = sound.as_chunks().0.iter().map(|pair| i16::from_ne_bytes(*pair)).collect();
+        let channels = self.channels;
+        let mut done = 0;
+        self.held.wait(py, timeout, |client, slice| {
+            done += client.push(&samples[done * channels..], slice)?;
+            Ok((done * channels >= samples.len()).then_some(()))
+        })?;
+        Ok(done)
+    }
+
+    fn pushed(&self, py: Python<'_>) -> PyResult<(usize, usize)> {
+        self.held.call(py, client::Client::pushed)
     }
 
     fn wait(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
@@ -186,6 +207,7 @@ impl Client {
         dict.set_item("overruns", stats.overruns)?;
         dict.set_item("reconnects", stats.reconnects)?;
         dict.set_item("packets_unauthentic", stats.unauthentic)?;
+        dict.set_item("pcap_dropped", stats.pcap_dropped)?;
         dict.set_item("packets_unheard", stats.unheard)?;
         let received = stats.received.as_ref();
         dict.set_item(

@@ -22,6 +22,7 @@ use crate::engine::networks::Networks;
 use crate::engine::playout::tap::Whose;
 use crate::engine::record::traces;
 use crate::engine::session::events::Event;
+use crate::engine::session::forwarding;
 use crate::engine::session::frames::Wanted;
 use crate::engine::session::place::{self, Listening, Told};
 use crate::engine::session::server;
@@ -51,8 +52,8 @@ impl Close for server::Server {
 impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, allow, key, spare_key, keep_listening, record, record_name, network, name, quality, talk, conference,
-                        packet_log))]
+                        max_delay, max_sources, forward, allow, key, spare_key, keep_listening, record, record_name, network, name, quality, talk, conference,
+                        pcap, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::fn_params_excessive_bools,
@@ -76,6 +77,7 @@ impl Server {
         min_delay: f64,
         max_delay: f64,
         max_sources: usize,
+        forward: Vec<String>,
         allow: Vec<String>,
         key: Option<String>,
         spare_key: Option<String>,
@@ -87,6 +89,7 @@ impl Server {
         quality: bool,
         talk: Option<&str>,
         conference: bool,
+        pcap: Option<PathBuf>,
         packet_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         logging::open(py)?;
@@ -119,11 +122,13 @@ impl Server {
                 min_delay,
                 max_delay,
                 max_sources,
+                forward: forward.iter().map(|to| forwarding::parse(to)).collect::<Result<_>>()?,
                 allow: Networks::parse(&allow)?,
                 key,
                 keep_listening,
                 network: network.as_deref().map(traces::network).transpose()?,
                 name,
+                pcap,
                 quality,
                 talk,
                 conference,

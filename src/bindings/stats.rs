@@ -33,6 +33,9 @@ pub fn server_dict<'py>(py: Python<'py>, figures: &Figures<'_>) -> PyResult<Boun
     dict.set_item("packets_wrong_source", stats.wrong_source)?;
     dict.set_item("packets_unauthentic", stats.unauthentic)?;
     dict.set_item("packets_dropped_local", stats.dropped_local)?;
+    dict.set_item("packets_forwarded", stats.forwarded.packets)?;
+    dict.set_item("packets_forward_dropped", stats.forwarded.dropped)?;
+    dict.set_item("pcap_dropped", stats.pcap_dropped)?;
     dict.set_item("frames_unspoken", stats.frames_unspoken)?;
     let wire = stats.sources.first().map(|source| source.wire).or(wire);
     dict.set_item("wire", wire.map_or("auto", Wire::name))?;

@@ -4,6 +4,7 @@ mod ends;
 mod redundancy;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use ends::{DeviceChoice, Input, Output};
@@ -216,6 +217,8 @@ pub struct ClientConfig {
     pub bitrate: u32,
     /// Whether an Opus packet also holds a coarse copy of the one before (RFC 6716 §2.1.7).
     pub fec: bool,
+    /// How far back an Opus packet's deep redundancy goes.
+    pub dred: Duration,
     /// The RTP packet's length, where it is not the block's.
     pub ptime: Option<Duration>,
     /// What goes twice, so that losses can be repaired.
@@ -226,6 +229,8 @@ pub struct ClientConfig {
     pub key: Option<Key>,
     /// A bad network to send through.
     pub network: Option<LinkConfig>,
+    /// Where what passes is captured.
+    pub pcap: Option<PathBuf>,
     /// What the user is called, for the other end to see (RFC 3550 §6.5.2).
     pub name: Option<String>,
 }
@@ -242,12 +247,15 @@ impl Default for ClientConfig {
             // A voice in full band, hardly told from the original.
             bitrate: 64_000,
             fec: true,
+            // It shares the bitrate, and pays in bursts alone.
+            dred: Duration::ZERO,
             ptime: None,
             redundancy: Redundancy::None,
             // The least delay: the receiver waits for a copy no longer than it must.
             spacing: 1,
             key: None,
             network: None,
+            pcap: None,
             name: None,
         }
     }
@@ -294,6 +302,13 @@ impl ClientConfig {
             return Err(Error::config(format!(
                 "bitrate must be 6000 to 510000 bits a second, not {}",
                 self.bitrate
+            )));
+        }
+        if self.dred > MOST_DRED {
+            return Err(Error::config(format!(
+                "dred must be 0 to {} ms, not {}",
+                MOST_DRED.as_millis(),
+                self.dred.as_millis()
             )));
         }
         if let Some(ptime) = self.ptime {
@@ -357,6 +372,8 @@ pub struct ServerConfig {
     pub max_delay: Duration,
     /// How many senders are heard at once.
     pub max_sources: usize,
+    /// Other receivers that all sources' packets are sent on to.
+    pub forward: Vec<Path>,
     /// The networks that are listened to.
     pub allow: Networks,
     /// What the sound is sealed with; nothing else is heard then. `None` hears what is in clear.
@@ -365,6 +382,8 @@ pub struct ServerConfig {
     pub keep_listening: bool,
     /// A bad network to receive through.
     pub network: Option<LinkConfig>,
+    /// Where what passes is captured.
+    pub pcap: Option<PathBuf>,
     /// What the user is called, for the other end to see (RFC 3550 §6.5.2).
     pub name: Option<String>,
     /// Judge sources by ITU-T G.107, and report that.
@@ -390,10 +409,12 @@ impl Default for ServerConfig {
             // Beyond half a second nobody talks any more (ITU-T G.114 draws its line at 0.4 s, mouth to ear).
             max_delay: Duration::from_millis(500),
             max_sources: 32,
+            forward: Vec::new(),
             allow: Networks::default(),
             key: None,
             keep_listening: false,
             network: None,
+            pcap: None,
             name: None,
             quality: false,
             talk: None,
@@ -440,6 +461,16 @@ impl ServerConfig {
         if self.network.is_some() && self.protocol == Protocol::Tcp {
             return Err(Error::config(NO_NETWORK_OVER_TCP));
         }
+        if self.forward.len() > MOST_FORWARD {
+            return Err(Error::config(format!(
+                "forward: at most {MOST_FORWARD} receivers: use multicast for more"
+            )));
+        }
+        if self.wire == Some(Wire::Classic) && !self.forward.is_empty() {
+            return Err(Error::config(
+                "forward is of the rtp wire: with wire='classic' nothing could be sent on",
+            ));
+        }
         if self.max_delay > MAX_DELAY || self.min_delay > self.max_delay {
             let most = MAX_DELAY.as_millis();
             return Err(Error::config(format!(
@@ -466,6 +497,8 @@ pub struct SourceKey {
 /// What Opus can be asked for (RFC 6716 §2.1.1).
 const BITRATES: std::ops::RangeInclusive<u32> = 6_000..=510_000;
 
+/// The most deep redundancy that Opus has.
+const MOST_DRED: Duration = Duration::from_millis(1040);
 /// The lengths of an Opus packet of ours.
 const OPUS_PTIMES_US: [u64; 6] = [2_500, 5_000, 10_000, 20_000, 40_000, 60_000];
 
@@ -490,6 +523,9 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The original's port.
 pub const DEFAULT_PORT: u16 = 12_345;
+
+/// The most receivers that packets are sent on to.
+const MOST_FORWARD: usize = 64;
 
 /// The longest playout delay that can be asked for.
 pub const MAX_DELAY: Duration = Duration::from_secs(2);

@@ -181,12 +181,25 @@ pub struct ServerStats {
     pub unauthentic: u64,
     /// Dropped on this machine: by the kernel's socket buffer or a full queue of ours.
     pub dropped_local: u64,
+    /// Sent on to other receivers.
+    pub forwarded: Forwarded,
+    /// Packets that are missing in the capture: the disk was too slow.
+    pub pcap_dropped: u64,
     /// Events that whoever listens for them was too slow to see.
     pub events_dropped: u64,
     /// Frames of our own microphone that found no room on their way to the sources.
     pub frames_unspoken: u64,
     /// The sources that are there now, oldest first.
     pub sources: Vec<SourceStats>,
+}
+
+/// What was sent on to other receivers; each of them counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forwarded {
+    /// Packets that went.
+    pub packets: u64,
+    /// Packets that the system did not take, or that nobody was there for.
+    pub dropped: u64,
 }
 
 /// What the other end says of our stream (RFC 3550 §6.4, RFC 3611 §4.7).
@@ -256,6 +269,8 @@ pub struct ClientStats {
     pub next_sequence: u16,
     /// The loudest sample lately, dBFS; negative infinity for silence.
     pub level_db: f64,
+    /// Packets that are missing in the capture: the disk was too slow.
+    pub pcap_dropped: u64,
     /// What the other end says of our stream; `None` where it has said nothing.
     pub remote: Option<RemoteStats>,
 }

@@ -88,6 +88,7 @@ def add_common(parser: argparse.ArgumentParser, duration: float | None = None) -
         "--duration", type=float, default=duration, metavar="SECONDS", help=f"end by itself after so long ({so_long})"
     )
     group.add_argument("--stats-json", metavar="PATH", help="write the final statistics as JSON; - for standard output")
+    group.add_argument("--pcap", metavar="PATH", help="capture what passes, for Wireshark (pcapng)")
     group.add_argument("--packet-log", metavar="PATH", help="write a line for each packet, as CSV")
     group.add_argument("--quiet", action="store_true", help="show errors only")
     group.add_argument("-v", "--verbose", action="store_true", help="show every packet, and tracebacks")

@@ -37,14 +37,16 @@ examples:
       PCM on standard output
   %(prog)s --duration 60 --stats-json stats.json --quiet
       a minute's figures, nothing else
+  %(prog)s --watch
+      live charts of level, loss, jitter and delay
 
 Ctrl-C ends it; a running recording is finished. Every packet is in the log file (--log-file).
 """
 
 SERVER_KEYWORDS = (
     *("protocol", "port", "size", "rate", "channels", "bind", "sdp", "wire", "output", "host_api", "latency", "delay"),
-    *("min_delay", "max_delay", "record", "recordings", "max_sources", "allow", "key_file", "keep_listening"),
-    *("duration", "network", "name", "quality", "talk", "conference", "packet_log"),
+    *("min_delay", "max_delay", "record", "recordings", "max_sources", "forward", "allow", "key_file"),
+    *("keep_listening", "duration", "network", "name", "quality", "talk", "conference", "pcap", "packet_log"),
 )
 
 
@@ -104,6 +106,12 @@ def add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         metavar="NET",
         help="a network to listen to, such as 192.168.0.0/16 or fd00::/8; may be given several times (everybody)",
     )
+    network.add_argument(
+        "--forward",
+        action="append",
+        metavar="HOST:PORT",
+        help="send all RTP senders' packets on to this receiver, as they came; may be given several times",
+    )
     add_key(network)
     network.add_argument("--quality", action="store_true", help="judge senders by ITU-T G.107: r_factor, mos")
     network.add_argument("--keep-listening", action="store_true", help="TCP: go on when the last client has left")
@@ -130,7 +138,11 @@ def add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     sound.add_argument("--max-delay", type=float, default=500.0, metavar="MS", help="at most, where it follows (500)")
     add_sound(sound, told=False)
     add_recording(parser, "--record", metavar="NAME", help="record what arrives, under this name if given")
-    add_common(parser).add_argument(
+    running = add_common(parser)
+    running.add_argument(
+        "--watch", action="store_true", help="show level, loss, jitter, delay and concealment as live charts"
+    )
+    running.add_argument(
         "--log-file",
         default="audio_stream.log",
         metavar="PATH",

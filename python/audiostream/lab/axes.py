@@ -48,7 +48,7 @@ STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "figure.facecolor": "white",
 }
-DELAY_TICKS = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000)
+DELAY_TICKS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000)
 
 
 def new_figure(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
@@ -136,9 +136,9 @@ def log_delays(axes: Axes) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axes.set_yscale("log")
-    axes.set_ylim(40, max(1500.0, axes.get_ylim()[1] * 1.1))
-    most = axes.get_ylim()[1]
-    axes.yaxis.set_major_locator(FixedLocator([tick for tick in DELAY_TICKS if 40 <= tick <= most]))
+    least, most = min(40.0, 0.85 * axes.dataLim.ymin), max(1500.0, 1.2 * axes.dataLim.ymax)
+    axes.set_ylim(least, most)
+    axes.yaxis.set_major_locator(FixedLocator([tick for tick in DELAY_TICKS if least <= tick <= most]))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(_grouped))
 

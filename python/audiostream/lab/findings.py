@@ -70,8 +70,10 @@ def sentence(results: Results) -> str:
     loss = best_loss(results)
     udp = at_loss(results, "udp", loss)
     tcp = next((o for name in ("tcp-cubic", "tcp-reno") if (o := at_loss(results, name, loss)) is not None), None)
-    if results.by != "loss" or udp is None or tcp is None:
+    if udp is None or tcp is None:
         return f"{len(methods(results))} ways of sending sound, compared"
+    if results.by != "loss":
+        return _of_networks(results, tcp.method.name)
     name = "CUBIC" if tcp.method.congestion == "cubic" else "Reno"
     text = (
         f"At {loss:g} % loss TCP ({name}) loses nothing on the wire, and its sound comes "
@@ -86,6 +88,17 @@ def sentence(results: Results) -> str:
     if repaired is not None:
         text += f": concealment hides them, redundancy brings back {_part(repaired)} %"
     return text
+
+
+def _of_networks(results: Results, tcp: str) -> str:
+    latest = {name: max(of(results, name), key=lambda o: o.number("mouth_to_ear_p95_ms")) for name in ("udp", tcp)}
+    missing = max(of(results, "udp"), key=lambda o: o.number("missing_percent"))
+    late = {name: _time(outcome.number("mouth_to_ear_p95_ms")) for name, outcome in latest.items()}
+    return (
+        f"{tcp} comes up to {late[tcp]} late ({latest[tcp].where}), and loses nothing on the wire;\n"
+        f"udp comes at most {late['udp']} late ({latest['udp'].where}), and loses up to {missing.loss_percent} % of "
+        f"its packets ({missing.where})"
+    )
 
 
 def findings(results: Results) -> list[str]:

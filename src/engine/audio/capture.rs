@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
@@ -13,6 +14,7 @@ use super::Notice;
 use super::device::{self, Purpose};
 use super::microphone::{Finder, Microphone};
 use super::pacer::{Ending, Paced, STOP_LIMIT};
+use super::push::{PushWriter, push};
 use super::source::{self, Source};
 use super::watch::Watch;
 
@@ -57,6 +59,18 @@ impl Capture {
         let (host_api, choice) = (audio.host_api.clone(), choice.clone());
         let finder: Finder = Box::new(move || device::find(host_api.as_deref(), &choice, Purpose::Record));
         Self::open_found(finder, audio, target, notices)
+    }
+
+    /// Takes what a program writes into a queue that holds so much sound; where it writes comes along.
+    pub fn open_push(
+        audio: &Audio,
+        room: Duration,
+        target: Box<dyn CaptureTarget>,
+        notices: Sender<Notice>,
+    ) -> (Self, PushWriter) {
+        let (source, writer) = push(audio.format, room);
+        let end = End::Waiting { source: Box::new(source), audio: audio.clone(), target, notices };
+        (Self { end, ended: Arc::default(), description: source::describe(&Input::Push), xruns: 0 }, writer)
     }
 
     /// On the device that `finder` finds, each time anew.
@@ -136,7 +150,6 @@ impl Capture {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::time::Duration;
 
     use crossbeam_channel::{Receiver, bounded};
 

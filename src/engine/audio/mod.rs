@@ -20,6 +20,7 @@ mod microphone;
 mod pacer;
 mod plan;
 pub mod priority;
+pub mod push;
 mod sink;
 mod source;
 mod speaker;

@@ -96,6 +96,7 @@ pub(super) fn describe(input: &Input) -> String {
         Input::Voice => "built-in voice".into(),
         Input::Silence => "silence".into(),
         Input::Stdin => "standard input".into(),
+        Input::Push => "a program".into(),
         Input::File(path) => path.display().to_string(),
     }
 }
@@ -103,7 +104,7 @@ pub(super) fn describe(input: &Input) -> String {
 /// The source that `input` names, or none where it is a device.
 pub(super) fn make(input: &Input, audio: &Audio) -> Result<Option<Box<dyn Source>>> {
     Ok(Some(match input {
-        Input::Device(_) => return Ok(None),
+        Input::Device(_) | Input::Push => return Ok(None),
         Input::Tone => Box::new(super::tone::Tone::new(audio.format)),
         Input::Voice => Box::new(super::voice::Voice::new(audio.format)),
         Input::Silence => Box::new(Silence),

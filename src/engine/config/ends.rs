@@ -29,17 +29,20 @@ pub enum Input {
     Silence,
     /// PCM (`i16`, little-endian, interleaved) from standard input, until it ends.
     Stdin,
+    /// What a program writes, until it says that it ends.
+    Push,
     /// A WAV file, streamed in real time, until it ends.
     File(PathBuf),
 }
 
 impl Input {
-    /// From the words of `--input` and `input=`: `tone`, `voice`, `silence`, `-`, `file:PATH`, an index, or a device's name.
+    /// From the words of `--input` and `input=`: `tone`, `voice`, `silence`, `push`, `-`, `file:PATH`, an index, or a device's name.
     pub fn parse(text: &str) -> Result<Self> {
         Ok(match text {
             "tone" => Self::Tone,
             "voice" => Self::Voice,
             "silence" => Self::Silence,
+            "push" => Self::Push,
             "-" => Self::Stdin,
             _ => match text.strip_prefix("file:") {
                 Some("") => return Err(Error::config("file: needs a path, as in file:speech.wav")),
@@ -51,7 +54,7 @@ impl Input {
 
     /// Whether it ends by itself.
     pub const fn is_finite(&self) -> bool {
-        matches!(self, Self::Stdin | Self::File(_))
+        matches!(self, Self::Stdin | Self::Push | Self::File(_))
     }
 }
 

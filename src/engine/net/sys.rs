@@ -37,6 +37,43 @@ pub fn poll(entries: &mut [libc::pollfd], timeout: std::time::Duration) -> std::
     if n < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Hands datagrams to a connected socket with one call; how many were taken, from the first on: at least one, or an error.
+#[cfg(target_os = "linux")]
+pub fn send_many(socket: &Socket, datagrams: &[&[u8]]) -> std::io::Result<usize> {
+    use std::os::fd::AsRawFd;
+    let mut pieces: Vec<libc::iovec> = datagrams
+        .iter()
+        .map(|bytes| libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() })
+        .collect();
+    let mut messages: Vec<libc::mmsghdr> = pieces
+        .iter_mut()
+        .map(|piece| {
+            // SAFETY: all-zero is a message without address, pieces and control data.
+            let mut message: libc::mmsghdr = unsafe { std::mem::zeroed() };
+            message.msg_hdr.msg_iov = piece;
+            message.msg_hdr.msg_iovlen = 1;
+            message
+        })
+        .collect();
+    let count = messages.len() as libc::c_uint;
+    // SAFETY: each message points to one piece, each piece to one datagram; all of them outlive the call, which reads them only.
+    let sent = unsafe {
+        libc::sendmmsg(
+            socket.as_raw_fd(),
+            messages.as_mut_ptr(),
+            count,
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+        )
+    };
+    usize::try_from(sent).map_err(|_| std::io::Error::last_os_error())
+}
+
+/// One by one here.
+#[cfg(not(target_os = "linux"))]
+pub fn send_many(socket: &Socket, datagrams: &[&[u8]]) -> std::io::Result<usize> {
+    datagrams.first().map_or(Ok(0), |bytes| socket.send(bytes).map(|_| 1))
+}
+
 /// Asks for the kernel's receive time (`CLOCK_REALTIME`) with every datagram.
 #[cfg(target_os = "linux")]
 pub fn ask_for_receive_times(socket: &Socket) -> std::io::Result<()> {

@@ -16,6 +16,7 @@ mod lane;
 mod lead;
 pub mod local_time;
 mod part;
+pub mod pcap;
 pub mod reception;
 pub mod sidecar;
 mod sync;

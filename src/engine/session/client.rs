@@ -25,24 +25,29 @@ use super::sending::{Progress, Sending, Supply};
 use super::server::lock;
 use super::stepper::Stepper;
 use super::transport::Transport;
+use super::wiretap::{self, Wiretap};
 use crate::engine::audio::Notice;
 use crate::engine::audio::capture::Capture;
 use crate::engine::audio::device;
-use crate::engine::config::{ClientConfig, Output, PATIENCE, Path};
+use crate::engine::audio::push::PushWriter;
+use crate::engine::config::{ClientConfig, Input, Output, PATIENCE, Path};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::key::Key;
 use crate::engine::net::rest::Rest;
 use crate::engine::record::Recorded;
+use crate::engine::record::pcap::file::PcapFile;
 use crate::engine::record::tap::RecorderState;
 use crate::engine::stats::{ClientStats, RemoteStats};
 use crate::engine::stream::repeat::Repeater;
 use crate::engine::stream::sender::{Outline, Sender};
 use crate::engine::time::Clock;
+use crate::engine::wire::sdp::Description;
 
 /// A client. Methods may be called from any thread; none waits longer than it says.
 pub struct Client {
     config: ClientConfig,
     clock: Clock,
+    tap: Wiretap,
     identity: Identity,
     captured: Arc<Captured>,
     progress: Arc<Progress>,
@@ -50,6 +55,8 @@ pub struct Client {
     parts: Mutex<Parts>,
     recorders: Mutex<Option<Recorders>>,
     figures: OnceLock<Figures>,
+    /// Where a program writes its sound.
+    pushed: Mutex<Option<PushWriter>>,
 }
 
 /// Where an RTP stream starts; random, as RFC 3550 §5.1 asks. The classic wire starts at zero.
@@ -75,12 +82,13 @@ struct Parts {
     addresses: Option<(SocketAddr, SocketAddr)>,
     thread: Option<JoinHandle<()>>,
     log: Option<PacketLog>,
+    pcap: Option<PcapFile>,
     input: String,
     closed: bool,
 }
 
 impl Client {
-    /// A client that has opened nothing yet but its packet log.
+    /// A client that has opened nothing yet but its packet log and capture.
     pub fn new(config: ClientConfig, identity: Identity, packet_log: Option<&path::Path>) -> Result<Self> {
         let config = destination(config)?.validated()?;
         let identity = identity.sealed_with(config.key.as_ref());
@@ -88,16 +96,21 @@ impl Client {
         // What this build cannot encode, or no packet can hold, is said now, and not when the stream begins.
         new_repeater(&config, &new_sender(&config, identity)?)?;
         let log = packet_log.map(PacketLog::open).transpose()?;
+        let clock = Clock::new();
+        let pcap = config.pcap.as_deref().map(|path| wiretap::open(path, clock)).transpose()?;
+        let tap = Wiretap::new(pcap.as_ref());
         Ok(Self {
             config,
-            clock: Clock::new(),
+            clock,
+            tap,
             identity,
             captured: Arc::default(),
             progress: Arc::default(),
             stepper: Arc::default(),
-            parts: Mutex::new(Parts { log, ..Parts::default() }),
+            parts: Mutex::new(Parts { log, pcap, ..Parts::default() }),
             recorders: Mutex::new(None),
             figures: OnceLock::new(),
+            pushed: Mutex::new(None),
         })
     }
 
@@ -131,7 +144,14 @@ impl Client {
         }
         let microphone =
             Microphone::new(producer, local, channels, Arc::clone(&self.captured)).beside(beside);
-        let mut capture = Capture::open(&self.config.input, audio, Box::new(microphone), notify)?;
+        let target = Box::new(microphone);
+        let mut capture = if self.config.input == Input::Push {
+            let (capture, writer) = Capture::open_push(audio, PUSHED, target, notify);
+            *lock(&self.pushed) = Some(writer);
+            capture
+        } else {
+            Capture::open(&self.config.input, audio, target, notify)?
+        };
         if !self.config.input.is_finite() {
             capture.start()?;
             parts.capturing = true;
@@ -164,11 +184,7 @@ impl Client {
             self.open_socket()?;
         }
         let ends = self.addresses().ok_or_else(|| Error::new(ErrorKind::State, "the socket is not open"))?;
-        let sender = new_sender(&self.config, self.identity)?;
-        let packet = self.config.encoding().format.duration(sender.frames_per_packet() as u64);
-        let means = new_repeater(&self.config, &sender)?.map(|repeater| repeater.means());
-        let cname = party(self.identity.ssrc, None).cname;
-        let mut description = describe(&self.config, self.identity, &cname, ends, packet, means)?;
+        let mut description = self.description(&new_sender(&self.config, self.identity)?, ends)?;
         match &self.config.key {
             Some(key) if with_key => description.set_key(key),
             None if with_key => {
@@ -189,6 +205,24 @@ impl Client {
     pub fn send_one(&self, timeout: Duration) -> Result<bool> {
         self.launch()?;
         self.stepper.step(timeout)
+    }
+
+    /// Takes whole frames of a program's sound to be sent, waiting for room at most `timeout`; the frames taken.
+    pub fn push(&self, samples: &[i16], timeout: Duration) -> Result<usize> {
+        self.pusher()?.write(samples, timeout).ok_or_else(over)
+    }
+
+    /// Frames of a program's sound that wait to be sent, and that may wait.
+    pub fn pushed(&self) -> Result<(usize, usize)> {
+        let writer = self.pusher()?;
+        writer.waiting().map(|waiting| (waiting, writer.capacity())).ok_or_else(over)
+    }
+
+    fn pusher(&self) -> Result<PushWriter> {
+        let writer = lock(&self.pushed).clone();
+        writer.ok_or_else(|| {
+            Error::new(ErrorKind::State, "there is nothing to write to: make the client with input='push'")
+        })
     }
 
     /// Waits until the stream has ended by itself (a file is over), or `timeout` is over.
@@ -218,6 +252,7 @@ impl Client {
             received,
             next_sequence: progress.next_sequence.load(Relaxed) as u16,
             level_db: captured.level_db(),
+            pcap_dropped: self.tap.dropped(),
             remote: lock(&progress.remote).map(|(remote, came)| RemoteStats {
                 age_ms: self.clock.now().since(came).as_secs_f64() * 1e3,
                 ..remote
@@ -293,6 +328,11 @@ impl Client {
         if !drain {
             self.progress.aborting.store(true, Relaxed);
         }
+        if let Some(pushed) = lock(&self.pushed).as_ref() {
+            // What is written goes at its pace, where anything does.
+            let going = drain && self.captured.streaming.load(Relaxed);
+            pushed.end(if going { PUSHED + DRAIN_TIMEOUT } else { Duration::ZERO });
+        }
         let mut parts = lock(&self.parts);
         if parts.closed {
             return Ok(());
@@ -314,6 +354,7 @@ impl Client {
         parts.capture = None;
         parts.transport = None;
         parts.log = None;
+        parts.pcap = None;
         drop(parts);
         // The recorder stays, to be asked for what it recorded; its thread ends.
         played.and(lock(&self.recorders).as_mut().map_or(Ok(()), Recorders::close))
@@ -332,10 +373,16 @@ impl Client {
             self.progress.next_sequence.store(u64::from(sender.next_sequence()), Relaxed);
             let notices = parts.notices.take().unwrap_or_else(crossbeam_channel::never);
             let (captured, progress) = (Arc::clone(&self.captured), Arc::clone(&self.progress));
+            let tap = self.tap.clone();
+            let now = self.clock.now();
+            if let Some(ends) = parts.addresses {
+                tap.announce(now, ends.0.ip(), || self.description(&sender, ends).ok().map(|d| d.write()));
+            }
+            tap.connected(now, &transport);
             let rest = Rest::new()?;
             let waker = rest.waker();
             let (log, hearing) = (parts.log.take(), parts.hearing.take());
-            let supply = Supply { ring, transport, log, hearing, rest };
+            let supply = Supply { ring, transport, log, tap, hearing, rest };
             let sending =
                 Sending::new(self.config.clone(), self.clock, sender, repeater, supply, captured, progress)?;
             let stepper = Arc::clone(&self.stepper);
@@ -357,6 +404,14 @@ impl Client {
             parts.capturing = true;
         }
         Ok(())
+    }
+
+    /// What it sends from the first of the ends to the other.
+    fn description(&self, sender: &Sender, ends: (SocketAddr, SocketAddr)) -> Result<Description> {
+        let packet = self.config.encoding().format.duration(sender.frames_per_packet() as u64);
+        let means = new_repeater(&self.config, sender)?.map(|repeater| repeater.means());
+        let cname = party(self.identity.ssrc, None).cname;
+        describe(&self.config, self.identity, &cname, ends, packet, means)
     }
 
     fn parts(&self) -> Result<MutexGuard<'_, Parts>> {
@@ -403,6 +458,12 @@ impl Identity {
     }
 }
 
+fn over() -> Error {
+    Error::new(ErrorKind::State, "the client is closed, or its stream is over: make a new one")
+}
+
+/// How much of a program's sound may wait.
+const PUSHED: Duration = Duration::from_secs(2);
 /// How long what is captured may take to be sent at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 const NOTICES: usize = 64;

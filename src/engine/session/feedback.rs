@@ -14,9 +14,13 @@ use super::sealing::Sealing;
 use super::sending::Progress;
 use super::server::lock;
 use super::transport::Transport;
+use super::wiretap::Wiretap;
 use crate::engine::coding::PayloadTypes;
 use crate::engine::config::{BlockSize, ClientConfig, Wire};
 use crate::engine::format::Format;
+use crate::engine::net::tcp::SendOutcome;
+use crate::engine::net::udp::Sent;
+use crate::engine::record::pcap::file::Kind;
 use crate::engine::stats::RemoteStats;
 use crate::engine::stream::reports::{Said, Speaker, WallClock};
 use crate::engine::time::{Clock, Micros};
@@ -33,6 +37,7 @@ pub struct Feedback {
     /// Takes the other end's frames out of a connection.
     deframer: Deframer,
     shared: Arc<Progress>,
+    tap: Wiretap,
     out: Vec<u8>,
     began: Option<Micros>,
     listener: Presence,
@@ -57,7 +62,13 @@ enum Presence {
 
 impl Feedback {
     /// For the stream `ssrc`; `None` on the classic wire, which knows no reports.
-    pub fn new(config: &ClientConfig, ssrc: u32, clock: Clock, shared: Arc<Progress>) -> Option<Self> {
+    pub fn new(
+        config: &ClientConfig,
+        ssrc: u32,
+        clock: Clock,
+        shared: Arc<Progress>,
+        tap: Wiretap,
+    ) -> Option<Self> {
         if config.wire == Wire::Classic {
             return None;
         }
@@ -73,6 +84,7 @@ impl Feedback {
             dice: Dice::new(),
             deframer: new_deframer(),
             shared,
+            tap,
             out: Vec::new(),
             began: None,
             listener: Presence::Unknown,
@@ -146,7 +158,7 @@ impl Feedback {
         mut sealing: Option<&mut Sealing>,
         mut hearing: Option<&mut Hearing>,
     ) {
-        let Self { speaker, clock, wall, deframer, shared, complaints, .. } = self;
+        let Self { speaker, clock, wall, deframer, shared, complaints, tap, .. } = self;
         let (mut reports, mut goodbye) = (false, None);
         let peer = transport.peer();
         let mut take = |arrival, bytes: &[u8]| {
@@ -172,11 +184,16 @@ impl Feedback {
                 }
             }
         };
+        let ends = tap.incoming(transport);
         match transport {
-            Transport::Udp(udp) => udp.hear(*clock, &mut take),
+            Transport::Udp(udp) => udp.hear(*clock, &mut |arrival, bytes| {
+                tap.heard(arrival, ends, Kind::Datagram, bytes);
+                take(arrival, bytes);
+            }),
             Transport::Tcp(tcp) => {
                 let now = clock.now();
                 tcp.hear(&mut |bytes| {
+                    tap.heard(now, ends, Kind::Data, bytes);
                     for piece in bytes.chunks(PIECE) {
                         deframer.push(piece);
                         while let Some(frame) = deframer.next() {
@@ -220,16 +237,24 @@ impl Feedback {
         let plain = Ok(Some(&self.out[..]));
         let Ok(Some(out)) = sealing.map_or(plain, |sealing| sealing.report(&self.out)) else { return };
         // What cannot go now is out of date when it can.
-        match (transport, network) {
-            (Transport::Udp(_), Some(network)) => network.enter_control(self.clock.now(), (), out),
+        let now = self.clock.now();
+        match (&mut *transport, network) {
+            (Transport::Udp(_), Some(network)) => {
+                let passage = network.enter_control(now, (), out);
+                self.tap.entered(now, transport, passage, out);
+            }
             (Transport::Udp(udp), None) => {
-                let _ = udp.send(out);
+                if udp.send(out).is_ok_and(|sent| sent != Sent::Dropped) {
+                    self.tap.sent(now, transport, out);
+                }
             }
             (Transport::Tcp(tcp), _) => {
                 let mut frame = Vec::with_capacity(out.len() + 2);
                 write_frame(out, &mut frame);
                 // A lost connection is told to the next packet.
-                let _ = tcp.send(&frame, Duration::ZERO);
+                if tcp.send(&frame, Duration::ZERO) == Ok(SendOutcome::Sent) {
+                    self.tap.sent(now, transport, &frame);
+                }
             }
         }
     }

@@ -21,18 +21,14 @@ impl<T: Copy> Impairment<T> {
     }
 
     /// A packet enters the network at `now`.
-    pub fn enter(&mut self, now: Micros, tag: T, packet: &[u8]) {
-        for at in self.link.send(now, Direction::Up, packet.len()).as_slice() {
-            self.outbox.push(*at, tag, packet);
-        }
+    pub fn enter(&mut self, now: Micros, tag: T, packet: &[u8]) -> Passage {
+        self.go(now, Direction::Up, tag, packet)
     }
 
     /// A control packet enters the network at `now`: of the same kind, but drawn apart, so that it does not change which packets of
     /// sound are lost.
-    pub fn enter_control(&mut self, now: Micros, tag: T, packet: &[u8]) {
-        for at in self.link.send(now, Direction::Down, packet.len()).as_slice() {
-            self.outbox.push(*at, tag, packet);
-        }
+    pub fn enter_control(&mut self, now: Micros, tag: T, packet: &[u8]) -> Passage {
+        self.go(now, Direction::Down, tag, packet)
     }
 
     /// The next packet that has arrived by `now`, and when it did.
@@ -48,6 +44,39 @@ impl<T: Copy> Impairment<T> {
     /// Whether nothing is under way.
     pub fn is_empty(&self) -> bool {
         self.outbox.is_empty()
+    }
+
+    fn go(&mut self, now: Micros, direction: Direction, tag: T, packet: &[u8]) -> Passage {
+        let before = self.link.counts(direction).lost;
+        let deliveries = self.link.send(now, direction, packet.len());
+        let arrived = deliveries.into_iter().filter(|at| self.outbox.push(*at, tag, packet)).count();
+        match (arrived, deliveries.as_slice().len()) {
+            (1.., _) => Passage::Arrives,
+            (0, 0) if self.link.counts(direction).lost > before => Passage::Lost,
+            _ => Passage::Overflows,
+        }
+    }
+}
+
+/// What becomes of a packet in the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// It comes through, now or later, perhaps twice.
+    Arrives,
+    /// It is lost by chance.
+    Lost,
+    /// There is no room for it: the bottleneck's queue is full, or too many are under way.
+    Overflows,
+}
+
+impl Passage {
+    /// How it was lost, if it was.
+    pub const fn loss(self) -> Option<&'static str> {
+        match self {
+            Self::Arrives => None,
+            Self::Lost => Some("lost by network="),
+            Self::Overflows => Some("dropped by the full queue of network="),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod describe;
 mod doors;
 pub mod events;
 mod feedback;
+pub mod forwarding;
 pub mod frames;
 mod hearing;
 mod impairment;
@@ -29,6 +30,7 @@ mod stepper;
 mod talking;
 mod timed;
 mod transport;
+mod wiretap;
 
 pub use reporting::Way;
 

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::forwarding::Forwarding;
 use super::packet_log::PacketLog;
 use crate::engine::coding::Encoding;
 use crate::engine::config::ServerConfig;
@@ -43,6 +44,8 @@ pub struct Outlets {
     pub roster: Option<Roster>,
     /// To be recorded.
     pub recorder: Option<Recorder>,
+    /// To be sent on, as they came.
+    pub forwarding: Option<Forwarding>,
     /// To be read by programs, packet by packet.
     pub readers: Vec<Tap>,
     /// To be written down.

@@ -14,12 +14,14 @@ use super::notices::report;
 use super::reporting::{Letter, Way};
 use super::server::{Shared, lock};
 use super::sources::Sources;
+use super::wiretap::{ServerTap, Wiretap};
 use crate::engine::audio::Notice;
 use crate::engine::config::{Protocol, ServerConfig, Wire};
 use crate::engine::error::Result;
 use crate::engine::net::tcp::{ConnectionId, TcpEvent, TcpReceiver};
 use crate::engine::net::udp::{Datagram, UdpReceiver};
 use crate::engine::net::waker::Waker;
+use crate::engine::record::pcap::file::Kind;
 use crate::engine::time::{Clock, Micros};
 use crate::engine::wire::framing::{Deframer, Packet, write_frame};
 use crate::engine::wire::rtcp::Compound;
@@ -34,11 +36,21 @@ pub struct Receiving {
     doors: Doors,
     tried_beside: bool,
     network: Option<Impairment<Way>>,
+    tap: ServerTap,
 }
 
 enum Socket {
     Udp(UdpReceiver),
     Tcp(TcpReceiver),
+}
+
+impl Socket {
+    fn local_addr(&self) -> SocketAddr {
+        match self {
+            Self::Udp(udp) => udp.local_addr(),
+            Self::Tcp(tcp) => tcp.local_addr(),
+        }
+    }
 }
 
 struct Connection {
@@ -48,12 +60,13 @@ struct Connection {
 
 impl Receiving {
     /// Binds as the config says.
-    pub fn bind(config: &ServerConfig, clock: Clock) -> Result<Self> {
+    pub fn bind(config: &ServerConfig, clock: Clock, tap: Wiretap) -> Result<Self> {
         let bind = config.bind.as_deref();
         let socket = match config.protocol {
             Protocol::Udp => Socket::Udp(UdpReceiver::bind(bind, config.port, clock)?),
             Protocol::Tcp => Socket::Tcp(TcpReceiver::bind(bind, config.port, clock, MAX_CONNECTIONS)?),
         };
+        let local = socket.local_addr();
         Ok(Self {
             config: config.clone(),
             clock,
@@ -62,15 +75,13 @@ impl Receiving {
             doors: Doors::new(config.max_sources),
             tried_beside: false,
             network: config.network.map(Impairment::new),
+            tap: ServerTap::new(tap, local, config),
         })
     }
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
-        match &self.socket {
-            Socket::Udp(udp) => udp.local_addr(),
-            Socket::Tcp(tcp) => tcp.local_addr(),
-        }
+        self.socket.local_addr()
     }
 
     /// Ends a wait of [`run`](Self::run).
@@ -134,15 +145,19 @@ impl Receiving {
         for Letter { way, bytes } in letters {
             match &mut self.socket {
                 Socket::Udp(udp) => {
-                    udp.send(bytes, way.address, way.local, way.beside);
+                    if udp.send(bytes, way.address, way.local, way.beside) && !way.beside {
+                        self.tap.sent(self.clock.now(), way.local, way.address, bytes);
+                    }
                 }
                 Socket::Tcp(tcp) => {
                     let mut frame = Vec::with_capacity(bytes.len() + 2);
                     write_frame(bytes, &mut frame);
                     let id =
                         self.connections.iter().find(|(_, connection)| connection.address == way.address);
-                    if let Some((id, _)) = id {
-                        tcp.send(*id, &frame);
+                    if let Some((id, _)) = id
+                        && tcp.send(*id, &frame)
+                    {
+                        self.tap.answered(self.clock.now(), way.address, &frame);
                     }
                 }
             }
@@ -161,7 +176,7 @@ impl Receiving {
 
     fn receive(&mut self, shared: &Shared, timeout: Duration) -> Result<usize> {
         let mut guard = None;
-        let Self { config, clock, socket, connections, doors, network, .. } = self;
+        let Self { config, clock, socket, connections, doors, network, tap, .. } = self;
         let count = match socket {
             Socket::Udp(udp) => {
                 let timeout = network.as_ref().map_or(timeout, |network| network.wait(clock.now(), timeout));
@@ -178,12 +193,16 @@ impl Receiving {
                     }
                     if let Some(network) = network {
                         // Drawn apart, so that reports do not change which packets of sound are lost.
-                        if is_control(config, datagram.bytes) {
-                            network.enter_control(datagram.arrival, way, datagram.bytes);
+                        let passage = if is_control(config, datagram.bytes) {
+                            network.enter_control(datagram.arrival, way, datagram.bytes)
                         } else {
-                            network.enter(datagram.arrival, way, datagram.bytes);
-                        }
+                            network.enter(datagram.arrival, way, datagram.bytes)
+                        };
+                        tap.entered(datagram.arrival, address, local, passage, datagram.bytes);
                         return;
+                    }
+                    if !beside {
+                        tap.datagram(datagram.arrival, address, local, datagram.bytes);
                     }
                     let sources = guard.get_or_insert_with(|| lock(&shared.sources));
                     // Sealed ones are not believed for their tag.
@@ -194,6 +213,7 @@ impl Receiving {
                     }
                 })?;
                 while let Some((arrival, way, bytes)) = network.as_mut().and_then(|n| n.leave(clock.now())) {
+                    tap.datagram(arrival, way.address, way.local, bytes);
                     guard.get_or_insert_with(|| lock(&shared.sources)).datagram(way, arrival, bytes);
                 }
                 shared.kernel_drops.store(udp.kernel_drops(), Relaxed);
@@ -202,6 +222,7 @@ impl Receiving {
             Socket::Tcp(tcp) => {
                 let mut over = Vec::new();
                 let count = tcp.poll(timeout, &mut |event| {
+                    capture(&event, clock.now(), connections, tap);
                     let sources = guard.get_or_insert_with(|| lock(&shared.sources));
                     handle(event, config, clock.now(), connections, doors, sources, &mut over);
                 })?;
@@ -221,7 +242,8 @@ impl Receiving {
                 count
             }
         };
-        if let Some(sources) = guard {
+        if let Some(mut sources) = guard {
+            sources.flush_forwarding();
             let packets = sources.packets();
             drop(sources);
             shared.arrived(packets);
@@ -249,6 +271,30 @@ impl Connection {
                 None => return heard,
             }
         }
+    }
+}
+
+/// What a capture shows of an event.
+fn capture(
+    event: &TcpEvent<'_>,
+    now: Micros,
+    connections: &HashMap<ConnectionId, Connection>,
+    tap: &ServerTap,
+) {
+    let address = |id| connections.get(id).map(|connection| connection.address);
+    match event {
+        TcpEvent::Accepted { address, .. } => tap.connection(now, *address, Kind::Opened, &[]),
+        TcpEvent::Data { id, arrival, bytes } => {
+            if let Some(peer) = address(id) {
+                tap.connection(*arrival, peer, Kind::Data, bytes);
+            }
+        }
+        TcpEvent::Closed { id, .. } => {
+            if let Some(peer) = address(id) {
+                tap.connection(now, peer, Kind::Closed, &[]);
+            }
+        }
+        TcpEvent::Refused { .. } => {}
     }
 }
 

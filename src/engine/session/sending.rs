@@ -22,8 +22,10 @@ use super::packets::Packets;
 use super::sealing::Sealing;
 use super::stepper::Stepper;
 use super::transport::Transport;
+use super::wiretap::Wiretap;
 use crate::engine::audio::Notice;
 use crate::engine::audio::priority::promote;
+use crate::engine::codec::Settings;
 use crate::engine::config::{ClientConfig, PATIENCE, Protocol, Redundancy, Wire};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::rest::Rest;
@@ -56,6 +58,7 @@ pub struct Sending {
     packets: Packets,
     sealing: Option<Sealing>,
     network: Option<Impairment<()>>,
+    tap: Wiretap,
     feedback: Option<Feedback>,
     hearing: Option<Hearing>,
     rest: Rest,
@@ -99,6 +102,8 @@ pub struct Supply {
     pub transport: Transport,
     /// Where every packet is written down.
     pub log: Option<PacketLog>,
+    /// Where every packet is captured.
+    pub tap: Wiretap,
     /// What listens to the server's sound.
     pub hearing: Option<Hearing>,
     /// Where it sleeps: whoever has sound for it wakes it there.
@@ -117,16 +122,16 @@ impl Sending {
         captured: Arc<Captured>,
         shared: Arc<Progress>,
     ) -> Result<Self> {
-        let Supply { ring, transport, log, hearing, rest } = supply;
+        let Supply { ring, transport, log, tap, hearing, rest } = supply;
         let network = config.network.map(Impairment::new);
         let sealing = config.key.clone().map(|key| Sealing::new(key, sender.ssrc())).transpose()?;
         let framed = config.wire == Wire::Rtp && config.path.protocol == Protocol::Tcp;
-        let feedback = Feedback::new(&config, sender.ssrc(), clock, Arc::clone(&shared));
+        let feedback = Feedback::new(&config, sender.ssrc(), clock, Arc::clone(&shared), tap.clone());
         let samples = config.audio.block.frames(config.audio.format) * config.audio.format.channels();
         let converter = Converter::new(config.audio.format, config.encoding().format)?;
         let packet = config.encoding().format.duration(sender.frames_per_packet() as u64);
         Ok(Self {
-            adviser: Adviser::new(packet, config.spacing),
+            adviser: Adviser::new(packet, config.spacing).coded_as(config.codec),
             config,
             clock,
             ring,
@@ -142,6 +147,7 @@ impl Sending {
             packets: Packets::new(framed),
             sealing,
             network,
+            tap,
             feedback,
             hearing,
             rest,
@@ -217,6 +223,7 @@ impl Sending {
             self.deliver()?;
         }
         self.say_goodbye();
+        self.tap.finished(self.clock.now(), &self.transport);
         match &mut self.transport {
             Transport::Udp(_) => Ok(()),
             Transport::Tcp(tcp) => tcp.flush(FLUSH_TIMEOUT),
@@ -244,11 +251,15 @@ impl Sending {
     /// What is sent follows what the other end reports.
     fn follow(&mut self, report: &RemoteStats) {
         let remedy = self.adviser.hear(report, self.clock.now());
-        self.sender.set_loss_percent(self.adviser.loss_percent());
+        let first = Settings::of(&self.config);
+        // Deep redundancy that was asked for goes before anything is lost, too.
+        let least = if first.dred.is_zero() { 0 } else { first.loss_percent };
+        let settings = Settings { loss_percent: self.adviser.loss_percent().max(least), ..first };
         let Some(repeater) = self.repeater.as_mut().filter(|_| self.config.redundancy == Redundancy::Auto)
         else {
-            return;
+            return self.sender.adjust(settings);
         };
+        self.sender.adjust(remedy.spending(settings, self.adviser.packet()));
         if remedy.copies != repeater.remedy().copies {
             let lost = report.fraction_lost * 100.0;
             log::info!(target: TARGET, "{lost:.1} % lost: {} copies of each packet from now on", remedy.copies);
@@ -319,7 +330,9 @@ impl Sending {
     /// meanwhile is trimmed.
     fn send(&mut self, frame: &[u8], packet: Outgoing<'_>, bytes: usize) -> Result<()> {
         if let Some(network) = &mut self.network {
-            network.enter(self.clock.now(), (), frame);
+            let now = self.clock.now();
+            let passage = network.enter(now, (), frame);
+            self.tap.entered(now, &self.transport, passage, frame);
             self.count(packet, bytes, "sent");
             return self.deliver();
         }
@@ -356,6 +369,9 @@ impl Sending {
                     }
                 },
             };
+            if verdict != "dropped" {
+                self.tap.sent(self.clock.now(), &self.transport, frame);
+            }
             self.count(packet, bytes, verdict);
             return Ok(());
         }
@@ -363,11 +379,13 @@ impl Sending {
 
     /// Sends what has come through the bad network, where there is one.
     fn deliver(&mut self) -> Result<()> {
-        let (Some(network), Transport::Udp(udp)) = (&mut self.network, &mut self.transport) else {
-            return Ok(());
-        };
-        while let Some((_, (), packet)) = network.leave(self.clock.now()) {
-            udp.send(packet)?;
+        let Some(network) = &mut self.network else { return Ok(()) };
+        while let Some((_, (), packet)) = network.leave(self.clock.now())
+            && let Transport::Udp(udp) = &mut self.transport
+        {
+            if udp.send(packet)? != Sent::Dropped {
+                self.tap.sent(self.clock.now(), &self.transport, packet);
+            }
         }
         Ok(())
     }
@@ -445,6 +463,7 @@ impl Sending {
             {
                 log::info!(target: TARGET, "connected to {} again", transport.peer());
                 self.transport = transport;
+                self.tap.connected(self.clock.now(), &self.transport);
                 if let Some(feedback) = &mut self.feedback {
                     feedback.reconnected();
                 }

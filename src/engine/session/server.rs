@@ -13,6 +13,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver as Notices, Sender, bounded};
 
 use super::events::{Events, Told};
+use super::forwarding::Forwarding;
 use super::frames::{FrameStream, Wanted};
 use super::mouth::{Guest, Mouth};
 use super::packet_log::PacketLog;
@@ -20,6 +21,7 @@ use super::receiving::Receiving;
 use super::sources::{MOST_GAIN, Sources};
 use super::talking::Talking;
 use super::timed::Timed;
+use super::wiretap::{self, Wiretap};
 use crate::engine::audio::Notice;
 use crate::engine::audio::{Capture, CaptureTarget, Playback, device};
 use crate::engine::config::ServerConfig;
@@ -32,6 +34,7 @@ use crate::engine::playout::tap::Whose;
 use crate::engine::record::Recorded;
 use crate::engine::record::folder;
 use crate::engine::record::local_time::LocalTime;
+use crate::engine::record::pcap::file::PcapFile;
 use crate::engine::record::reception::{Notes, ReceptionRecorder};
 use crate::engine::record::tap::RecorderState;
 use crate::engine::stats::{ServerStats, SourceStats};
@@ -42,6 +45,7 @@ use crate::engine::time::{Clock, Micros};
 pub struct Server {
     config: ServerConfig,
     clock: Clock,
+    tap: Wiretap,
     shared: Arc<Shared>,
     parts: Mutex<Parts>,
 }
@@ -84,20 +88,25 @@ struct Parts {
     recorder: Option<ReceptionRecorder>,
     recorded: Option<Recorded>,
     log: Option<PacketLog>,
+    pcap: Option<PcapFile>,
     closed: bool,
 }
 
 impl Server {
-    /// A server that has opened nothing yet but its packet log.
+    /// A server that has opened nothing yet but its packet log and capture.
     pub fn new(config: ServerConfig, packet_log: Option<&Path>) -> Result<Self> {
         let config = config.validated()?;
         device::check_host_api(config.audio.host_api.as_deref())?;
         let log = packet_log.map(PacketLog::open).transpose()?;
+        let clock = Clock::new();
+        let pcap = config.pcap.as_deref().map(|path| wiretap::open(path, clock)).transpose()?;
+        let tap = Wiretap::new(pcap.as_ref());
         let sources = Sources::new(config.clone());
         let events = sources.events();
         Ok(Self {
             config,
-            clock: Clock::new(),
+            clock,
+            tap,
             shared: Arc::new(Shared {
                 sources: Mutex::new(sources),
                 kernel_drops: AtomicU64::new(0),
@@ -108,7 +117,7 @@ impl Server {
                 arrivals: Mutex::default(),
                 changed: Condvar::new(),
             }),
-            parts: Mutex::new(Parts { log, ..Parts::default() }),
+            parts: Mutex::new(Parts { log, pcap, ..Parts::default() }),
         })
     }
 
@@ -116,7 +125,11 @@ impl Server {
     pub fn open_socket(&self) -> Result<()> {
         let mut parts = self.parts()?;
         if parts.address.is_none() {
-            let receiving = Receiving::bind(&self.config, self.clock)?;
+            let receiving = Receiving::bind(&self.config, self.clock, self.tap.clone())?;
+            if !self.config.forward.is_empty() {
+                let forwarding = Forwarding::connect(&self.config.forward)?;
+                lock(&self.shared.sources).set_forwarding(forwarding);
+            }
             parts.address = Some(receiving.local_addr());
             parts.waker = Some(receiving.waker());
             parts.receiving = Some(receiving);
@@ -243,6 +256,7 @@ impl Server {
         stats.dropped_local += self.shared.kernel_drops.load(Relaxed);
         stats.frames_unspoken = self.shared.unspoken.load(Relaxed);
         stats.playback.level_db = self.level_db();
+        stats.pcap_dropped = self.tap.dropped();
         stats.events_dropped = self.shared.events.dropped();
         stats
     }
@@ -418,6 +432,7 @@ impl Server {
             receiving.drain(&self.shared);
         }
         parts.receiving = None;
+        parts.pcap = None;
         lock(&self.shared.sources).finish();
         let played = parts.playback.take().map_or(Ok(()), |mut playback| playback.stop(drain));
         let recorded = self.finish_recording(&mut parts);

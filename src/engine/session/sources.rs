@@ -8,6 +8,7 @@ mod control;
 mod copies;
 mod entry;
 mod figures;
+mod onward;
 mod opening;
 mod presence;
 mod reading;
@@ -39,6 +40,7 @@ use crate::engine::stream::receiver::{Receiver, Verdict};
 use crate::engine::time::Micros;
 use crate::engine::wire::{classic, rtp};
 use access::Access;
+use onward::Onward;
 use opening::Opening;
 use speaking::Answer;
 use suspicion::Suspicion;
@@ -58,6 +60,8 @@ pub struct Sources {
     /// It was said that something cannot be decoded here.
     told: bool,
     out: Outlets,
+    /// What becomes of the packet at hand.
+    onward: Onward,
     /// With a key.
     opening: Option<Box<Opening>>,
     /// Without one.
@@ -97,6 +101,8 @@ struct Entry {
     dropped: u64,
     /// Over RTP.
     reports: Option<Box<Correspondence>>,
+    /// Its last packet before it was believed, as it came: where packets are sent on.
+    held: Option<Box<[u8]>>,
     answer: Answer,
 }
 
@@ -127,6 +133,7 @@ impl Sources {
             swept: Micros::ZERO,
             told: false,
             out: Outlets::default(),
+            onward: Onward::default(),
             events: Arc::default(),
             talking: None,
             dice: Dice::new(),
@@ -278,7 +285,8 @@ impl Sources {
                 if verdict == Verdict::Believed {
                     self.reporting.hurry(arrival);
                 }
-                if receiver.is_believed() && counted {
+                let receiver_believed = receiver.is_believed();
+                if receiver_believed && counted {
                     self.packets += receiver.reception().received - before;
                     self.last_sequence = Some(sequence);
                     tell(&name, receiver, verdict, bytes.len(), arrival, &mut self.access.budget);
@@ -286,6 +294,7 @@ impl Sources {
                 if verdict == Verdict::Believed {
                     self.access.strangers.remove(&name);
                 }
+                self.onward = self.onward.after(name, receiver_believed, verdict);
                 self.log(name.address, arrival, Some(sequence), bytes, verdict.name());
                 if verdict == Verdict::Believed {
                     self.forget_copies(&name);
@@ -348,6 +357,7 @@ impl Sources {
             repeated: false,
             dropped: 0,
             reports: None,
+            held: None,
             answer: Answer::None,
         })
     }

@@ -12,7 +12,7 @@ use crate::engine::config::{Path, Protocol};
 use crate::engine::error::{Error, Result};
 use crate::engine::net::resolve::resolve;
 use crate::engine::net::rest::Rest;
-use crate::engine::net::sys::{LOOPBACK_INTERFACE, NO_SIGNAL};
+use crate::engine::net::sys::{self, LOOPBACK_INTERFACE, NO_SIGNAL};
 use crate::engine::net::{address, failure};
 use crate::engine::time::{Clock, Micros};
 
@@ -88,6 +88,20 @@ impl UdpSender {
             Err(e) if e.kind() != io::ErrorKind::ConnectionRefused => self.judge(&e, datagram.len()),
             _ => Ok(Sent::Refused),
         }
+    }
+
+    /// Sends datagrams with as few calls as the system allows. Never blocks. How many went, from the first on, and what became of
+    /// the next: [`Sent::Refused`] tells of an earlier one, the next has not been tried then.
+    pub fn send_many(&mut self, datagrams: &[&[u8]]) -> Result<(usize, Sent)> {
+        let mut sent = 0;
+        while sent < datagrams.len() {
+            match sys::send_many(&self.socket, &datagrams[sent..]) {
+                Ok(count) => sent += count,
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => return Ok((sent, Sent::Refused)),
+                Err(e) => return Ok((sent, self.judge(&e, datagrams[sent].len())?)),
+            }
+        }
+        Ok((sent, Sent::Sent))
     }
 
     /// Hands over what the peer has said since, a few datagrams at most, with the time of its coming by `clock`. Never

@@ -1,5 +1,6 @@
 //! What sources report, and what is said to them.
 
+use super::onward::Onward;
 use super::opening::sealed;
 use super::{Entry, IDLE_AFTER, Name, Sources, TARGET};
 use crate::engine::config::Wire;
@@ -41,6 +42,9 @@ impl Sources {
             }
             let name = Name { address: way.address, wire: Wire::Rtp, ssrc };
             posing |= !known && self.plays_elsewhere(&name, arrival).is_some();
+        }
+        if heard {
+            self.onward = Onward::Now;
         }
         if posing {
             self.refuse(Refusal::WrongSource, way.address, arrival);

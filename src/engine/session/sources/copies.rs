@@ -3,6 +3,7 @@
 //! A copy is known by its SSRC, which is made of its source's, and by its address, which is the same; it must fit what the source has sent. So nobody can
 //! do by it what they could not do by the source's own SSRC.
 
+use super::onward::Onward;
 use super::{Entry, Name, Sources, TARGET};
 use crate::engine::config::Wire;
 use crate::engine::session::reporting::Way;
@@ -27,7 +28,10 @@ impl Sources {
         entry.repeated = true;
         entry.last_arrival = arrival;
         match self.feed(&original, &mut |receiver, deliver| receiver.receive_copy(bytes, arrival, deliver)) {
-            Some(Ok(copied)) => self.log(name.address, arrival, None, bytes, what(copied)),
+            Some(Ok(copied)) => {
+                self.onward = Onward::Now;
+                self.log(name.address, arrival, None, bytes, what(copied));
+            }
             Some(Err(why)) => self.disbelieve(&name, arrival, bytes, why),
             None => return false,
         }

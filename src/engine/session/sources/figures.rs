@@ -41,6 +41,8 @@ impl Sources {
             wrong_source: self.access.wrong_source,
             unauthentic: self.access.unauthentic,
             dropped_local: self.out.dropped,
+            forwarded: self.forwarded(),
+            pcap_dropped: 0,
             events_dropped: 0,
             frames_unspoken: 0,
             sources: Vec::new(),

@@ -52,13 +52,16 @@ impl Sources {
         self.opened(way.address, arrival, bytes, |sources, bytes| {
             sources.plain_datagram(way, arrival, bytes);
         });
+        self.send_on(bytes);
     }
 
     /// A whole packet has come over a connection, which says what it speaks. Whether it is of a source that is heard.
     pub fn framed(&mut self, address: SocketAddr, wire: Wire, arrival: Micros, bytes: &[u8]) -> bool {
-        self.opened(address, arrival, bytes, |sources, bytes| {
+        let heard = self.opened(address, arrival, bytes, |sources, bytes| {
             sources.plain_frame(address, wire, arrival, bytes)
-        })
+        });
+        self.send_on(bytes);
+        heard
     }
 
     /// Hands on what is in a packet: without a key, it itself; with one, what was sealed, if it is authentic and new.
