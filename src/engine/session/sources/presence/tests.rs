@@ -189,6 +189,9 @@ fn beside(deed: impl Fn(&mut Scene, u32)) -> Scene {
     scene
 }
 
+/// What another source does, packet after packet.
+type Deed = fn(&mut Scene, u32);
+
 #[test]
 fn a_source_that_floods_jumps_or_changes_format_leaves_another_ones_part_as_it_is_to_the_bit() {
     let quiet =
@@ -196,7 +199,7 @@ fn a_source_that_floods_jumps_or_changes_format_leaves_another_ones_part_as_it_i
     let own = quiet.source(at(1)).unwrap();
     assert_eq!((own.reception.received, own.reception.lost), (500, 0));
     assert!(quiet.heard.iter().any(|sample| *sample != 0.0));
-    let deeds: [(&str, fn(&mut Scene, u32)); 3] = [
+    let deeds: [(&str, Deed); 3] = [
         ("flood", |scene, number| {
             for n in (number - 21) * 100..(number - 20) * 100 {
                 scene.hear(at(2), &packet(5, n as u16 + 2, (n + 2) * 441, 1));
