@@ -68,6 +68,9 @@ pub struct Roster {
     add: Producer<Guest>,
     finished: Consumer<Guest>,
     controls: Arc<Controls>,
+    /// Players handed in that have not come back, and how many there may be.
+    players: usize,
+    most: usize,
 }
 
 /// Who comes and goes.
@@ -126,7 +129,9 @@ impl Renderer {
             mixer: Mixer::new(format.rate(), format.channels(), STRIDE),
             controls: Arc::clone(&controls),
         };
-        Ok((renderer, Roster { add, finished: finished_out, controls: Arc::clone(&controls) }, controls))
+        let own = Arc::clone(&controls);
+        let roster = Roster { add, finished: finished_out, controls: own, players: 0, most: 2 * sources + 1 };
+        Ok((renderer, roster, controls))
     }
 
     /// How dear concealment may be from now on: for whoever measures the time that it takes.
@@ -302,7 +307,9 @@ impl Render for Renderer {
 impl Roster {
     /// Hands a player in; false where there is no room.
     pub fn add(&mut self, player: Player) -> bool {
-        self.add.push(Guest::Player(player)).is_ok()
+        let added = self.add.push(Guest::Player(player)).is_ok();
+        self.players += usize::from(added);
+        added
     }
 
     /// How many players can be played.
@@ -310,9 +317,9 @@ impl Roster {
         self.controls.most_players()
     }
 
-    /// Whether one more can be handed in.
+    /// Whether one more player can be handed in: as many as play, and as many again that wait for those that fall silent.
     pub fn has_room(&self) -> bool {
-        !self.add.is_full()
+        self.players < self.most && !self.add.is_full()
     }
 
     /// Hands a listener in, which goes when its ear is dropped; false where there is no room.
@@ -327,7 +334,9 @@ impl Roster {
 
     /// Drops the players, listeners and taps that have finished.
     pub fn sweep(&mut self) {
-        while self.finished.pop().is_ok() {}
+        while let Ok(guest) = self.finished.pop() {
+            self.players -= usize::from(matches!(guest, Guest::Player(_)));
+        }
     }
 }
 
