@@ -161,6 +161,7 @@ def row(name: str, outcome: Outcome, bare: Outcome | None, cores: float | None) 
         name,
         f"{outcome.counted:,}",
         str(lost),
+        str(stats["packets_dropped_local"]) if stats else "",
         f"{outcome.cores:.3f}",
         f"{outcome.each:.2f}",
         f"{outcome.each / bare.each:.2f}" if bare else "",
@@ -204,7 +205,18 @@ def main() -> None:
     show(
         f"Many sources of 10 ms L16, {seconds:g} s each",
         "tier: how dear concealment was at a quarter, half and three quarters of the run, 0 the best, 4 the cheapest",
-        ["", "counted", "missing", "cores", "µs a packet", "of the bare loop", "tier", "concealed %", "bound"],
+        [
+            "",
+            "counted",
+            "missing",
+            "dropped here",
+            "cores",
+            "µs a packet",
+            "of the bare loop",
+            "tier",
+            "concealed %",
+            "bound",
+        ],
         rows,
     )
 
