@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from typing import TYPE_CHECKING, Any, Literal
@@ -296,6 +295,8 @@ class AudioClient(Stream):
         Raises:
             StateError: The client is closed, or its input is another.
         """
+        import asyncio
+
         # It is sent at the pace of a clock: that is how long it takes.
         while (over := self._engine.pushed()[0] / self.RATE - seconds) > 0:  # noqa: ASYNC110
             await asyncio.sleep(max(over, 0.001 * self.size))
