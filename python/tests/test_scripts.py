@@ -56,7 +56,6 @@ AT_ALL = (
     "tier",
     "events_dropped",
     "frames_unspoken",
-    "sources_unheard",
     "packets_forwarded",
     "packets_forward_dropped",
 )

@@ -23,6 +23,3 @@ pub mod stream;
 pub mod time;
 pub mod url;
 pub mod wire;
-
-#[cfg(test)]
-pub mod counting;

@@ -56,8 +56,7 @@ impl Playback {
                     Box::new(move || device::find(host_api.as_deref(), &choice, Purpose::Play));
                 return Self::open_found(finder, audio, clock, render, notices);
             }
-            // Where nothing is played, nobody opens anything to play to.
-            Output::None | Output::Null => {
+            Output::Null => {
                 let work = move |halt: &Halt| {
                     sink::run_null(render, &own, clock, halt);
                     Ok(())

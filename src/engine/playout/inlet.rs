@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::buffer::Timeline;
 use super::counters::PlayerCounters;
 use super::ledger::{Kind, Ledger};
-use super::tape::HISTORY;
-use super::window::{Inserted, Window};
-use crate::engine::format::Format;
+use crate::engine::format::{Format, to_f32};
 use crate::engine::stream::queue::{Head, PacketReader, Position};
 
 /// Packets of one source, in order, with holes.
@@ -16,7 +15,7 @@ pub struct Inlet {
     /// Where they come from.
     pub reader: PacketReader,
     /// Where they wait.
-    pub window: Window,
+    pub timeline: Timeline,
     /// Their format.
     pub format: Format,
     /// What is counted.
@@ -33,20 +32,21 @@ pub struct Inlet {
     pub rough: bool,
     /// What the frames are that are given out.
     pub ledger: Ledger,
+    scratch: Box<[i16]>,
 }
 
 /// Frames that are given out at once.
-pub const STRIDE: usize = 960;
+pub const STRIDE: usize = 1024;
 
 /// The longest stretch that is looked at as one: two of the longest pitch periods.
-pub const LOOK: Duration = Duration::from_millis(30);
+const LOOK: Duration = Duration::from_millis(30);
 
 impl Inlet {
     /// With a window of `window` frames.
     pub fn new(reader: PacketReader, format: Format, window: usize, counters: Arc<PlayerCounters>) -> Self {
         Self {
             reader,
-            window: Window::new(window, format.frames(HISTORY), format.channels()),
+            timeline: Timeline::new(window, format.channels()),
             format,
             counters,
             position: Position::default(),
@@ -55,6 +55,7 @@ impl Inlet {
             made_up: false,
             rough: false,
             ledger: Ledger::default(),
+            scratch: vec![0; format.frames(LOOK).max(STRIDE) * format.channels()].into(),
         }
     }
 
@@ -62,13 +63,13 @@ impl Inlet {
     pub fn begin(&mut self, head: &Head) {
         self.epoch = head.epoch;
         self.position = head.position;
-        let room = self.window.capacity() as u64 / 4;
-        self.window.reset(Position(head.position.0.saturating_sub(room)), &mut self.reader);
+        let room = self.timeline.capacity() as u64 / 4;
+        self.timeline.reset(Position(head.position.0.saturating_sub(room)));
     }
 
     /// Whether all sound that was taken is given out.
     pub fn is_played_out(&self) -> bool {
-        self.window.end() <= self.position
+        self.timeline.end() <= self.position
     }
 
     /// Whether nothing more will come, and all is given out.
@@ -79,32 +80,14 @@ impl Inlet {
     /// Moves on by `frames`.
     pub fn step(&mut self, frames: usize) {
         self.position = self.position.plus(frames);
-        self.window.advance(self.position, &mut self.reader);
-    }
-
-    /// Puts the packet that comes next in its place. Nothing was heard yet if `first`: then it may be the place to begin at.
-    pub fn put(&mut self, first: bool) -> Inserted {
-        let Some(packet) = self.reader.take() else { return Inserted::default() };
-        let place = packet.head.position;
-        if first && place < self.position && place >= self.window.start() {
-            // It was overtaken by the one that came first.
-            self.position = place;
-        }
-        self.window.insert(packet, &mut self.reader)
-    }
-
-    /// Passes over the packet that comes next.
-    pub fn pass_over(&mut self) {
-        if let Some(packet) = self.reader.take() {
-            self.reader.give_back(packet);
-        }
+        self.timeline.advance(self.position);
     }
 
     /// Counts the next `frames` frames, which are there, as given out: played, or concealed where the codec made them up.
     pub fn count_played(&mut self, frames: usize) {
         let mut done = 0;
         while done < frames {
-            let run = self.window.made_up(self.position.plus(done), frames - done);
+            let run = self.timeline.made_up(self.position.plus(done), frames - done);
             let made_up = run.present && !self.rough;
             let begins = !std::mem::replace(&mut self.made_up, made_up) && made_up;
             let counters = &self.counters;
@@ -120,7 +103,7 @@ impl Inlet {
         let mut done = 0;
         while self.ledger.is_kept() && done < frames {
             let at = self.position.plus(done);
-            let run = self.window.made_up(at, frames - done);
+            let run = self.timeline.made_up(at, frames - done);
             let kind = if run.present && !self.rough { Kind::Lost } else { Kind::Heard };
             self.ledger.note(kind, at, run.frames);
             done += run.frames;
@@ -128,19 +111,23 @@ impl Inlet {
         self.count_played(frames);
     }
 
-    /// The longest stretch that is looked at as one, frames.
+    /// The most frames that [`copy`](Self::copy) copies at once.
     pub fn longest_copy(&self) -> usize {
-        self.format.frames(LOOK).max(STRIDE)
+        self.scratch.len() / self.format.channels()
     }
 
     /// Whether the packet lies within the window.
     pub fn fits(&self, head: &Head) -> bool {
-        let room = self.window.start().plus(self.window.capacity());
+        let room = self.timeline.start().plus(self.timeline.capacity());
         head.position.plus(head.frames as usize).distance(room) <= 0
     }
 
     /// Copies the frames from `from` on as floats; missing ones are silence.
-    pub fn copy(&self, from: Position, out: &mut [f32]) {
-        self.window.copy(from, out);
+    pub fn copy(&mut self, from: Position, out: &mut [f32]) {
+        let scratch = &mut self.scratch[..out.len()];
+        self.timeline.read(from, scratch);
+        for (to, sample) in out.iter_mut().zip(scratch) {
+            *to = to_f32(*sample);
+        }
     }
 }

@@ -35,4 +35,3 @@ mod toeplitz;
 pub mod transit;
 mod trend;
 pub mod whole;
-pub mod window;

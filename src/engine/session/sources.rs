@@ -6,10 +6,8 @@
 mod access;
 mod control;
 mod copies;
-mod crowd;
 mod entry;
 mod figures;
-mod hashing;
 mod onward;
 mod opening;
 mod presence;
@@ -22,7 +20,7 @@ mod suspicion;
 mod telling;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +40,6 @@ use crate::engine::stream::receiver::{Receiver, Verdict};
 use crate::engine::time::Micros;
 use crate::engine::wire::{classic, rtp};
 use access::Access;
-use hashing::Secret;
 use onward::Onward;
 use opening::Opening;
 use speaking::Answer;
@@ -52,7 +49,7 @@ use telling::tell;
 /// All sources of a server.
 pub struct Sources {
     config: ServerConfig,
-    entries: HashMap<Name, Entry, Secret>,
+    entries: HashMap<Name, Entry>,
     next_number: u32,
     departed: Departed,
     packets: u64,
@@ -60,8 +57,6 @@ pub struct Sources {
     access: Access,
     last_sequence: Option<u16>,
     swept: Micros,
-    /// How many are not heard, since there is too much to play.
-    unheard: usize,
     /// It was said that something cannot be decoded here.
     told: bool,
     out: Outlets,
@@ -80,7 +75,7 @@ pub struct Sources {
 }
 
 /// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Name {
     address: SocketAddr,
     wire: Wire,
@@ -91,7 +86,7 @@ struct Name {
 struct Entry {
     number: u32,
     encoding: Encoding,
-    receiver: Box<Receiver>,
+    receiver: Receiver,
     outlet: Outlet,
     came: Micros,
     last_arrival: Micros,
@@ -111,19 +106,6 @@ struct Entry {
     answer: Answer,
 }
 
-impl std::hash::Hash for Name {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        let ip = match self.address.ip() {
-            IpAddr::V4(v4) => u128::from(v4.to_bits()),
-            IpAddr::V6(v6) => v6.to_bits(),
-        };
-        let (port, wire) = (u64::from(self.address.port()), u64::from(self.wire == Wire::Classic));
-        state.write_u64(ip as u64);
-        state.write_u64((ip >> 64) as u64);
-        state.write_u64(port << 48 | wire << 32 | u64::from(self.ssrc));
-    }
-}
-
 /// Takes a packet's sound.
 type Deliver<'a> = &'a mut dyn FnMut(Head, &[i16]);
 
@@ -139,17 +121,16 @@ impl Sources {
         Self {
             reporting: Reporting::new(config.name.clone()),
             opening: config.key.clone().map(|key| Box::new(Opening::new(key))),
-            access: Access::new(config.max_sources),
             config,
             suspicion: Suspicion::default(),
-            entries: HashMap::default(),
+            entries: HashMap::new(),
             next_number: 1,
             departed: Departed::default(),
             packets: 0,
             malformed: 0,
+            access: Access::default(),
             last_sequence: None,
             swept: Micros::ZERO,
-            unheard: 0,
             told: false,
             out: Outlets::default(),
             onward: Onward::default(),
@@ -338,7 +319,7 @@ impl Sources {
             }
             let head = Head { source: *number, ..head };
             outlet.open(config, *encoding, out, name, *number);
-            if let Outlet::Playing { queue: Some(queue), .. } = outlet
+            if let Outlet::Playing { queue, .. } = outlet
                 && !queue.push(head, samples)
             {
                 *dropped += 1;
@@ -366,7 +347,7 @@ impl Sources {
         Ok(Entry {
             number: 0,
             encoding,
-            receiver: Box::new(if connected { receiver.believed_at_once() } else { receiver }),
+            receiver: if connected { receiver.believed_at_once() } else { receiver },
             outlet: Outlet::None,
             came: Micros::ZERO,
             last_arrival: Micros::ZERO,
@@ -381,10 +362,6 @@ impl Sources {
         })
     }
 }
-
-#[cfg(test)]
-#[path = "sources/many_tests.rs"]
-mod many_tests;
 
 pub use figures::MOST_GAIN;
 

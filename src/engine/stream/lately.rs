@@ -7,8 +7,7 @@ use super::queue::{Head, Position};
 
 /// The last packets that were delivered, by their numbers.
 pub struct Lately {
-    /// No memory before there is one.
-    ring: Option<Box<[Put; KEPT]>>,
+    ring: Box<[Put; KEPT]>,
 }
 
 /// A packet that was delivered.
@@ -27,30 +26,23 @@ pub struct Put {
 impl Lately {
     /// Nothing yet.
     pub fn new() -> Self {
-        Self { ring: None }
+        Self { ring: Box::new([Put::default(); KEPT]) }
     }
 
     /// Forgets all.
     pub fn clear(&mut self) {
-        self.ring = None;
-    }
-
-    fn puts(&self) -> impl Iterator<Item = &Put> {
-        self.ring.iter().flat_map(|ring| ring.iter())
+        self.ring.fill(Put::default());
     }
 
     /// A packet is delivered.
     pub fn note(&mut self, head: &Head, whole: bool) {
-        self.ring.get_or_insert_with(|| Box::new([Put::default(); KEPT]))[slot(head.sequence)] =
+        self.ring[slot(head.sequence)] =
             Put { sequence: head.sequence, position: head.position, frames: head.frames, whole };
     }
 
     /// What was delivered as this number.
     pub fn get(&self, sequence: u64) -> Option<&Put> {
-        self.ring
-            .as_ref()
-            .map(|ring| &ring[slot(sequence)])
-            .filter(|put| put.sequence == sequence && sequence > 0)
+        Some(&self.ring[slot(sequence)]).filter(|put| put.sequence == sequence && sequence > 0)
     }
 
     /// The number of the packet of `frames` frames at `at`, before the packet `near`; `None` where its sound is there, or cannot be.
@@ -67,7 +59,7 @@ impl Lately {
         }
         // The nearest on either side.
         let (mut below, mut above) = (None, Put::of(near));
-        for put in self.puts().filter(|put| put.sequence > 0) {
+        for put in self.ring.iter().filter(|put| put.sequence > 0) {
             if put.position == at && put.whole {
                 return None;
             } else if put.position < at && below.is_none_or(|below: Put| below.position < put.position) {
@@ -91,7 +83,7 @@ impl Lately {
 
     /// Whether a packet of this number can lie there, between those known before and after it.
     pub fn fits(&self, head: &Head) -> bool {
-        self.puts().filter(|put| put.sequence > 0).all(|put| {
+        self.ring.iter().filter(|put| put.sequence > 0).all(|put| {
             if put.sequence < head.sequence {
                 head.position.distance(put.end()) >= 0
             } else {
@@ -116,7 +108,7 @@ fn slot(sequence: u64) -> usize {
 }
 
 /// More than four copies of fifty packets' spacing reach back.
-const KEPT: usize = 208;
+const KEPT: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -54,7 +54,6 @@ impl Sources {
             let was_playing = entry.outlet.is_playing();
             if was_playing && now.since(entry.last_arrival) > IDLE_AFTER {
                 entry.outlet.retire();
-                entry.receiver.rest();
                 changed.push((EventKind::Idle, *name, entry.number));
             } else if !was_playing
                 && !entry.connected
@@ -73,7 +72,6 @@ impl Sources {
         }
         self.list_players();
         self.out.sweep();
-        self.hear_again(now);
     }
 
     /// Has begun to play: whoever played by its SSRC has been silent for long.
@@ -87,7 +85,6 @@ impl Sources {
             && entry.leave()
         {
             let number = entry.number;
-            self.list_players();
             self.happened(EventKind::Left, &other, number, "it goes on from another address", now);
         }
         self.access.strangers.remove(&name);
@@ -103,9 +100,7 @@ impl Sources {
             let detail = format!("{encoding}, {} Hz, {} channel(s)", format.rate(), format.channels());
             self.happened(kind, &name, number, &detail, now);
         }
-        if !self.access.plays(&name) {
-            self.access.players.push(name);
-        }
+        self.list_players();
     }
 
     /// Something has happened to a source.
