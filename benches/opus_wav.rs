@@ -30,11 +30,11 @@ fn main() {
     let settings = Settings {
         bitrate: bitrate.parse().expect("BITRATE in bits a second"),
         loss_percent: percent.parse().expect("LOSS in percent"),
+        dred: Duration::from_millis(dred.parse().expect("DRED in milliseconds")),
         ..Settings::default()
     };
 
     let mut encoder = Encoder::new(encoding, settings).expect("an encoder");
-    encoder.set_deep_redundancy(Duration::from_millis(dred.parse().expect("DRED in milliseconds")));
     let payloads: Vec<Vec<u8>> = sound
         .chunks_exact(packet * format.channels())
         .map(|samples| {

@@ -2,8 +2,8 @@
 //! `redundancy_pesq.py` can judge it. Sender, receiver and player are the engine's, in virtual time.
 //!
 //! `redundancy_wav IN.wav OUT.wav CODEC BITRATE PACKET REDUNDANCY SPACING PERCENT` with the losses on standard input: a line for the stream, and one for each
-//! stream of copies; one character a packet, `1` is lost. CODEC is `l16` or `opus`, PACKET in milliseconds, REDUNDANCY 0 to 4 or
-//! `opus`; FEC is made for a loss of PERCENT. Writes to standard output what was sent (bits a second, RTP's headers included), the mean delay in the buffer in ms, and what was
+//! stream of copies; one character a packet, `1` is lost. CODEC is `l16` or `opus`, PACKET in milliseconds, REDUNDANCY 0 to 4,
+//! `opus` or `auto`; FEC is made for a loss of PERCENT, with `auto` for what is reported. Writes to standard output what was sent (bits a second, RTP's headers included), the mean delay in the buffer in ms, and what was
 //! lost, repaired and concealed the second time, in percent.
 
 use std::io::Read;
@@ -20,9 +20,12 @@ use _engine::engine::playout::player::Player;
 use _engine::engine::playout::render::{Render, Renderer, Starved};
 use _engine::engine::sim::clock::SoundCard;
 use _engine::engine::sim::scenario::START;
+use _engine::engine::stats::{RemoteStats, RemoteVoice};
 use _engine::engine::stream::queue::packet_queue;
 use _engine::engine::stream::receiver::Receiver;
+use _engine::engine::stream::remedy::{Adviser, Remedy};
 use _engine::engine::stream::repeat::Repeater;
+use _engine::engine::stream::reports::{Bursts, Fate};
 use _engine::engine::stream::sender::{Outline, Sender};
 use _engine::engine::time::Micros;
 
@@ -48,12 +51,13 @@ fn main() {
         PayloadTypes::new(format).type_of(outline.encoding).expect("a payload type of ours");
     outline.settings = Settings {
         bitrate: bitrate.parse().expect("BITRATE"),
-        fec: redundancy == "0",
+        fec: matches!(redundancy.as_str(), "0" | "auto"),
         loss_percent: percent.parse().expect("PERCENT"),
         ..Settings::default()
     };
     let redundancy = match redundancy.as_str() {
         "opus" => Redundancy::Opus,
+        "auto" => Redundancy::Auto,
         "0" => Redundancy::None,
         copies => Redundancy::Copies(copies.parse().expect("REDUNDANCY")),
     };
@@ -83,7 +87,17 @@ fn send(outline: &Outline, sound: &[i16], redundancy: Redundancy, spacing: u8, l
     let mut repeater = Repeater::new(outline, frames, SSRC, redundancy, spacing).expect("such redundancy");
     let mut arrivals = Vec::new();
     let (mut bytes, mut n) = (0, 0);
-    for samples in [sound, sound] {
+    let packet = format.duration(frames as u64);
+    let mut reports =
+        (redundancy == Redundancy::Auto).then(|| Reports::new(outline, packet, spacing, &losses[0]));
+    for samples in [sound, sound].iter().flat_map(|sound| sound.chunks(frames * format.channels())) {
+        if let (Some(reports), Some(repeater)) = (&mut reports, &mut repeater)
+            && let Some(remedy) = reports.next(n)
+        {
+            let settings = Settings { loss_percent: reports.adviser.loss_percent(), ..outline.settings };
+            sender.adjust(remedy.spending(settings, packet));
+            repeater.set(remedy);
+        }
         sender.push(samples, &mut |packet| {
             n += 1;
             let at = START + format.duration((n * frames) as u64);
@@ -103,6 +117,50 @@ fn send(outline: &Outline, sound: &[i16], redundancy: Redundancy, spacing: u8, l
     }
     let seconds = format.duration((n * frames) as u64).as_secs_f64();
     Path { arrivals, bits_per_second: (bytes as f64 * 8.0 / seconds) as u64 }
+}
+
+/// What a receiver of the stream tells of it, as often as ours would (RFC 3550 §6.2), 40 ms later, and what is done about that.
+struct Reports<'a> {
+    packet: Duration,
+    every: Duration,
+    losses: &'a [bool],
+    told: usize,
+    bursts: Bursts,
+    adviser: Adviser,
+}
+
+impl<'a> Reports<'a> {
+    fn new(outline: &Outline, packet: Duration, spacing: u8, losses: &'a [bool]) -> Self {
+        let Encoding { coding, format } = outline.encoding;
+        let bits =
+            coding.sample_bytes().map_or(outline.settings.bitrate, |bytes| format.rate() * 8 * bytes as u32);
+        let every = Duration::from_secs(360_000) / bits;
+        let adviser = Adviser::new(packet, spacing).coded_as(coding);
+        let every = every.clamp(Duration::from_millis(500), Duration::from_secs(5));
+        Self { packet, every, losses, told: 0, bursts: Bursts::default(), adviser }
+    }
+
+    /// Before packet `n`: what its report prescribes, if one comes.
+    fn next(&mut self, n: usize) -> Option<Remedy> {
+        let packets = |time: Duration| time.div_duration_f64(self.packet).round() as usize;
+        let known =
+            n.checked_sub(packets(2 * DELAY)).filter(|known| *known >= self.told + packets(self.every))?;
+        let lost = |n: usize| self.losses.get(n).copied().unwrap_or(false);
+        let fates: Vec<bool> = (self.told..known).map(lost).collect();
+        for lost in &fates {
+            self.bursts.push(if *lost { Fate::Lost } else { Fate::Good });
+        }
+        self.told = known;
+        let figures = self.bursts.figures();
+        let voice = RemoteVoice {
+            burst_density: figures.burst_density,
+            burst_ms: figures.burst_packets * self.packet.as_secs_f64() * 1e3,
+            ..RemoteVoice::default()
+        };
+        let fraction_lost = fates.iter().filter(|lost| **lost).count() as f64 / fates.len() as f64;
+        let report = RemoteStats { fraction_lost, voice: Some(voice), ..RemoteStats::default() };
+        Some(self.adviser.hear(&report, START + self.packet * n as u32))
+    }
 }
 
 /// What is heard of the second time, and the figures.

@@ -54,6 +54,7 @@ class Client:
         codec: str,
         bitrate: int,
         fec: bool,
+        dred: float,
         ptime: float | None,
         redundancy: str,
         spacing: int,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from typing import TYPE_CHECKING, Any, Literal
@@ -74,6 +73,7 @@ class AudioClient(Stream):
         codec: Literal["l16", "opus", "pcmu", "pcma"] | str = "l16",  # noqa: PYI051
         bitrate: int = 64_000,
         fec: bool = True,
+        dred: float = 0,
         ptime: float | None = None,
         redundancy: int | Literal["auto", "opus"] | str = 0,  # noqa: PYI051
         spacing: int = 1,
@@ -119,6 +119,8 @@ class AudioClient(Stream):
                 (converted to 48 kHz); `'pcmu'` or `'pcma'`, the telephone's G.711 (converted to 8 kHz mono).
             bitrate: What Opus may spend, bits a second, 6000 to 510000.
             fec: Whether an Opus packet also holds a coarse copy of the one before, from which a loss is repaired.
+            dred: How far back an Opus packet's deep redundancy goes, ms, 0 to 1040 (Opus 1.5 and newer know it): a
+                rough copy of so much past, for bursts of losses. It shares the bitrate; with `fec=False` it has more.
             ptime: The RTP packet's length, ms, where it is not the block's. Packets never exceed 1,400 bytes: longer
                 ones are sent as several. Opus has packets of 2.5, 5, 10, 20, 40 and 60 ms; a block of another length
                 goes out in 20 ms.
@@ -179,6 +181,7 @@ class AudioClient(Stream):
             codec=codec,
             bitrate=bitrate,
             fec=fec,
+            dred=float(dred),
             ptime=ptime,
             redundancy=str(redundancy),
             spacing=spacing,
@@ -292,6 +295,8 @@ class AudioClient(Stream):
         Raises:
             StateError: The client is closed, or its input is another.
         """
+        import asyncio
+
         # It is sent at the pace of a clock: that is how long it takes.
         while (over := self._engine.pushed()[0] / self.RATE - seconds) > 0:  # noqa: ASYNC110
             await asyncio.sleep(max(over, 0.001 * self.size))

@@ -143,6 +143,25 @@ def test_opus_sounds_like_what_was_sent(protocol: str, rate: int, options: dict[
 
 
 @pytest.mark.usefixtures("opus")
+@pytest.mark.parametrize("dred", [0, 200])
+def test_deep_redundancy_repairs_bursts(dred: int, tmp_path: Path) -> None:
+    source = write_wav(tmp_path / "in.wav", speech(4.0, 48_000), 48_000)
+    opus = {"codec": "opus", "rate": 48_000, "ptime": 20, "fec": False, "dred": dred}
+    with quiet_server(output=f"file:{tmp_path / 'out.wav'}", rate=48_000) as server:
+        network = "loss=20,burst=3,seed=5"
+        with audiostream.AudioClient(port=server.port, input=f"file:{source}", network=network, **opus) as client:
+            client.run()
+            sent = client.stats.packets_sent
+        until(lambda: server.stats.packets_expected > sent - 10, "the end")
+        steady(lambda: server.stats.packets_received, "packets")
+        stats = server.stats
+    assert stats.packets_lost > 20
+    if dred:
+        assert stats.packets_repaired > stats.packets_lost / 2
+    else:
+        assert stats.packets_repaired == 0
+
+
 def test_opus_is_repaired_by_the_packet_after_and_made_up_where_that_is_lost_too(tmp_path: Path) -> None:
     source = write_wav(tmp_path / "in.wav", speech(4.0, 48_000), 48_000)
     heard = tmp_path / "out.wav"

@@ -52,7 +52,14 @@ RECEIVED = {
     "protocol": str,
 }
 TURNED_AWAY = {"packets_refused": int, "packets_wrong_source": int, "packets_unauthentic": int, "pcap_dropped": int}
-SERVER_KEYS = {**RECEIVED, **TURNED_AWAY, "sources": list, "tier": int, "events_dropped": int, "frames_unspoken": int}
+AT_ALL = (
+    "tier",
+    "events_dropped",
+    "frames_unspoken",
+    "packets_forwarded",
+    "packets_forward_dropped",
+)
+SERVER_KEYS = {**RECEIVED, **TURNED_AWAY, "sources": list, **dict.fromkeys(AT_ALL, int)}
 JUDGED = {"r_factor": float | None, "mos": float | None}
 REPORTED = {"round_trip_ms": float | None, "cname": str | None, "name": str | None, **JUDGED}
 MIXED = {"number": int, "state": str, "gain": float, "muted": bool, "level_db": float | None}

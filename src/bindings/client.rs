@@ -42,7 +42,7 @@ impl Close for client::Client {
 #[pymethods]
 impl Client {
     #[new]
-    #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, output, wire, codec, bitrate, fec, ptime, redundancy, spacing, host_api,
+    #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, output, wire, codec, bitrate, fec, dred, ptime, redundancy, spacing, host_api,
                         latency, local_port, dscp, ttl, reconnect, key, network, name, pcap, packet_log))]
     #[allow(
         clippy::too_many_arguments,
@@ -63,6 +63,7 @@ impl Client {
         codec: &str,
         bitrate: u32,
         fec: bool,
+        dred: f64,
         ptime: Option<f64>,
         redundancy: &str,
         spacing: u8,
@@ -84,6 +85,7 @@ impl Client {
                 Error::config(format!("reconnect must be seconds, 0 or more, not {reconnect}"))
             })?;
             let ptime = ptime.map(|ms| milliseconds("ptime", ms)).transpose()?;
+            let dred = milliseconds("dred", dred)?;
             let block = BlockSize::from_ms(size)?;
             let protocol = Protocol::parse(protocol)?;
             let wire = Wire::parse(wire)?.ok_or_else(|| {
@@ -107,6 +109,7 @@ impl Client {
                 codec: Coding::parse(codec)?,
                 bitrate,
                 fec,
+                dred,
                 ptime,
                 redundancy: Redundancy::parse(redundancy)?,
                 spacing,

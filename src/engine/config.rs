@@ -217,6 +217,8 @@ pub struct ClientConfig {
     pub bitrate: u32,
     /// Whether an Opus packet also holds a coarse copy of the one before (RFC 6716 §2.1.7).
     pub fec: bool,
+    /// How far back an Opus packet's deep redundancy goes.
+    pub dred: Duration,
     /// The RTP packet's length, where it is not the block's.
     pub ptime: Option<Duration>,
     /// What goes twice, so that losses can be repaired.
@@ -245,6 +247,8 @@ impl Default for ClientConfig {
             // A voice in full band, hardly told from the original.
             bitrate: 64_000,
             fec: true,
+            // It shares the bitrate, and pays in bursts alone.
+            dred: Duration::ZERO,
             ptime: None,
             redundancy: Redundancy::None,
             // The least delay: the receiver waits for a copy no longer than it must.
@@ -298,6 +302,13 @@ impl ClientConfig {
             return Err(Error::config(format!(
                 "bitrate must be 6000 to 510000 bits a second, not {}",
                 self.bitrate
+            )));
+        }
+        if self.dred > MOST_DRED {
+            return Err(Error::config(format!(
+                "dred must be 0 to {} ms, not {}",
+                MOST_DRED.as_millis(),
+                self.dred.as_millis()
             )));
         }
         if let Some(ptime) = self.ptime {
@@ -486,6 +497,8 @@ pub struct SourceKey {
 /// What Opus can be asked for (RFC 6716 §2.1.1).
 const BITRATES: std::ops::RangeInclusive<u32> = 6_000..=510_000;
 
+/// The most deep redundancy that Opus has.
+const MOST_DRED: Duration = Duration::from_millis(1040);
 /// The lengths of an Opus packet of ours.
 const OPUS_PTIMES_US: [u64; 6] = [2_500, 5_000, 10_000, 20_000, 40_000, 60_000];
 

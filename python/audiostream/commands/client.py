@@ -59,7 +59,7 @@ Ctrl-C ends it; a running recording is finished.
 
 CLIENT_KEYWORDS = (
     *("protocol", "host", "port", "size", "rate", "channels", "input", "output", "wire", "codec", "bitrate"),
-    *("fec", "ptime", "redundancy", "spacing", "host_api", "latency"),
+    *("fec", "dred", "ptime", "redundancy", "spacing", "host_api", "latency"),
     *("local_port", "dscp", "ttl", "reconnect", "key_file", "record", "record_what", "recordings", "duration"),
     *("network", "name", "pcap", "packet_log"),
 )
@@ -127,6 +127,13 @@ def add_client(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         default=True,
         help="let Opus packets hold a copy of the one before, to repair losses (yes)",
+    )
+    network.add_argument(
+        "--dred",
+        type=float,
+        default=0,
+        metavar="MS",
+        help="let Opus packets hold a rough copy of so much past, to repair bursts of losses, 0-1040 (0)",
     )
     network.add_argument(
         "--ptime",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::opus::OpusEncoder;
 use super::{g711, l16};
 use crate::engine::coding::{Coding, Encoding};
+use crate::engine::config::ClientConfig;
 use crate::engine::error::{Error, Result};
 
 /// How Opus is encoded; the other codings have nothing to set.
@@ -18,6 +19,9 @@ pub struct Settings {
     pub loss_percent: u8,
     /// Whether silence is sent as packets of 1 or 2 bytes (RFC 7587 §3.1.3).
     pub dtx: bool,
+    /// How far back each packet's deep redundancy (DRED) goes: up to 1.04 s. It shares the bitrate, is only sent while a loss is told
+    /// of, and helps a receiver that waits for several packets: one that plays at once does better without.
+    pub dred: Duration,
     /// Whether all packets are of one length, so that no arithmetic of the codec's decides how many bytes go.
     pub constant: bool,
 }
@@ -31,7 +35,32 @@ pub struct Encoder {
 impl Default for Settings {
     /// 64 kbit/s: transparent for a voice in full band. FEC for the 10 % at which a call is still a call.
     fn default() -> Self {
-        Self { bitrate: 64_000, fec: true, loss_percent: 10, dtx: false, constant: false }
+        Self {
+            bitrate: 64_000,
+            fec: true,
+            loss_percent: 10,
+            dtx: false,
+            dred: Duration::ZERO,
+            constant: false,
+        }
+    }
+}
+
+impl Settings {
+    /// What a client asks for, before anything is known of the path.
+    pub fn of(config: &ClientConfig) -> Self {
+        let &ClientConfig { bitrate, fec, dred, .. } = config;
+        Self { bitrate, fec, dred, ..Self::default() }
+    }
+
+    fn check(self) -> Result<()> {
+        let Self { bitrate, .. } = self;
+        if !(MIN_BITRATE..=510_000).contains(&bitrate) {
+            return Err(Error::config(format!(
+                "bitrate must be {MIN_BITRATE} to 510000 bit/s, not {bitrate}"
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -42,12 +71,7 @@ impl Encoder {
         let opus = match encoding.coding {
             Coding::L24 => return Err(Error::config("24-bit sound is received only: send 'l16'")),
             Coding::Opus => {
-                if !(6_000..=510_000).contains(&settings.bitrate) {
-                    return Err(Error::config(format!(
-                        "bitrate must be 6000 to 510000 bit/s, not {}",
-                        settings.bitrate
-                    )));
-                }
+                settings.check()?;
                 Some(OpusEncoder::new(encoding.format, settings)?)
             }
             Coding::L16 | Coding::Pcmu | Coding::Pcma => None,
@@ -71,14 +95,6 @@ impl Encoder {
         Ok(())
     }
 
-    /// How far back each packet's deep redundancy (DRED) goes: up to 1 s, nothing to begin with. It shares the bitrate, is only sent while
-    /// a loss is told of, and helps a receiver that waits for several packets: one that plays at once does better without.
-    pub fn set_deep_redundancy(&mut self, reach: Duration) {
-        if let Some(opus) = &mut self.opus {
-            opus.set_deep_redundancy(reach);
-        }
-    }
-
     /// Before the first packet: keeps the waveform, where a voice alone would be relieved of its lowest tones, which shifts the phase of
     /// those above. For what is put in the place of uncoded sound.
     pub fn keep_waveform(&mut self) {
@@ -87,13 +103,15 @@ impl Encoder {
         }
     }
 
-    /// Says how much is lost on the way, as receivers report it. 100 at most.
-    pub fn set_loss_percent(&mut self, percent: u8) {
-        if let Some(opus) = &mut self.opus {
-            opus.set_loss_percent(percent);
-        }
+    /// From the next packet on Opus is encoded so; refused where settings are out of range.
+    pub fn adjust(&mut self, settings: Settings) -> Result<()> {
+        settings.check()?;
+        self.opus.as_mut().map_or(Ok(()), |opus| opus.adjust(settings))
     }
 }
+
+/// The least that Opus can do with, bits a second.
+pub const MIN_BITRATE: u32 = 6_000;
 
 #[cfg(test)]
 mod tests {

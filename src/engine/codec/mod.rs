@@ -11,4 +11,4 @@ pub mod toc;
 pub mod wav;
 
 pub use decoder::{Decoder, Snapshot};
-pub use encoder::{Encoder, Settings};
+pub use encoder::{Encoder, MIN_BITRATE, Settings};

@@ -7,7 +7,6 @@
 
 use std::ffi::c_int;
 use std::ptr;
-use std::time::Duration;
 
 use opusic_sys as sys;
 
@@ -216,13 +215,19 @@ impl OpusEncoder {
                 sys::OPUS_APPLICATION_VOIP,
             )
         })?;
-        encoder.set(sys::OPUS_SET_BITRATE_REQUEST, settings.bitrate as c_int)?;
-        encoder.set(sys::OPUS_SET_INBAND_FEC_REQUEST, c_int::from(settings.fec))?;
-        encoder.set(sys::OPUS_SET_DTX_REQUEST, c_int::from(settings.dtx))?;
-        encoder.set(sys::OPUS_SET_VBR_REQUEST, c_int::from(!settings.constant))?;
         encoder.set(sys::OPUS_SET_COMPLEXITY_REQUEST, ENCODER_COMPLEXITY)?;
-        encoder.set_loss_percent(settings.loss_percent);
+        encoder.adjust(settings)?;
         Ok(encoder)
+    }
+
+    pub fn adjust(&mut self, settings: Settings) -> Result<()> {
+        self.set(sys::OPUS_SET_BITRATE_REQUEST, settings.bitrate as c_int)?;
+        self.set(sys::OPUS_SET_INBAND_FEC_REQUEST, c_int::from(settings.fec))?;
+        self.set(sys::OPUS_SET_DTX_REQUEST, c_int::from(settings.dtx))?;
+        self.set(sys::OPUS_SET_VBR_REQUEST, c_int::from(!settings.constant))?;
+        let steps = (settings.dred.as_millis() / 10).min(MAX_DRED_STEPS) as c_int;
+        self.set(sys::OPUS_SET_DRED_DURATION_REQUEST, steps)?;
+        self.set(sys::OPUS_SET_PACKET_LOSS_PERC_REQUEST, c_int::from(settings.loss_percent.min(100)))
     }
 
     pub fn encode(&mut self, samples: &[i16], out: &mut Vec<u8>) -> Result<()> {
@@ -252,17 +257,6 @@ impl OpusEncoder {
 
     pub fn keep_waveform(&mut self) {
         let set = self.set(sys::OPUS_SET_APPLICATION_REQUEST, sys::OPUS_APPLICATION_AUDIO);
-        debug_assert_eq!(set, Ok(()));
-    }
-
-    pub fn set_deep_redundancy(&mut self, reach: Duration) {
-        let steps = (reach.as_millis() / 10).min(MAX_DRED_STEPS) as c_int;
-        let set = self.set(sys::OPUS_SET_DRED_DURATION_REQUEST, steps);
-        debug_assert_eq!(set, Ok(()));
-    }
-
-    pub fn set_loss_percent(&mut self, percent: u8) {
-        let set = self.set(sys::OPUS_SET_PACKET_LOSS_PERC_REQUEST, c_int::from(percent.min(100)));
         debug_assert_eq!(set, Ok(()));
     }
 

@@ -1,7 +1,5 @@
 //! Stands where a build has no Opus: nothing of it can be made.
 
-use std::time::Duration;
-
 use super::encoder::Settings;
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
@@ -46,11 +44,7 @@ impl OpusEncoder {
         match *self {}
     }
 
-    pub fn set_deep_redundancy(&mut self, _: Duration) {
-        match *self {}
-    }
-
-    pub fn set_loss_percent(&mut self, _: u8) {
+    pub fn adjust(&mut self, _: Settings) -> Result<()> {
         match *self {}
     }
 }

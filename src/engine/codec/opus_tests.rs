@@ -288,7 +288,7 @@ fn reported_loss_turns_redundancy_on() {
     let mut repaired = [0, 0];
     for (k, samples) in voice(96_000, 1).chunks_exact(PACKET).enumerate() {
         if k == 50 {
-            encoder.set_loss_percent(200);
+            encoder.adjust(Settings { loss_percent: 200, ..Settings::default() }).unwrap();
         }
         let mut payload = Vec::new();
         encoder.encode(samples, &mut payload).unwrap();
@@ -301,8 +301,8 @@ fn reported_loss_turns_redundancy_on() {
 
 #[test]
 fn deep_redundancy_repairs_several_packets() {
-    let mut encoder = encoder(1, Settings { loss_percent: 20, ..Settings::default() });
-    encoder.set_deep_redundancy(Duration::from_millis(200));
+    let dred = Duration::from_millis(200);
+    let mut encoder = encoder(1, Settings { loss_percent: 20, dred, ..Settings::default() });
     let said = voice(96_000, 1);
     let (mut decoder, mut heard, mut repaired) = (decoder(1), Vec::new(), Vec::new());
     for (k, samples) in said.chunks_exact(PACKET).enumerate() {

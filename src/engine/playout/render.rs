@@ -65,6 +65,9 @@ pub struct Renderer {
 pub struct Roster {
     add: Producer<Guest>,
     finished: Consumer<Guest>,
+    /// Players handed in that have not come back, and how many there may be.
+    players: usize,
+    most: usize,
 }
 
 /// Who comes and goes.
@@ -121,7 +124,7 @@ impl Renderer {
             mixer: Mixer::new(format.rate(), format.channels(), STRIDE),
             controls: Arc::clone(&controls),
         };
-        Ok((renderer, Roster { add, finished: finished_out }, controls))
+        Ok((renderer, Roster { add, finished: finished_out, players: 0, most: 2 * sources + 1 }, controls))
     }
 
     /// How dear concealment may be from now on: for whoever measures the time that it takes.
@@ -278,12 +281,14 @@ impl Render for Renderer {
 impl Roster {
     /// Hands a player in; false where there is no room.
     pub fn add(&mut self, player: Player) -> bool {
-        self.add.push(Guest::Player(player)).is_ok()
+        let added = self.add.push(Guest::Player(player)).is_ok();
+        self.players += usize::from(added);
+        added
     }
 
-    /// Whether one more can be handed in.
+    /// Whether one more player can be handed in: as many as play, and as many again that wait for those that fall silent.
     pub fn has_room(&self) -> bool {
-        !self.add.is_full()
+        self.players < self.most && !self.add.is_full()
     }
 
     /// Hands a listener in, which goes when its ear is dropped; false where there is no room.
@@ -298,7 +303,9 @@ impl Roster {
 
     /// Drops the players, listeners and taps that have finished.
     pub fn sweep(&mut self) {
-        while self.finished.pop().is_ok() {}
+        while let Ok(guest) = self.finished.pop() {
+            self.players -= usize::from(matches!(guest, Guest::Player(_)));
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use super::transport::Transport;
 use super::wiretap::Wiretap;
 use crate::engine::audio::Notice;
 use crate::engine::audio::priority::promote;
+use crate::engine::codec::Settings;
 use crate::engine::config::{ClientConfig, PATIENCE, Protocol, Redundancy, Wire};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::rest::Rest;
@@ -130,7 +131,7 @@ impl Sending {
         let converter = Converter::new(config.audio.format, config.encoding().format)?;
         let packet = config.encoding().format.duration(sender.frames_per_packet() as u64);
         Ok(Self {
-            adviser: Adviser::new(packet, config.spacing),
+            adviser: Adviser::new(packet, config.spacing).coded_as(config.codec),
             config,
             clock,
             ring,
@@ -250,11 +251,15 @@ impl Sending {
     /// What is sent follows what the other end reports.
     fn follow(&mut self, report: &RemoteStats) {
         let remedy = self.adviser.hear(report, self.clock.now());
-        self.sender.set_loss_percent(self.adviser.loss_percent());
+        let first = Settings::of(&self.config);
+        // Deep redundancy that was asked for goes before anything is lost, too.
+        let least = if first.dred.is_zero() { 0 } else { first.loss_percent };
+        let settings = Settings { loss_percent: self.adviser.loss_percent().max(least), ..first };
         let Some(repeater) = self.repeater.as_mut().filter(|_| self.config.redundancy == Redundancy::Auto)
         else {
-            return;
+            return self.sender.adjust(settings);
         };
+        self.sender.adjust(remedy.spending(settings, self.adviser.packet()));
         if remedy.copies != repeater.remedy().copies {
             let lost = report.fraction_lost * 100.0;
             log::info!(target: TARGET, "{lost:.1} % lost: {} copies of each packet from now on", remedy.copies);

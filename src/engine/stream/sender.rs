@@ -34,14 +34,14 @@ pub struct Outline {
 impl Outline {
     /// What a client of this configuration sends.
     pub fn of(config: &ClientConfig) -> Self {
-        let &ClientConfig { ref audio, wire, ptime, bitrate, fec, .. } = config;
+        let &ClientConfig { ref audio, wire, ptime, .. } = config;
         Self {
             wire,
             encoding: config.encoding(),
             payload_type: config.payload_type(),
             block: audio.block,
             ptime,
-            settings: Settings { bitrate, fec, ..Settings::default() },
+            settings: Settings::of(config),
         }
     }
 
@@ -161,9 +161,10 @@ impl Sender {
         self.end_packet(emit);
     }
 
-    /// How much the bitrate of Opus gives to the repair of losses, as receivers report them.
-    pub fn set_loss_percent(&mut self, percent: u8) {
-        self.encoder.set_loss_percent(percent);
+    /// From the next packet on Opus is encoded so; settings that it cannot have change nothing.
+    pub fn adjust(&mut self, settings: Settings) {
+        let adjusted = self.encoder.adjust(settings);
+        debug_assert_eq!(adjusted, Ok(()));
     }
 
     /// The frames of a packet; of the longest, where a block does not divide evenly.

@@ -430,7 +430,7 @@ fn copies_go_as_soon_as_the_server_reports_losses() {
     let hurt = stream("loss=30,seed=3");
     wait("copies", || (hurt.stats().copies_sent > 20).then_some(()));
     let stats = hurt.stats();
-    assert!(stats.remote.is_some() && stats.packets_sent > 20, "{stats:?}");
+    assert!(stats.remote.is_some() && stats.packets_sent > 5, "{stats:?}");
     hurt.close(false).unwrap();
     server.close(false).unwrap();
 }

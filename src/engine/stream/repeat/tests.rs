@@ -256,6 +256,22 @@ fn opus_goes_again_in_opus() {
     }
 }
 
+#[cfg(feature = "opus")]
+#[test]
+fn copies_that_come_while_it_runs_leave_the_bitrate_as_it_was() {
+    let outline = outline(Coding::Opus, 48_000, 1, 20);
+    let mut stream = Stream::new(&outline, Redundancy::Auto, 1);
+    let spent = [0, 1, 2, 0].map(|copies| {
+        let remedy = Remedy { copies, spacing: 1 };
+        stream.sender.adjust(remedy.spending(outline.settings, Duration::from_millis(20)));
+        stream.repeater.set(remedy);
+        let before = stream.sent.len();
+        stream.push(48_000);
+        stream.sent[before..].iter().map(|sent| sent.bytes.len()).sum::<usize>()
+    });
+    assert!(spent[1..].iter().all(|spent_then| spent_then.abs_diff(spent[0]) * 10 < spent[0]), "{spent:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

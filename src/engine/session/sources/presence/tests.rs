@@ -167,3 +167,60 @@ fn ten_thousand_sources_that_come_and_go_are_counted_told_and_forgotten() {
         "numbers are never given again"
     );
 }
+
+/// Five seconds of an honest source beside one that is muted and does what `deed` says, a hundredth of a second at a time.
+fn beside(deed: impl Fn(&mut Scene, u32)) -> Scene {
+    let mut scene = Scene::new(32);
+    for number in 0..500 {
+        scene.hear(at(1), &good(number));
+        if number == 20 {
+            // Silence, until it is muted.
+            for sequence in 0..2u16 {
+                let mut bytes = packet(5, sequence, u32::from(sequence) * 441, 0);
+                bytes[12..].fill(0);
+                scene.hear(at(2), &bytes);
+            }
+            scene.sources.set_muted(2, true).unwrap();
+        } else if number > 20 {
+            deed(&mut scene, number);
+        }
+        scene.pass();
+    }
+    scene
+}
+
+/// What another source does, packet after packet.
+type Deed = fn(&mut Scene, u32);
+
+#[test]
+fn a_source_that_floods_jumps_or_changes_format_leaves_another_ones_part_as_it_is_to_the_bit() {
+    let quiet =
+        beside(|scene, number| scene.hear(at(2), &packet(5, number as u16 - 19, (number - 19) * 441, 1)));
+    let own = quiet.source(at(1)).unwrap();
+    assert_eq!((own.reception.received, own.reception.lost), (500, 0));
+    assert!(quiet.heard.iter().any(|sample| *sample != 0.0));
+    let deeds: [(&str, Deed); 3] = [
+        ("flood", |scene, number| {
+            for n in (number - 21) * 100..(number - 20) * 100 {
+                scene.hear(at(2), &packet(5, n as u16 + 2, (n + 2) * 441, 1));
+            }
+        }),
+        ("jumps", |scene, number| {
+            let (sequence, timestamp) =
+                (number.wrapping_mul(9_973) >> 3, number.wrapping_mul(0x9e37_79b9) >> 2);
+            scene.hear(at(2), &packet(5, sequence as u16, timestamp, 1));
+            scene.hear(at(2), &packet(5, (sequence as u16).wrapping_add(1), timestamp.wrapping_add(441), 1));
+        }),
+        ("formats", |scene, number| {
+            let mut bytes = packet(5, number as u16 - 19, (number - 19) * 441, 1);
+            bytes[1] = [10, 0, 8, 11, 127][number as usize % 5];
+            bytes.truncate(12 + 882 - number as usize % 7);
+            scene.hear(at(2), &bytes);
+        }),
+    ];
+    for (what, deed) in deeds {
+        let scene = beside(deed);
+        assert!(scene.heard == quiet.heard, "{what}: something else is heard");
+        assert!(scene.source(at(1)).as_ref() == Some(&own), "{what}: other figures");
+    }
+}

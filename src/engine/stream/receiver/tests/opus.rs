@@ -92,7 +92,7 @@ impl Ear {
 
 fn encoder(channels: usize) -> Encoder {
     let encoding = Encoding { coding: Coding::Opus, format: Format::opus(channels) };
-    let settings = Settings { bitrate: 24_000, fec: true, loss_percent: 20, dtx: false, constant: false };
+    let settings = Settings { bitrate: 24_000, fec: true, loss_percent: 20, ..Settings::default() };
     Encoder::new(encoding, settings).unwrap()
 }
 
