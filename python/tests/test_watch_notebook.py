@@ -46,11 +46,18 @@ def threads() -> list[str]:
 def test_in_jupyterlab_the_charts_move_and_the_slider_sets_the_delay(tmp_path: Path) -> None:
     nbformat.write(notebook(BEGIN, "server.watch()"), tmp_path / "watch.ipynb")
     with jupyter_lab(tmp_path) as lab, browser(tmp_path / "browser") as address:
-        asyncio.run(_use(address, f"{lab}lab/tree/watch.ipynb?reset"))
+        asyncio.run(_open(address, f"{lab}lab/tree/watch.ipynb?reset"))
 
 
-async def _use(address: str, page: str) -> None:
+async def _open(address: str, page: str) -> None:
     talk = await Talk.open(address, page)
+    try:
+        await _use(talk, page)
+    finally:
+        await talk.close()
+
+
+async def _use(talk: Talk, page: str) -> None:
     await talk.until(f"window.jupyterapp && {KERNEL}?.status === 'idle'", "the kernel")
 
     async def ask(expression: str) -> str:
@@ -100,7 +107,6 @@ async def _use(address: str, page: str) -> None:
     assert "audiostream-watch" not in await ask("[thread.name for thread in threading.enumerate()]")
     assert [told for told in talk.page.console if not told.startswith("warning")] == []
     assert [asked for asked in talk.page.requests if not asked.startswith((page[:17], "data:", "blob:"))] == []
-    talk.connection.close()
 
 
 @pytest.mark.timeout(60)

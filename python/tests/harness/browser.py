@@ -83,7 +83,7 @@ async def _look(url: str, path: Path) -> Page:
     page.sounds = await talk.evaluate(AUDIO)
     page.title = await talk.evaluate("document.title")
     page.picture = await talk.picture()
-    talk.connection.close()
+    await talk.close()
     inside = ("data:", path.as_uri()[:80])
     page.requests = [asked for asked in page.requests if not asked.startswith(inside)]
     return page
@@ -111,6 +111,12 @@ class Talk:
         while not talk.loaded:
             await talk.hear()
         return talk
+
+    async def close(self) -> None:
+        """Says goodbye, and waits until the connection is closed."""
+        self.connection.close()
+        while await asyncio.wait_for(self.connection.read_message(), 60) is not None:
+            pass
 
     async def evaluate(self, expression: str) -> Any:
         """What an expression is in the page, once it has come about."""
