@@ -241,6 +241,8 @@ const SPARE: usize = 1;
 
 #[cfg(test)]
 mod tests {
+    use assert_no_alloc::assert_no_alloc;
+
     use super::*;
 
     fn head(frames: u32) -> Head {
@@ -277,15 +279,15 @@ mod tests {
         let (mut w, mut r) = stocked_queue(3, 4, 1);
         assert!(!w.push(head(5), &[0; 5]) && w.dropped() == 1);
         for round in 0..20i16 {
-            for n in 1..=3 {
-                assert_no_alloc::assert_no_alloc(|| assert!(w.push(head(n as u32), &[round; 4][..n])));
-            }
-            assert_no_alloc::assert_no_alloc(|| assert!(!w.push(head(1), &[0])));
-            for n in 1..=3 {
-                assert_no_alloc::assert_no_alloc(|| {
-                    assert!(r.pop(|_, samples| assert_eq!(samples, &[round; 4][..n])))
-                });
-            }
+            assert_no_alloc(|| {
+                for n in 1..=3 {
+                    assert!(w.push(head(n as u32), &[round; 4][..n]));
+                }
+                assert!(!w.push(head(1), &[0]));
+                for n in 1..=3 {
+                    assert!(r.pop(|_, samples| assert_eq!(samples, &[round; 4][..n])));
+                }
+            });
         }
         assert_eq!(w.dropped(), 21);
     }
