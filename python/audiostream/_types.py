@@ -146,6 +146,7 @@ class ServerStatsDict(_Received):
     packets_wrong_source: int
     frames_unspoken: int
     packets_unauthentic: int
+    sources_unheard: int
     pcap_dropped: int
 
 

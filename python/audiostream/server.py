@@ -121,7 +121,7 @@ class AdvancedAudioServer(Stream):
             record: Records what arrives, losses as silence of exact length: True for a name with the time in it, or
                 the file's name in the folder.
             recordings: The folder for recordings; made when one is begun.
-            max_sources: How many senders are heard at once, 1 to 1024, of one address 8 at most (of this machine all).
+            max_sources: How many senders are heard at once, 1 to 2048, of one address 8 at most (of this machine all).
                 What others send is refused and counted until one has left or has been silent for 10 s; with 1 nobody
                 else is heard while the first plays.
             forward: Other receivers, `'host:port'`, one or several, that all RTP senders' packets and reports are sent
