@@ -164,6 +164,7 @@ class ServerStatsDict(_Received):
     packets_wrong_source: int
     frames_unspoken: int
     packets_unauthentic: int
+    sources_unheard: int
     pcap_dropped: int
 
 
@@ -174,3 +175,4 @@ class LabDict(TypedDict):
     arrived: bytes
     delays: list[tuple[int, int]]
     trace: list[tuple[int, int, int, str]]
+    capture: bytes | None
