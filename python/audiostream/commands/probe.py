@@ -1,4 +1,4 @@
-"""`audiostream probe`: measures a network path to a running server."""
+"""`audiostream probe`: measures a network path to a running server, or the delay from mouth to ear."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AudioStreamError
+from ..errors import AudioStreamError, ConfigError
 from .options import add_key, add_network, milliseconds
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Generator
 
-TEXT = "Measure the path to a server: delay, jitter, loss, order, and how the two machines' clocks run apart."
+TEXT = "Measure the path to a server (delay, jitter, loss, order, clocks), or by chirps the delay from mouth to ear."
 
 EXAMPLES = """\
 examples:
@@ -27,6 +27,10 @@ examples:
       with other packets; of Opus a server reports every few seconds only
   %(prog)s --network wifi
       a bad network in front of a server on this machine, to try it out
+  %(prog)s --acoustic
+      from this machine's microphone through client, server and speaker back into the microphone; chirps are loud
+  %(prog)s --acoustic --input "USB Microphone" --output "USB Speaker" --size 5 --delay 20
+      other devices, shorter blocks, a fixed delay of the server
 
 Each figure comes with the interval that holds the true one in 95 of 100 measurements. What is sent is silence:
 nobody hears it.
@@ -39,9 +43,8 @@ def add_probe(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument(
         "host",
         nargs="?",
-        default="localhost",
         metavar="HOST|rtp://HOST:PORT",
-        help="the server, by name, address or URL (%(default)s)",
+        help="the server, by name, address or URL (localhost)",
     )
     network = parser.add_argument_group("network")
     add_network(network)
@@ -59,7 +62,19 @@ def add_probe(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     sound.add_argument("--rate", type=int, default=44100, metavar="HZ", help="frames a second (44100)")
     sound.add_argument("--channels", type=int, default=1, help="1 or 2 (1)")
     sound.add_argument(
-        "--input", metavar="SOURCE", help="silence, voice, tone, or file:PATH that lasts (silence; voice for opus)"
+        "--input",
+        metavar="SOURCE",
+        help="silence, voice, tone, or file:PATH that lasts (silence; voice for opus); with --acoustic the microphone",
+    )
+    acoustic = parser.add_argument_group("from mouth to ear (needs numpy)")
+    acoustic.add_argument("--acoustic", action="store_true", help="measure this machine's microphone and speaker")
+    acoustic.add_argument(
+        "--output", metavar="DEVICE", help="the speaker, by name, part of it or index (the default one)"
+    )
+    acoustic.add_argument("--chirps", type=int, metavar="N", help="how many to measure by (10)")
+    acoustic.add_argument("--delay", type=milliseconds, metavar="MS", help="the server's delay (follows the network)")
+    acoustic.add_argument(
+        "--host-api", metavar="NAME", help="sound system: pulseaudio, alsa, … (the first that answers)"
     )
     running = parser.add_argument_group("running")
     running.add_argument("--duration", type=float, default=10.0, metavar="SECONDS", help="how long (10)")
@@ -79,7 +94,7 @@ def run_probe(args: argparse.Namespace) -> int:
         if args.json not in {None, "-"}:
             # Better told now than after the work.
             Path(args.json).open("a", encoding="utf-8").close()
-        _tell(args, *_path(args))
+        _tell(args, *(_acoustic(args) if args.acoustic else _path(args)))
     except (AudioStreamError, ImportError, OSError) as error:
         print(f"{args.prog}: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
@@ -92,9 +107,11 @@ def _path(args: argparse.Namespace) -> tuple[dict[str, Any], Callable[[], object
     from ..lab import probe
     from ..lab.show import path_table
 
+    if (args.output, args.chirps, args.delay, args.host_api) != (None,) * 4:
+        raise ConfigError("--output, --chirps, --delay and --host-api are for --acoustic: give that, too")
     with _progress(args, "measuring") as progress:
         figures = probe(
-            args.host,
+            args.host or "localhost",
             args.port,
             duration=args.duration,
             protocol=args.protocol,
@@ -112,6 +129,28 @@ def _path(args: argparse.Namespace) -> tuple[dict[str, Any], Callable[[], object
             progress=progress,
         )
     return figures.to_dict(), lambda: path_table(figures)
+
+
+def _acoustic(args: argparse.Namespace) -> tuple[dict[str, Any], Callable[[], object]]:
+    from ..lab import mouth_to_ear
+    from ..lab.show import mouth_table
+
+    if args.host is not None or args.network is not None:
+        raise ConfigError("--acoustic measures this machine: leave host and --network out")
+    with _progress(args, "chirping") as progress:
+        figures = mouth_to_ear(
+            input=args.input,
+            output=args.output,
+            size=args.size,
+            protocol=args.protocol,
+            codec=args.codec,
+            delay=args.delay,
+            rate=args.rate,
+            host_api=args.host_api,
+            chirps=args.chirps or 10,
+            progress=progress,
+        )
+    return figures.to_dict(), lambda: mouth_table(figures)
 
 
 def _tell(args: argparse.Namespace, figures: dict[str, Any], table: Callable[[], object]) -> None:

@@ -16,6 +16,7 @@ packets. The same seed gives the same figures on every machine.
 
 from __future__ import annotations
 
+from .acoustic import MouthToEar, mouth_to_ear
 from .compare import LOSSES, METHODS, compare
 from .experiment import run
 from .figures import Figure
@@ -33,12 +34,14 @@ __all__ = [
     "PRESETS",
     "Figure",
     "Method",
+    "MouthToEar",
     "Network",
     "Outcome",
     "PathFigures",
     "Results",
     "Sound",
     "compare",
+    "mouth_to_ear",
     "probe",
     "run",
 ]

@@ -8,10 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from .acoustic import MouthToEar
     from .figures import Figure
     from .path import PathFigures
 
-__all__ = ["path_table"]
+__all__ = ["mouth_table", "path_table"]
 
 
 def path_table(path: PathFigures) -> Table:
@@ -48,6 +49,19 @@ def path_table(path: PathFigures) -> Table:
         table.add_row("lost back", str(back.lost_percent), counted)
         others = f"{back.packets_reordered:,} reordered, {back.packets_duplicated:,} doubled"
         table.add_row("jitter here", f"{back.jitter_ms:.3f} ms", others)
+    return table
+
+
+def mouth_table(heard: MouthToEar) -> Table:
+    """The delay from mouth to ear, and what it is made of."""
+    table = _table(f"{heard.input} → {heard.output}")
+    came = f"{len(heard.delays_ms)} of {heard.chirps} chirps"
+    table.add_row("mouth to ear", str(heard.delay_ms), f"{came}, within {heard.spread_ms:.3f} ms of each other")
+    for why, count in heard.rejected.items():
+        table.add_row("  passed over", str(count), why)
+    table.add_row("  packet", f"{heard.packet_ms:.1f} ms", "to be filled")
+    table.add_row("  buffer", f"{heard.buffer_ms:.1f} ms", "as the server waits for late packets")
+    table.add_row("  the rest", f"{heard.rest_ms:.1f} ms", "both devices, and the air")
     return table
 
 
