@@ -11,8 +11,8 @@ use crate::engine::sim::config::LinkConfig;
 use crate::engine::stats::RemoteStats;
 use crate::engine::stream::reports::Speaker;
 use crate::engine::wire::rtcp::{
-    Dlrr, Extended, ExtendedBlock, SenderInfo, write_description, write_extended, write_goodbye, write_receiver_report,
-    write_sender_report,
+    Dlrr, Extended, ExtendedBlock, SenderInfo, write_description, write_extended, write_goodbye,
+    write_receiver_report, write_sender_report,
 };
 use crate::engine::wire::rtp::RtpHeader;
 

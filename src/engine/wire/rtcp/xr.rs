@@ -153,9 +153,7 @@ impl Dlrr {
 impl Measurement {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&[MEASUREMENT, 0, 0, 7]);
-        for word in
-            [self.ssrc, self.first.into(), self.interval.0, self.interval.1, self.interval_time]
-        {
+        for word in [self.ssrc, self.first.into(), self.interval.0, self.interval.1, self.interval_time] {
             out.extend_from_slice(&word.to_be_bytes());
         }
         out.extend_from_slice(&self.time.to_be_bytes());
