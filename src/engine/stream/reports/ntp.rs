@@ -21,6 +21,7 @@ impl Ntp {
     }
 
     /// The last time before this one that has these middle 32 bits.
+    #[must_use]
     pub const fn before(self, middle: u32) -> Self {
         let since = self.middle().wrapping_sub(middle);
         Self((self.0 >> 16 << 16).wrapping_sub((since as u64) << 16))
