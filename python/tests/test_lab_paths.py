@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -32,8 +31,6 @@ def test_another_machine_writes_the_same_results(tmp_path: Path) -> None:
     # Whoever changes what is sent or played on purpose copies the new file over the pinned one.
     assert got.read_text(encoding="utf-8").splitlines() == wanted.read_text(encoding="utf-8").splitlines()
     assert got.read_bytes() == wanted.read_bytes()
-    heard = hashlib.sha256(b"".join(outcome.heard.pcm for outcome in results)).hexdigest()
-    assert heard == (PINNED / "heard.sha256").read_text(encoding="utf-8").strip(), "not only the figures are the same"
 
 
 class Judge:
