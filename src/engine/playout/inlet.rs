@@ -8,6 +8,7 @@ use super::counters::PlayerCounters;
 use super::ledger::{Kind, Ledger};
 use super::tape::HISTORY;
 use super::window::{Inserted, Window};
+use crate::engine::ahead;
 use crate::engine::format::Format;
 use crate::engine::stream::queue::{Head, PacketReader, Position};
 
@@ -64,6 +65,17 @@ impl Inlet {
         self.position = head.position;
         let room = self.window.capacity() as u64 / 4;
         self.window.reset(Position(head.position.0.saturating_sub(room)), &mut self.reader);
+    }
+
+    /// Has the processor fetch what playing needs; first, where the rest is.
+    pub fn fetch(&self, first: bool) {
+        if first {
+            ahead::fetch(self);
+            ahead::fetch(&*self.counters);
+        } else {
+            self.window.fetch();
+        }
+        self.reader.fetch();
     }
 
     /// Whether all sound that was taken is given out.

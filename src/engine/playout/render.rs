@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::conceal::{Concealer, Tier};
+use super::conceal::{Concealer, Tier, Watch};
 use super::inlet::STRIDE;
 use super::listeners::{Listener, Listeners};
 use super::live::{Bounds, Pull};
@@ -145,6 +145,16 @@ impl Renderer {
         self.tier
     }
 
+    /// From now on it is known how long concealment takes, by `watch`.
+    pub fn set_watch(&mut self, watch: &Watch) {
+        self.concealers.iter_mut().for_each(|concealer| concealer.set_watch(Arc::clone(watch)));
+    }
+
+    /// How long concealment took since this was asked last.
+    pub fn take_concealing(&mut self) -> Duration {
+        self.concealers.iter_mut().map(Concealer::take_time).sum()
+    }
+
     /// How many sources it holds, those included that have just fallen silent.
     pub fn players(&self) -> usize {
         self.players.len()
@@ -222,7 +232,13 @@ impl Renderer {
         let decay = self.decay(frames);
         self.mixer.begin(frames);
         self.listeners.begin(frames);
-        for (place, player) in self.players.iter_mut().enumerate() {
+        for place in 0..self.players.len() {
+            for (by, first) in [(2, true), (1, false)] {
+                if let Some(player) = self.players.get(place + by) {
+                    player.fetch(first);
+                }
+            }
+            let player = &mut self.players[place];
             player.keep_ledger(!player.is_apart() && self.taps.want(player.number()));
             let from = player.format().channels();
             let sound = &mut self.sound[..frames * from];

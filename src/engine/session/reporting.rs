@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::outlet::Outlet;
 use super::party::{Dice, party, wall_clock};
+use crate::engine::ahead;
 use crate::engine::coding::Encoding;
 use crate::engine::config::ServerConfig;
 use crate::engine::format::Format;
@@ -236,6 +237,11 @@ impl Correspondence {
     pub fn way_of_sound(&self, reporting: &Reporting) -> Option<Way> {
         let may = reporting.answers && self.is_read() && self.listener.is_proved();
         may.then_some(Way { beside: false, ..self.way })
+    }
+
+    /// Has the processor fetch what a packet needs.
+    pub fn fetch(&self) {
+        ahead::fetch(&self.way);
     }
 
     /// Answers go where the last packet came from: it may be another address of ours.

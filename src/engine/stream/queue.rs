@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::engine::ahead;
 use crate::engine::time::Micros;
 
 /// A place in a source's sound: frames since an arbitrary start, never wrapping. Extended from the RTP timestamp
@@ -88,7 +89,7 @@ pub fn packet_queue(packets: usize, samples: usize, channels: usize) -> (PacketW
     let dropped = Arc::new(AtomicU64::new(0));
     let room = Room { packets, samples };
     (
-        PacketWriter { fresh: fresh_in, spent: spent_out, spare: Vec::new(), room, dropped },
+        PacketWriter { fresh: fresh_in, spent: spent_out, spare: None, room, dropped },
         PacketReader { fresh: fresh_out, spent: spent_in, channels },
     )
 }
@@ -97,8 +98,8 @@ pub fn packet_queue(packets: usize, samples: usize, channels: usize) -> (PacketW
 pub struct PacketWriter {
     fresh: Producer<Arc<Packet>>,
     spent: Consumer<Arc<Packet>>,
-    /// To be written to again.
-    spare: Vec<Arc<Packet>>,
+    /// To be written to next.
+    spare: Option<Arc<Packet>>,
     room: Room,
     dropped: Arc<AtomicU64>,
 }
@@ -112,9 +113,10 @@ struct Room {
 impl PacketWriter {
     /// Queues one packet; false, and counted, where it does not fit.
     pub fn push(&mut self, head: Head, samples: &[i16]) -> bool {
-        self.take_back();
-        let fits = self.room.packets > 0 && self.room.samples >= samples.len();
-        let pushed = fits && {
+        if !self.has_room(samples.len()) {
+            self.take_back();
+        }
+        let pushed = self.has_room(samples.len()) && {
             self.room.packets -= 1;
             self.room.samples -= samples.len();
             let packet = self.packet(head, samples);
@@ -123,7 +125,18 @@ impl PacketWriter {
         if !pushed {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        // For the next one, so that it can be fetched in time.
+        self.take_back();
         pushed
+    }
+
+    /// Has the processor fetch what the next packet is written to; first, what is known of that.
+    pub fn fetch(&self, first: bool) {
+        match &self.spare {
+            Some(packet) if first => ahead::fetch(&**packet),
+            Some(packet) => ahead::fetch(&packet.samples[..]),
+            None => {}
+        }
     }
 
     /// Packets refused so far.
@@ -136,19 +149,21 @@ impl PacketWriter {
         self.fresh.is_abandoned()
     }
 
+    fn has_room(&self, samples: usize) -> bool {
+        self.room.packets > 0 && self.room.samples >= samples
+    }
+
     fn take_back(&mut self) {
         while let Ok(packet) = self.spent.pop() {
             self.room.packets += 1;
             self.room.samples += packet.samples.len();
-            if self.spare.len() < SPARE {
-                self.spare.push(packet);
-            }
+            self.spare.get_or_insert(packet);
         }
     }
 
     /// Used again, so that memory stays what it is while packets come and go.
     fn packet(&mut self, head: Head, samples: &[i16]) -> Arc<Packet> {
-        if let Some(mut packet) = self.spare.pop()
+        if let Some(mut packet) = self.spare.take()
             && let Some(spare) = Arc::get_mut(&mut packet)
             && spare.samples.capacity() <= 2 * samples.len()
         {
@@ -196,6 +211,13 @@ impl PacketReader {
         self.fresh.peek().ok().map(|packet| packet.head)
     }
 
+    /// Has the processor fetch the oldest packet's head.
+    pub fn fetch(&self) {
+        if let Ok(packet) = self.fresh.peek() {
+            ahead::fetch(&**packet);
+        }
+    }
+
     /// Samples of a frame.
     pub fn channels(&self) -> usize {
         self.channels
@@ -211,9 +233,6 @@ impl PacketReader {
         self.fresh.is_abandoned()
     }
 }
-
-/// Packets that are kept to be written to again.
-const SPARE: usize = 1;
 
 #[cfg(test)]
 mod tests {
