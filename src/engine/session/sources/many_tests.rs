@@ -172,8 +172,3 @@ fn without_an_output_sources_are_counted_and_recorded() {
 fn played(hall: &Hall) -> Vec<u64> {
     hall.sources.stats().sources.iter().map(|source| source.playback.frames_played).collect()
 }
-#[test]
-fn zz_sizes() {
-    use crate::engine::playout::*;
-    println!("entry {} receiver {} player {} live {} name {} corr {} counters {}", size_of::<Entry>(), size_of::<Receiver>(), size_of::<player::Player>(), size_of::<live::Live>(), size_of::<Name>(), size_of::<Correspondence>(), size_of::<counters::PlayerCounters>());
-}
