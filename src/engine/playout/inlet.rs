@@ -120,7 +120,9 @@ impl Inlet {
             let made_up = run.present && !self.rough;
             let begins = !std::mem::replace(&mut self.made_up, made_up) && made_up;
             let counters = &self.counters;
-            counters.concealments.fetch_add(u64::from(begins), Relaxed);
+            if begins {
+                counters.concealments.fetch_add(1, Relaxed);
+            }
             let counter = if made_up { &counters.frames_concealed } else { &counters.frames_played };
             counter.fetch_add(run.frames as u64, Relaxed);
             done += run.frames;

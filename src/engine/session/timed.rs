@@ -139,7 +139,7 @@ impl Crowd {
         let Strain { players, took, toil } = strain;
         self.long += match () {
             () if tier != Tier::Pitch || players < 2 => 0,
-            () if toil > block.mul_f64(TOO_LONG) => LONG / LONG_CALLS + 1,
+            () if toil > block.mul_f64(TOO_LONG) => LONG.div_ceil(LONG_CALLS),
             () if took > block => 1,
             () => 0,
         };
@@ -157,8 +157,10 @@ impl Crowd {
             return None;
         }
         self.changed = now;
+        let room = players as f64 * block.as_secs_f64() * AFFORDED / toil.as_secs_f64();
         let full = players as u32 >= self.most;
-        self.most = if full { self.most.saturating_add((self.most / 8).max(1)) } else { u32::MAX };
+        let (some, twice) = (self.most.saturating_add((self.most / 8).max(1)), self.most.saturating_mul(2));
+        self.most = if full { (room as u32).clamp(some, twice) } else { u32::MAX };
         Some(self.most)
     }
 }
@@ -171,8 +173,8 @@ impl Default for Crowd {
 
 /// More of its block must no call take, at the cheapest tier, …
 const TOO_LONG: f64 = 0.75;
-/// … so often in a row …
-const LONG_CALLS: u32 = 3;
+/// … so often in a row: where many begin at once there is more to do for a moment …
+const LONG_CALLS: u32 = 25;
 /// … nor last longer than its block by the clock so often …
 const LONG: u32 = 100;
 /// … or else so many are played as take this part.
@@ -251,15 +253,18 @@ mod tests {
         };
         assert!((1..100).all(|n| judge(n, Tier::Ar64, 1000, 20 * MS).is_none()));
         assert!((1..100).all(|n| judge(n, Tier::Pitch, 1000, 7 * MS).is_none()));
-        assert_eq!([1, 1, 1].map(|n| judge(n, Tier::Pitch, 1000, 20 * MS)), [None, None, Some(250)]);
+        assert!((1..25).all(|_| judge(1, Tier::Pitch, 1000, 20 * MS).is_none()), "for a moment");
+        assert_eq!(judge(1, Tier::Pitch, 1000, 20 * MS), Some(250));
         assert_eq!(judge(2, Tier::Pitch, 250, 4 * MS), None, "not at once");
-        assert_eq!(judge(12, Tier::Pitch, 250, 4 * MS), Some(281));
-        assert_eq!(judge(23, Tier::Pitch, 281, 6 * MS), None, "no more can be afforded");
-        assert_eq!(judge(24, Tier::Pitch, 200, 4 * MS), Some(u32::MAX), "there are fewer by themselves");
+        assert_eq!(judge(12, Tier::Pitch, 250, 4 * MS), Some(312));
+        assert_eq!(judge(23, Tier::Pitch, 312, 6 * MS), None, "no more can be afforded");
+        assert_eq!(judge(24, Tier::Pitch, 312, MS), Some(624), "not all at once");
+        assert_eq!(judge(35, Tier::Pitch, 200, 4 * MS), Some(u32::MAX), "there are fewer by themselves");
     }
 
     #[test]
-    fn where_there_is_no_room_for_concealment_it_is_the_cheapest_and_where_mixing_alone_takes_long_it_is_not() {
+    fn where_there_is_no_room_for_concealment_it_is_the_cheapest_and_where_mixing_alone_takes_long_it_is_not()
+    {
         let mut choice = Choice::default();
         let none = Duration::ZERO;
         let tiers = [1, 2, 3].map(|n| choice.judge(at(n), Tier::Ar440, none, none));
@@ -271,7 +276,8 @@ mod tests {
     fn who_is_kept_waiting_by_others_gives_sources_up_only_if_that_goes_on() {
         let block = 10 * MS;
         let mut crowd = Crowd::default();
-        let mut judge = |took| crowd.judge(at(1), Tier::Pitch, Strain { players: 100, took, toil: MS }, block);
+        let mut judge =
+            |took| crowd.judge(at(1), Tier::Pitch, Strain { players: 100, took, toil: MS }, block);
         assert!((0..99).all(|_| judge(20 * MS).is_none()));
         assert_eq!(judge(9 * MS), None);
         assert!((0..99).all(|_| judge(20 * MS).is_none()));

@@ -140,9 +140,7 @@ impl UdpReceiver {
     }
 
     fn watch(&mut self, time: Duration) -> Result<bool> {
-        self.watch
-            .wait(&self.alarm, time)
-            .map_err(|e| failure::plain("waiting for datagrams failed", &e))
+        self.watch.wait(&self.alarm, time).map_err(|e| failure::plain("waiting for datagrams failed", &e))
     }
 
     /// How many datagrams the kernel has dropped because this socket's buffer was full; 0 where it does not tell.
