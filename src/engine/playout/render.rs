@@ -201,27 +201,25 @@ impl Renderer {
                 }
             }
         }
-        let mut index = 0;
-        while index < self.players.len() {
-            if self.players[index].is_finished() && !self.finished.is_full() {
-                // In order of their coming: the newest is given up first.
-                let player = self.players.remove(index);
-                self.taps.leave(player.number());
-                player.note_peak(0.0, 0.0);
-                // There is room: it was asked, and only this thread fills it.
-                let _ = self.finished.push(Guest::Player(player));
-            } else {
-                index += 1;
-            }
-        }
+    }
+
+    /// Gives up the newest of too many.
+    fn give_up(&mut self) {
         while self.players.len() > self.controls.most_players()
             && !self.finished.is_full()
-            && let Some(player) = self.players.pop()
+            && !self.players.is_empty()
         {
-            self.taps.leave(player.number());
-            player.note_peak(0.0, 0.0);
-            let _ = self.finished.push(Guest::Player(player));
+            self.dismiss(self.players.len() - 1);
         }
+    }
+
+    /// Hands a player back, for which there is room.
+    fn dismiss(&mut self, place: usize) {
+        // They stay in order of their coming: the newest is given up first.
+        let player = self.players.remove(place);
+        self.taps.leave(player.number());
+        player.note_peak(0.0, 0.0);
+        let _ = self.finished.push(Guest::Player(player));
     }
 
     fn mix(&mut self, beat: Beat, left: usize, out: &mut [f32], starved: Starved) -> usize {
@@ -232,12 +230,20 @@ impl Renderer {
         let decay = self.decay(frames);
         self.mixer.begin(frames);
         self.listeners.begin(frames);
-        for place in 0..self.players.len() {
+        let mut next = 0;
+        while next < self.players.len() {
+            let place = next;
             for (by, first) in [(2, true), (1, false)] {
                 if let Some(player) = self.players.get(place + by) {
                     player.fetch(first);
                 }
             }
+            // Here, where it is at hand.
+            if self.players[place].is_finished() && !self.finished.is_full() {
+                self.dismiss(place);
+                continue;
+            }
+            next += 1;
             let player = &mut self.players[place];
             player.keep_ledger(!player.is_apart() && self.taps.want(player.number()));
             let from = player.format().channels();
@@ -275,8 +281,8 @@ impl Renderer {
             }
             player.note_peak(peak, decay);
         }
-        for player in &mut self.players {
-            player.given_out(sound_frames);
+        if starved != Starved::Advance {
+            self.players.iter_mut().for_each(|player| player.given_out(sound_frames));
         }
         self.listeners.give(&self.mixer);
         out.copy_from_slice(self.mixer.finish());
@@ -314,6 +320,7 @@ impl Render for Renderer {
                 break;
             }
         }
+        self.give_up();
         self.listeners.ring();
         self.controls.apply(&mut out[..last * channels]);
         last
