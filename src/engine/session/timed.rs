@@ -40,7 +40,8 @@ impl Render for Timed {
         if now != self.call.at {
             let block = self.format.duration(self.call.frames);
             let Call { took, toil, concealing, .. } = self.call;
-            let budget = block.mul_f64(ROOM).saturating_sub(toil - concealing).min(block / SHARE);
+            let rest = toil.saturating_sub(concealing);
+            let budget = block.mul_f64(ROOM).saturating_sub(rest).min(block / SHARE);
             let tier = self.choice.judge(now, self.renderer.tier(), concealing, budget);
             let strain = Strain { players: self.renderer.players(), took, toil };
             if let Some(most) = self.crowd.judge(now, self.renderer.tier(), strain, block) {
