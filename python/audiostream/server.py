@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AdvancedAudioServer"]
 
+# What `record=` says to record each sender by itself.
+EACH = "each"
+
 
 class AdvancedAudioServer(Stream):
     """Receives streams, plays them mixed, counts what was lost, and records.
@@ -118,7 +121,8 @@ class AdvancedAudioServer(Stream):
             min_delay: What it is kept at least where it follows the network, ms, besides the device's block.
             max_delay: What it is kept at most where it follows the network, ms, up to 2000.
             record: Records what arrives, losses as silence of exact length: True for a name with the time in it, or
-                the file's name in the folder.
+                the file's name in the folder. `'each'` records each sender to a file of its own, as it sends it, named
+                by what it is called; at most 128 at once (`recordings_refused`).
             recordings: The folder for recordings; made when one is begun.
             max_sources: How many senders are heard at once, 1 to 2048, of one address 8 at most (of this machine all).
                 What others send is refused and counted until one has left or has been silent for 10 s; with 1 nobody
@@ -191,8 +195,10 @@ class AdvancedAudioServer(Stream):
             key=told_key,
             spare_key=spare_key,
             keep_listening=keep_listening,
-            record=str(recordings) if record else None,
+            record=bool(record),
+            record_each=record == EACH,
             record_name=record if isinstance(record, str) else None,
+            recordings=recordings,
             pcap=None if pcap is None else str(pcap),
             packet_log=None if packet_log is None else str(packet_log),
         )
@@ -271,7 +277,8 @@ class AdvancedAudioServer(Stream):
         return False
 
     def start_recording(self, name: str | None = None) -> Path:
-        """Keeps what arrives from now on, in sequence order, losses as silence of exact length.
+        """Keeps what arrives from now on, in sequence order, losses as silence of exact length: of all senders, mixed.
+        `Source.record` keeps one.
 
         Args:
             name: The file's name in the folder; None makes one of the time. Never a file that was there.

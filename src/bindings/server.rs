@@ -36,7 +36,15 @@ pub struct Server {
     port: u16,
     rate: u32,
     channels: usize,
-    record: Option<(PathBuf, Option<String>)>,
+    recordings: PathBuf,
+    record: Option<Record>,
+}
+
+/// What is recorded from the start.
+#[derive(Clone)]
+enum Record {
+    Mix(Option<String>),
+    Each,
 }
 
 /// Kind, seconds ago, the source's number, detail.
@@ -52,7 +60,7 @@ impl Close for server::Server {
 impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, forward, allow, key, spare_key, keep_listening, record, record_name, network, name, quality, talk, conference,
+                        max_delay, max_sources, forward, allow, key, spare_key, keep_listening, record, record_each, record_name, recordings, network, name, quality, talk, conference,
                         pcap, packet_log))]
     #[allow(
         clippy::too_many_arguments,
@@ -82,8 +90,10 @@ impl Server {
         key: Option<String>,
         spare_key: Option<String>,
         keep_listening: bool,
-        record: Option<PathBuf>,
+        record: bool,
+        record_each: bool,
         record_name: Option<String>,
+        recordings: PathBuf,
         network: Option<String>,
         name: Option<String>,
         quality: bool,
@@ -145,7 +155,8 @@ impl Server {
             port,
             rate: format.rate(),
             channels: format.channels(),
-            record: record.map(|folder| (folder, record_name)),
+            recordings,
+            record: if record_each { Some(Record::Each) } else { record.then_some(Record::Mix(record_name)) },
         })
     }
 
@@ -163,16 +174,16 @@ impl Server {
 
     fn start(&self, py: Python<'_>) -> PyResult<()> {
         logging::open(py)?;
-        let record = self.record.clone();
+        let (folder, record) = (self.recordings.clone(), self.record.clone());
         self.held.call_long(
             py,
             |_| {},
             move |server| {
                 // Before the first packet can be taken.
-                if let Some((folder, name)) = record
-                    && !server.is_started()
-                {
-                    server.start_recording(&folder, name.as_deref())?;
+                match record.filter(|_| !server.is_started()) {
+                    Some(Record::Mix(name)) => _ = server.start_recording(&folder, name.as_deref())?,
+                    Some(Record::Each) => server.record_each(&folder)?,
+                    None => {}
                 }
                 server.start()
             },
@@ -237,6 +248,26 @@ impl Server {
 
     fn source_set_muted(&self, py: Python<'_>, number: u32, muted: bool) -> PyResult<()> {
         self.held.call(py, move |server| server.source_set_muted(number, muted))
+    }
+
+    #[pyo3(signature = (number, name))]
+    fn source_record(&self, py: Python<'_>, number: u32, name: Option<String>) -> PyResult<PathBuf> {
+        let folder = self.recordings.clone();
+        self.held.call(py, move |server| server.source_record(number, &folder, name.as_deref()))
+    }
+
+    fn source_stop_recording<'py>(
+        &self,
+        py: Python<'py>,
+        number: u32,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let recorded = self.held.call(py, move |server| server.source_stop_recording(number))?;
+        recorded.map(|recorded| recorded_dict(py, &recorded)).transpose()
+    }
+
+    fn source_recording<'py>(&self, py: Python<'py>, number: u32) -> PyResult<Bound<'py, PyDict>> {
+        let state = self.held.call(py, move |server| Ok(server.source_recording(number)))?;
+        state_dict(py, &state)
     }
 
     #[pyo3(signature = (source, each, raw, length, queue))]

@@ -36,6 +36,9 @@ pub fn server_dict<'py>(py: Python<'py>, figures: &Figures<'_>) -> PyResult<Boun
     dict.set_item("packets_dropped_local", stats.dropped_local)?;
     dict.set_item("packets_forwarded", stats.forwarded.packets)?;
     dict.set_item("packets_forward_dropped", stats.forwarded.dropped)?;
+    dict.set_item("recordings", stats.recordings.running)?;
+    dict.set_item("recordings_refused", stats.recordings.refused)?;
+    dict.set_item("recordings_failed", stats.recordings.failed)?;
     dict.set_item("pcap_dropped", stats.pcap_dropped)?;
     dict.set_item("frames_unspoken", stats.frames_unspoken)?;
     let wire = stats.sources.first().map(|source| source.wire).or(wire);

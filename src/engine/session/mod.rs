@@ -29,6 +29,7 @@ pub mod sources;
 mod stepper;
 mod talking;
 mod timed;
+mod tracks;
 mod transport;
 mod wiretap;
 

@@ -14,6 +14,7 @@ mod onward;
 mod opening;
 mod presence;
 mod reading;
+mod recording;
 #[cfg(test)]
 mod scene;
 mod speaking;
@@ -31,12 +32,13 @@ use super::outlet::{Outlet, Outlets, Recorder};
 use super::party::Dice;
 use super::reporting::{Correspondence, Reporting, Way};
 use super::talking::Talking;
+use super::tracks::Recorded;
 use crate::engine::coding::Encoding;
 use crate::engine::config::{ServerConfig, Wire};
 use crate::engine::error::Result;
 use crate::engine::playout::render::Roster;
 use crate::engine::record::reception::Labels;
-use crate::engine::stats::{Playback, Reception};
+use crate::engine::stats::{Playback, Reception, Recordings};
 use crate::engine::stream::queue::{Head, PacketWriter};
 use crate::engine::stream::receiver::{Receiver, Verdict};
 use crate::engine::time::Micros;
@@ -77,6 +79,8 @@ pub struct Sources {
     /// Where they are answered in sound.
     talking: Option<Talking>,
     dice: Dice,
+    /// Recordings of sources by themselves, when all are over.
+    recordings: Recordings,
 }
 
 /// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
@@ -109,6 +113,8 @@ struct Entry {
     /// Its last packet before it was believed, as it came: where packets are sent on.
     held: Option<Box<[u8]>>,
     answer: Answer,
+    /// By itself.
+    recorded: Recorded,
 }
 
 impl std::hash::Hash for Name {
@@ -156,6 +162,7 @@ impl Sources {
             events: Arc::default(),
             talking: None,
             dice: Dice::new(),
+            recordings: Recordings::default(),
         }
     }
 
@@ -237,7 +244,11 @@ impl Sources {
         for entry in self.entries.values_mut() {
             entry.outlet.retire();
         }
+        self.sweep_recordings();
         self.out.set_recorder(None);
+        if let Some(tracks) = self.out.tracks.take() {
+            self.recordings = Recordings { running: 0, ..tracks.counts() };
+        }
         self.out.readers.clear();
         self.out.log = None;
         self.events.end();
@@ -326,9 +337,13 @@ impl Sources {
 
     /// Lets a source's receiver take something; what it delivers is played and recorded.
     fn feed<R>(&mut self, name: &Name, take: &mut dyn FnMut(&mut Receiver, Deliver<'_>) -> R) -> Option<R> {
-        let Entry { number, encoding, receiver, outlet, dropped, last_arrival, .. } =
-            self.entries.get_mut(name)?;
+        let Entry {
+            number, encoding, receiver, outlet, dropped, last_arrival, recorded, connected, reports, ..
+        } = self.entries.get_mut(name)?;
         let now = *last_arrival;
+        let begins = self.out.tracks.as_ref().is_some_and(|tracks| tracks.wants(recorded));
+        let before = if begins && *number != 0 { receiver.reception() } else { Reception::default() };
+        let wall = self.reporting.wall();
         let (config, out, next_number) = (&self.config, &mut self.out, &mut self.next_number);
         let was_playing = outlet.is_playing();
         let taken = take(receiver, &mut |head, samples| {
@@ -345,6 +360,14 @@ impl Sources {
             }
             if !matches!(outlet, Outlet::Unplayable) {
                 out.record(head, samples, encoding.format);
+                if let Some(tracks) = &mut out.tracks {
+                    if begins && tracks.wants(recorded) {
+                        let listener = reports.as_deref().map(Correspondence::listener);
+                        let about = || recording::about(name, *number, *encoding, *connected, listener, wall);
+                        tracks.begin_each(recorded, encoding.format, before, about);
+                    }
+                    tracks.record(recorded, head, samples);
+                }
             }
             out.read(&head, samples, encoding.format);
         });
@@ -378,6 +401,7 @@ impl Sources {
             reports: None,
             held: None,
             answer: Answer::None,
+            recorded: Recorded::Never,
         })
     }
 }

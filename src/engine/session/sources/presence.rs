@@ -72,6 +72,7 @@ impl Sources {
             self.happened(kind, &name, number, &detail, now);
         }
         self.list_players();
+        self.sweep_recordings();
         self.out.sweep();
         self.hear_again(now);
     }

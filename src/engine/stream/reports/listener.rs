@@ -28,6 +28,8 @@ pub struct Listener {
     before: Option<Before>,
     /// The last sender report: the middle of its NTP time, and when it came.
     sender_report: Option<(u32, Micros)>,
+    /// A moment by the sender's own clock, and the RTP timestamp that belongs to it.
+    sender_clock: Option<(Ntp, u32)>,
     bursts: Bursts,
     /// The first sequence number whose fate is not counted.
     unsettled: Option<u64>,
@@ -78,6 +80,7 @@ impl Listener {
             schedule: Schedule::new(now, bits, false).held_back(),
             before: None,
             sender_report: None,
+            sender_clock: None,
             bursts: Bursts::default(),
             unsettled: None,
             round_trip: None,
@@ -115,6 +118,8 @@ impl Listener {
             match packet {
                 Packet::SenderReport { ssrc, info, .. } if ssrc == self.source => {
                     self.sender_report = Some((Ntp(info.ntp).middle(), arrival));
+                    // Zero: it knows no time of day (§6.4.1).
+                    self.sender_clock = Some((Ntp(info.ntp), info.timestamp)).filter(|_| info.ntp != 0);
                 }
                 Packet::Description(chunks) => self.describe(chunks),
                 Packet::Extended { ssrc, blocks } if ssrc == self.source => {
@@ -251,6 +256,11 @@ impl Listener {
     /// Its user's name.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// A moment by its own clock, and the RTP timestamp that belongs to it, as its last report has them.
+    pub const fn sender_clock(&self) -> Option<(Ntp, u32)> {
+        self.sender_clock
     }
 
     fn describe(&mut self, chunks: Chunks<'_>) {

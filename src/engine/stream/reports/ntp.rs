@@ -15,6 +15,11 @@ impl Ntp {
         Self((since.as_secs().wrapping_add(FROM_1900_TO_1970) << 32) | fraction)
     }
 
+    /// Seconds since 1970.
+    pub fn unix_seconds(self) -> f64 {
+        (self.0 >> 32) as f64 - FROM_1900_TO_1970 as f64 + (self.0 & 0xffff_ffff) as f64 / 4_294_967_296.0
+    }
+
     /// The middle 32 bits: 1/65536 s, wrapping after 18 hours.
     pub const fn middle(self) -> u32 {
         (self.0 >> 16) as u32
