@@ -15,7 +15,7 @@ use super::logging;
 use super::recording::{recorded_dict, state_dict};
 use super::stats::{Figures, server_dict, source_dict};
 use crate::engine::config::{
-    Audio, BlockSize, DEFAULT_PORT, Input, Latency, Output, Protocol, ServerConfig, Wire,
+    Audio, BlockSize, DEFAULT_PORT, Input, Latency, Output, ServerConfig, Transports, Wire,
 };
 use crate::engine::error::Result;
 use crate::engine::networks::Networks;
@@ -31,7 +31,7 @@ use crate::engine::session::server;
 #[pyclass(frozen, module = "audiostream._engine")]
 pub struct Server {
     held: Held<server::Server>,
-    protocol: Protocol,
+    protocol: Transports,
     wire: Option<Wire>,
     port: u16,
     rate: u32,
@@ -107,7 +107,7 @@ impl Server {
         let config = || -> Result<ServerConfig> {
             let block = BlockSize::from_ms(size)?;
             // Python cannot tell a default from the same value given: both give way.
-            let protocol = Some(Protocol::parse(protocol)?).filter(|&protocol| protocol != Protocol::Udp);
+            let protocol = Some(Transports::parse(protocol)?).filter(|&protocol| protocol != Transports::Udp);
             let port = Some(port).filter(|&port| port != DEFAULT_PORT);
             let wire = Wire::parse(wire)?;
             let (key, spare_key) = (read_key(key)?, read_key(spare_key)?);
@@ -239,7 +239,7 @@ impl Server {
 
     fn source_stats<'py>(&self, py: Python<'py>, number: u32) -> PyResult<Option<Bound<'py, PyDict>>> {
         let stats = self.held.call(py, move |server| Ok(server.source_stats(number)))?;
-        stats.map(|stats| source_dict(py, &stats, self.protocol)).transpose()
+        stats.map(|stats| source_dict(py, &stats)).transpose()
     }
 
     fn source_set_gain(&self, py: Python<'_>, number: u32, gain: f32) -> PyResult<()> {

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use super::coding::Encoding;
-use super::config::Wire;
+use super::config::{Protocol, Wire};
 
 /// What sequence numbers and arrival times tell of one source.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -155,6 +155,8 @@ pub struct SourceStats {
     pub ssrc: u32,
     /// Where it sends from.
     pub address: SocketAddr,
+    /// What it sends by.
+    pub protocol: Protocol,
     /// Its packet format.
     pub wire: Wire,
     /// What its payloads hold.

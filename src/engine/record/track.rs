@@ -70,9 +70,10 @@ impl Track {
         }
         self.last = (self.last.0.max(head.arrival), now);
         if self.assembly.written() == 0 {
-            self.first = Some(self.first.map_or(First::new(head), |first| {
-                first.or_before(head, self.reel.writer.format().rate())
-            }));
+            self.first =
+                Some(self.first.map_or(First::new(head), |first| {
+                    first.or_before(head, self.reel.writer.format().rate())
+                }));
         }
         self.assembly.take(head, samples, &[], &mut self.reel);
     }

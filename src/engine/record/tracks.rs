@@ -109,8 +109,7 @@ impl TrackRecorder {
             shared: Arc::clone(&shared),
         };
         let thread = Builder::new().name("as-record".into()).spawn(move || worker.run()).map_err(failed)?;
-        let writer =
-            TrackWriter { queue, orders, running: Vec::new(), next: 0, shared: Arc::clone(&shared) };
+        let writer = TrackWriter { queue, orders, running: Vec::new(), next: 0, shared: Arc::clone(&shared) };
         Ok((writer, Self { thread: Some(thread), shared }))
     }
 
@@ -147,7 +146,8 @@ impl TrackWriter {
     /// Begins a take of sound in that format; an error where as many as may run already.
     pub fn begin(&mut self, format: Format, about: About, place: Place) -> Result<(u32, Arc<Take>)> {
         if !self.has_room() {
-            let text = format!("{MOST_TAKES} sources are being recorded, which is the most: stop another first");
+            let text =
+                format!("{MOST_TAKES} sources are being recorded, which is the most: stop another first");
             return Err(Error::new(ErrorKind::State, text));
         }
         let take = Arc::new(Take::new(format, about));
@@ -207,7 +207,10 @@ impl Take {
         let waited = self.changed.wait_timeout_while(self.state(), STOP_PATIENCE, |state| !state.is_over);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if !state.is_over {
-            return Err(Error::new(ErrorKind::Recording, "the disk is too slow: the recording is not finished"));
+            return Err(Error::new(
+                ErrorKind::Recording,
+                "the disk is too slow: the recording is not finished",
+            ));
         }
         Ok(state.recorded.clone())
     }
@@ -242,7 +245,12 @@ struct Running {
 
 enum Stage {
     /// It has no file yet: its packets wait, and since when.
-    Nameless { folder: PathBuf, held: Vec<(Head, Vec<i16>)>, samples: usize, since: Micros },
+    Nameless {
+        folder: PathBuf,
+        held: Vec<(Head, Vec<i16>)>,
+        samples: usize,
+        since: Micros,
+    },
     Rolling(Box<Track>),
     /// Nothing more can be written.
     Failed,

@@ -39,8 +39,13 @@ pub struct WavWriter {
 impl WavWriter {
     /// Creates the file, or empties the one that is there.
     pub fn create(path: &Path, format: Format) -> Result<Self> {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).map_err(|e| refused(path, &e))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)
+            .map_err(|e| refused(path, &e))?;
         Self::take_over(file, path, format)
     }
 

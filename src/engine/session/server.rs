@@ -134,7 +134,7 @@ impl Server {
                 lock(&self.shared.sources).set_forwarding(forwarding);
             }
             parts.address = Some(receiving.local_addr());
-            parts.waker = Some(receiving.waker());
+            parts.waker = receiving.waker();
             parts.receiving = Some(receiving);
         }
         Ok(())

@@ -34,7 +34,7 @@ use super::reporting::{Correspondence, Reporting, Way};
 use super::talking::Talking;
 use super::tracks::Recorded;
 use crate::engine::coding::Encoding;
-use crate::engine::config::{ServerConfig, Wire};
+use crate::engine::config::{Protocol, ServerConfig, Wire};
 use crate::engine::error::Result;
 use crate::engine::playout::render::Roster;
 use crate::engine::record::reception::Labels;
@@ -83,12 +83,14 @@ pub struct Sources {
     recordings: Recordings,
 }
 
-/// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
+/// A sender: where it sends from, and how, what it speaks, and its SSRC (zero on the classic wire).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Name {
     address: SocketAddr,
     wire: Wire,
     ssrc: u32,
+    /// Over a connection.
+    connected: bool,
 }
 
 #[allow(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
@@ -99,8 +101,6 @@ struct Entry {
     outlet: Outlet,
     came: Micros,
     last_arrival: Micros,
-    /// Connections end; senders of datagrams just fall silent.
-    connected: bool,
     /// It has been heard.
     joined: bool,
     /// It has left, as far as is known.
@@ -117,6 +117,22 @@ struct Entry {
     recorded: Recorded,
 }
 
+impl Name {
+    fn new(way: Way, wire: Wire, ssrc: u32) -> Self {
+        Self { address: way.address, wire, ssrc, connected: way.connected }
+    }
+
+    /// What it sends by.
+    const fn protocol(&self) -> Protocol {
+        if self.connected { Protocol::Tcp } else { Protocol::Udp }
+    }
+
+    /// Whether it is of the same address and transport.
+    fn is_with(&self, other: &Self) -> bool {
+        (self.address, self.connected) == (other.address, other.connected)
+    }
+}
+
 impl std::hash::Hash for Name {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         let ip = match self.address.ip() {
@@ -126,7 +142,8 @@ impl std::hash::Hash for Name {
         let (port, wire) = (u64::from(self.address.port()), u64::from(self.wire == Wire::Classic));
         state.write_u64(ip as u64);
         state.write_u64((ip >> 64) as u64);
-        state.write_u64(port << 48 | wire << 32 | u64::from(self.ssrc));
+        let connected = u64::from(self.connected);
+        state.write_u64(port << 48 | connected << 33 | wire << 32 | u64::from(self.ssrc));
     }
 }
 
@@ -188,22 +205,22 @@ impl Sources {
             self.control(way, arrival, bytes);
             return;
         }
-        let rtp = self.as_rtp(address, bytes);
+        let rtp = self.as_rtp(way, bytes);
         if rtp.is_some_and(|name| self.copied(name, way, arrival, bytes)) {
             return;
         }
-        let classic = self.as_classic(address, bytes);
+        let classic = self.as_classic(way, bytes);
         match (rtp, classic) {
             (Some(rtp), Some(classic)) if !self.is_believed(&rtp) && self.is_believed(&classic) => {
-                self.packet(classic, way, arrival, bytes, false);
+                self.packet(classic, way, arrival, bytes);
             }
             (Some(rtp), Some(classic)) => {
-                if !self.packet(rtp, way, arrival, bytes, false) {
+                if !self.packet(rtp, way, arrival, bytes) {
                     return;
                 }
                 if !self.is_believed(&rtp) {
                     // It may be either: the first to be believed wins, and the other is forgotten.
-                    self.packet(classic, way, arrival, bytes, false);
+                    self.packet(classic, way, arrival, bytes);
                     if self.is_believed(&classic) {
                         self.forget(&rtp);
                     }
@@ -211,20 +228,21 @@ impl Sources {
                     self.forget(&classic);
                 }
             }
-            (Some(name), None) | (None, Some(name)) => _ = self.packet(name, way, arrival, bytes, false),
+            (Some(name), None) | (None, Some(name)) => _ = self.packet(name, way, arrival, bytes),
             (None, None) if rtp::is_rtcp(bytes) => _ = self.control(way, arrival, bytes),
             (None, None) => self.not_believed(address, arrival, bytes),
         }
     }
 
     fn plain_frame(&mut self, address: SocketAddr, wire: Wire, arrival: Micros, bytes: &[u8]) -> bool {
+        let way = Way::connection(address);
         let name = match wire {
-            Wire::Rtp => self.as_rtp(address, bytes),
-            Wire::Classic => self.as_classic(address, bytes),
+            Wire::Rtp => self.as_rtp(way, bytes),
+            Wire::Classic => self.as_classic(way, bytes),
         };
         match name {
-            Some(name) => self.packet(name, address.into(), arrival, bytes, true) && self.is_believed(&name),
-            None if wire == Wire::Rtp && rtp::is_rtcp(bytes) => self.control(address.into(), arrival, bytes),
+            Some(name) => self.packet(name, way, arrival, bytes) && self.is_believed(&name),
+            None if wire == Wire::Rtp && rtp::is_rtcp(bytes) => self.control(way, arrival, bytes),
             None => {
                 self.not_believed(address, arrival, bytes);
                 false
@@ -254,18 +272,18 @@ impl Sources {
         self.events.end();
     }
 
-    fn as_rtp(&self, address: SocketAddr, bytes: &[u8]) -> Option<Name> {
+    fn as_rtp(&self, way: Way, bytes: &[u8]) -> Option<Name> {
         if self.config.wire == Some(Wire::Classic) {
             return None;
         }
         let (header, _) = rtp::sound_of(bytes, &self.config.payloads)?;
-        Some(Name { address, wire: Wire::Rtp, ssrc: header.ssrc })
+        Some(Name::new(way, Wire::Rtp, header.ssrc))
     }
 
-    fn as_classic(&self, address: SocketAddr, bytes: &[u8]) -> Option<Name> {
+    fn as_classic(&self, way: Way, bytes: &[u8]) -> Option<Name> {
         let could_be =
             self.config.wire != Some(Wire::Rtp) && classic::could_be(bytes, self.config.audio.format);
-        could_be.then_some(Name { address, wire: Wire::Classic, ssrc: 0 })
+        could_be.then_some(Name::new(way, Wire::Classic, 0))
     }
 
     fn is_believed(&self, name: &Name) -> bool {
@@ -273,14 +291,14 @@ impl Sources {
     }
 
     /// Takes a packet of sound; false where it is refused.
-    fn packet(&mut self, name: Name, way: Way, arrival: Micros, bytes: &[u8], connected: bool) -> bool {
+    fn packet(&mut self, name: Name, way: Way, arrival: Micros, bytes: &[u8]) -> bool {
         if let Some(why) = self.objection(&name, arrival).or_else(|| self.suspicion(&name, bytes)) {
             self.refuse(why, name.address, arrival);
             self.log(name.address, arrival, None, bytes, why.name());
             return false;
         }
         if !self.entries.contains_key(&name) {
-            match self.new_entry(name, bytes, connected) {
+            match self.new_entry(name, bytes) {
                 Ok(mut entry) => {
                     entry.came = arrival;
                     entry.correspond(&name, way, arrival);
@@ -337,9 +355,8 @@ impl Sources {
 
     /// Lets a source's receiver take something; what it delivers is played and recorded.
     fn feed<R>(&mut self, name: &Name, take: &mut dyn FnMut(&mut Receiver, Deliver<'_>) -> R) -> Option<R> {
-        let Entry {
-            number, encoding, receiver, outlet, dropped, last_arrival, recorded, connected, reports, ..
-        } = self.entries.get_mut(name)?;
+        let Entry { number, encoding, receiver, outlet, dropped, last_arrival, recorded, reports, .. } =
+            self.entries.get_mut(name)?;
         let now = *last_arrival;
         let begins = self.out.tracks.as_ref().is_some_and(|tracks| tracks.wants(recorded));
         let before = if begins && *number != 0 { receiver.reception() } else { Reception::default() };
@@ -363,7 +380,7 @@ impl Sources {
                 if let Some(tracks) = &mut out.tracks {
                     if begins && tracks.wants(recorded) {
                         let listener = reports.as_deref().map(Correspondence::listener);
-                        let about = || recording::about(name, *number, *encoding, *connected, listener, wall);
+                        let about = || recording::about(name, *number, *encoding, listener, wall);
                         tracks.begin_each(recorded, encoding.format, before, about);
                     }
                     tracks.record(recorded, head, samples);
@@ -377,7 +394,7 @@ impl Sources {
         Some(taken)
     }
 
-    fn new_entry(&mut self, name: Name, bytes: &[u8], connected: bool) -> Result<Entry> {
+    fn new_entry(&mut self, name: Name, bytes: &[u8]) -> Result<Entry> {
         let payloads = &self.config.payloads;
         let encoding = match name.wire {
             Wire::Rtp => rtp::sound_of(bytes, payloads).map(|(_, encoding)| encoding),
@@ -389,11 +406,10 @@ impl Sources {
         Ok(Entry {
             number: 0,
             encoding,
-            receiver: Box::new(if connected { receiver.believed_at_once() } else { receiver }),
+            receiver: Box::new(if name.connected { receiver.believed_at_once() } else { receiver }),
             outlet: Outlet::None,
             came: Micros::ZERO,
             last_arrival: Micros::ZERO,
-            connected,
             joined: false,
             gone: false,
             repeated: false,

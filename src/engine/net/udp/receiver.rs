@@ -100,15 +100,28 @@ impl UdpReceiver {
         socket.sendmsg(&message, NO_SIGNAL).is_ok()
     }
 
+    /// Adds what it waits for to a wait for other things too.
+    pub(in crate::engine::net) fn watch_in(&self, watch: &mut Watch) {
+        watch.add(&self.socket, Interest::Read);
+        if let Some((beside, _)) = &self.beside {
+            watch.add(beside, Interest::Read);
+        }
+    }
+
+    /// Waits for what is in `watch`, the waker or `timeout`.
+    pub(in crate::engine::net) fn wait_with(&self, watch: &mut Watch, timeout: Duration) -> Result<()> {
+        let waited = watch.wait(&self.alarm, timeout);
+        waited.map(drop).map_err(|e| failure::plain("waiting for packets failed", &e))
+    }
+
     /// Waits for a datagram, the waker or `timeout`, then hands over what is there, at most 64 of a port; how many there were.
     pub fn receive(&mut self, timeout: Duration, handle: &mut dyn FnMut(Datagram<'_>)) -> Result<usize> {
         let deadline = Deadline::after(timeout);
         loop {
-            self.watch.clear();
-            self.watch.add(&self.socket, Interest::Read);
-            if let Some((beside, _)) = &self.beside {
-                self.watch.add(beside, Interest::Read);
-            }
+            let mut watch = std::mem::take(&mut self.watch);
+            watch.clear();
+            self.watch_in(&mut watch);
+            self.watch = watch;
             let woken = self
                 .watch
                 .wait(&self.alarm, deadline.left())

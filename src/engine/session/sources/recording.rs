@@ -89,7 +89,8 @@ impl Sources {
 
     fn end_takes(&mut self) {
         if let Some(tracks) = &mut self.out.tracks {
-            let numbers: Vec<u32> = self.entries.values().filter_map(|entry| entry.recorded.number()).collect();
+            let numbers: Vec<u32> =
+                self.entries.values().filter_map(|entry| entry.recorded.number()).collect();
             tracks.keep(&numbers);
         }
     }
@@ -99,7 +100,7 @@ impl Entry {
     /// What the notes of its recording say of it, apart from counts.
     fn about(&self, name: &Name, wall: WallClock) -> About {
         let listener = self.reports.as_deref().map(Correspondence::listener);
-        about(name, self.number, self.encoding, self.connected, listener, wall)
+        about(name, self.number, self.encoding, listener, wall)
     }
 
     fn tell_recording(&mut self, name: &Name, wall: WallClock) {
@@ -117,7 +118,6 @@ pub(super) fn about(
     name: &Name,
     number: u32,
     encoding: Encoding,
-    connected: bool,
     listener: Option<&Listener>,
     wall: WallClock,
 ) -> About {
@@ -125,7 +125,7 @@ pub(super) fn about(
         number,
         ssrc: name.ssrc,
         address: name.address.to_string(),
-        transport: if connected { "tcp" } else { "udp" },
+        transport: name.protocol().name(),
         wire: name.wire.name(),
         codec: encoding.to_string(),
         cname: listener.and_then(Listener::cname).map(Into::into),
