@@ -1,4 +1,7 @@
-"""What `audiostream server --watch` shows: level, loss, jitter, delay and concealment as small charts. Needs rich."""
+"""What `audiostream server --watch` shows: level, loss, jitter, delay, concealment as small charts, and who is there.
+
+Needs rich.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from . import roll
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +131,7 @@ class Charts:
         head = Text(f"  {self._server.protocol}://{self._server.local_address}  {who}", style="bold")
         counts = f"{stats.packets_received:,} packets, {stats.packets_lost:,} lost, {stats.packets_late:,} late"
         footer = Text(f"  {counts}   {passed:.0f} s{self._of}   Ctrl-C to stop", style="dim")
-        return Group(head, grid, footer)
+        return Group(head, grid, *(Text("  ").append_text(line) for line in roll.lines(stats.sources)), footer)
 
     def _panel(self, name: str, width: int, rows: int) -> Panel:
         unit, colour, top, bottom = MEASURES[name]

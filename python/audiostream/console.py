@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from . import roll
 from .client import AudioClient
 from .server import AdvancedAudioServer
 
@@ -29,7 +30,6 @@ End = AudioClient | AdvancedAudioServer
 REFRESHES_PER_SECOND = 8
 METER_CELLS = 40
 METER_FLOOR_DB = -60.0
-SOURCES_SHOWN = 10
 
 
 class LiveFigures:
@@ -163,10 +163,8 @@ def _server_rows(rows: Table, server: AdvancedAudioServer) -> str:
     rows.add_row(
         "time", f"jitter {stats.jitter_ms:.2f} ms, delay {stats.delay_ms:.1f} ms (target {stats.delay_target_ms:.1f})"
     )
-    for source in stats.sources[:SOURCES_SHOWN]:
-        counts = f"{source.packets_received:,} packets, {source.packets_lost:,} lost"
-        figures = f"{source.wire}, {counts}, jitter {source.jitter_ms:.2f} ms"
-        rows.add_row("source", Text(f"{source.address}  {figures}"))
-    if len(stats.sources) > SOURCES_SHOWN:
-        rows.add_row("", f"and {len(stats.sources) - SOURCES_SHOWN} more")
+    for place, line in enumerate(roll.lines(stats.sources)):
+        rows.add_row("" if place else "sources", line)
+    if stats.recordings:
+        rows.add_row("recording", Text("● ", style="red").append(f"{stats.recordings} sources", style="default"))
     return f"server ← {server.protocol}://{server.local_address}"

@@ -114,8 +114,9 @@ class Script:
         over = self._ask(ends[0]) if isinstance(ends[0], AudioClient) and self._may_ask() else lambda: False
         self._interruptible = False
         with self._figures(ends):
+            tell = self._comings(ends)
             while not self._signals and not over() and not any(end.wait(STEP / len(ends)) for end in ends):
-                pass
+                tell()
 
     def say(self, text: str) -> None:
         """Tells the user something, unless asked to be quiet."""
@@ -178,6 +179,23 @@ class Script:
         from .console import LiveFigures
 
         return LiveFigures(*ends, console=self.console, duration=self._args.duration)
+
+    def _comings(self, ends: tuple[End, ...]) -> Callable[[], None]:
+        """What tells, above live figures, who joins a server and leaves it; without those the log does."""
+        console = self.console
+        servers = [end for end in ends if not isinstance(end, AudioClient)]
+        if console is None or not servers:
+            return lambda: None
+        from .roll import Comings
+
+        comings = [Comings(server) for server in servers]
+
+        def tell() -> None:
+            for coming in comings:
+                for line in coming.lines():
+                    console.print(line)
+
+        return tell
 
     def _may_ask(self) -> bool:
         """The original asks what to record; a script that was told, or that nobody watches, does not."""

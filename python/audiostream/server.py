@@ -99,7 +99,8 @@ class AdvancedAudioServer(Stream):
         """Binds the port and opens the output.
 
         Args:
-            protocol: `'udp'` or `'tcp'`. The default gives way to the sdp's.
+            protocol: `'udp'`, `'tcp'`, or `'both'` at one port number: each sender as it likes. The default gives way
+                to the sdp's.
             port: The port to listen on; 0 lets the system choose (see `port`, `local_address`). The default gives way
                 to the URL's and the sdp's.
             size: The block that the output works in, ms: 10, 20, … 150, or 5, or 2.5. A sender may use another.
@@ -138,10 +139,10 @@ class AdvancedAudioServer(Stream):
                 the sdp's is taken, or else the environment's `AUDIOSTREAM_KEY`; without those, what is in clear is
                 heard.
             key_file: A file that holds the key, in place of `key`. Others than its owner must not be able to open it.
-            keep_listening: With TCP, go on when the last client has left; otherwise that ends `run()`, as in the
-                original.
+            keep_listening: With `'tcp'`, go on when the last client has left; otherwise that ends `run()`, as in the
+                original. Other protocols always go on.
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
-            network: A bad network to receive through, UDP only, as `AudioClient` has it.
+            network: A bad network to receive through, as `AudioClient` has it; what comes by TCP goes past it.
             name: What you are called, for the other end to see (SDES NAME of RFC 3550 §6.5.2).
             quality: Judge each sender as ITU-T G.107 (E-model, default parameters) would a call: `r_factor` and `mos`
                 in the statistics, and in the reports to it. The delay is a packet's length, half the round trip and
@@ -238,7 +239,8 @@ class AdvancedAudioServer(Stream):
         if self.port == 0 and address is not None:
             self.port = int(address.rpartition(":")[2])
         waiting = "waiting for a connection" if self.protocol.lower() == "tcp" else "waiting for packets"
-        self._log.info("Listening on %s by %s, %s", address, self.protocol.upper(), waiting)
+        protocol = "UDP and TCP" if self.protocol.lower() == "both" else self.protocol.upper()
+        self._log.info("Listening on %s by %s, %s", address, protocol, waiting)
 
     def setup_audio(self) -> None:
         """Opens the output, after `setup_socket`; called by the constructor.

@@ -155,8 +155,9 @@ class Source:
         )
 
     def record(self, name: str | None = None) -> Path:
-        """Keeps what comes of it from now on in a file of its own, in its own rate and channels, bit for bit; losses are
-        silence of exact length. Falling silent (10 s) or leaving ends it, and so does the server's end.
+        """Keeps what comes of it from now on in a file of its own, in its own rate and channels, bit for bit.
+
+        Losses are silence of exact length. Falling silent (10 s) or leaving ends it, and so does the server's end.
 
             path = source.record()
             ...

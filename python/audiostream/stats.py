@@ -237,7 +237,8 @@ class SourceStats(_Received):
 class ServerStats(_Received):
     """What a server has received from all senders, those that have left included.
 
-    The attributes are those of `SourceStats`, as sums (times: the largest of the present sources), and:
+    The attributes are those of `SourceStats`, as sums (times: the largest of the present sources; `protocol` may be
+    `'both'`), and:
 
     Attributes:
         tier: How dear concealment is now: 0 to 3 for predictors of order 440, 256, 128, 64 (at 44.1 kHz), 4 for the

@@ -149,7 +149,7 @@ def test_who_leaves_has_a_whole_file_and_another_when_it_comes_back() -> None:
         send_udp(server.port, [*said(1)[:25], called(1, b"Ada"), goodbye(1)], source=peer)
         [source] = until(lambda: server.sources, "the source")
         until(lambda: source.state == "left" and not source.is_recording, "its end")
-        first = until(lambda: source.stop_recording(), "its recording")
+        first = until(source.stop_recording, "its recording")
         assert (first.frames, first.error) == (25 * BLOCK, None)
         assert np.array_equal(first.to_numpy(), voice(1)[: 25 * BLOCK])
         send_udp(server.port, said(1)[25:30], source=peer)

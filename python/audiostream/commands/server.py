@@ -23,6 +23,8 @@ examples:
       play what arrives by UDP on port 12345
   %(prog)s --tcp
       the same by TCP; ends when its last client has left
+  %(prog)s --protocol both
+      by UDP and TCP, as each client likes
   %(prog)s --output null --record
       no speaker needed: record what arrives
   %(prog)s --output null --max-sources 100 --record-each
@@ -94,7 +96,7 @@ def add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     network.add_argument(
         "--bind", metavar="ADDRESS", help="address to listen on, or a multicast group (every interface)"
     )
-    add_network(network)
+    add_network(network, listens=True)
     network.add_argument(
         "--wire",
         choices=["auto", "rtp", "classic"],

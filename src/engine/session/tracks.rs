@@ -25,14 +25,23 @@ pub enum Recorded {
     /// It never was.
     #[default]
     Never,
-    /// Its packets go to this take; it had counted so much before.
-    Now { number: u32, take: Arc<Take>, before: Reception },
+    /// It is.
+    Now(Box<Running>),
     /// It was, until it fell silent or left.
     Before(Arc<Take>),
     /// It was, until it was asked to be no more.
     Enough(Arc<Take>),
     /// It should be, and others are already.
     Refused,
+}
+
+/// A source's take.
+pub struct Running {
+    number: u32,
+    /// What everybody sees of it.
+    pub take: Arc<Take>,
+    /// What the source had counted before.
+    pub before: Reception,
 }
 
 impl Tracks {
@@ -48,7 +57,7 @@ impl Tracks {
 
     /// Whether a source that is not recorded should be from its next packet on.
     pub fn wants(&self, recorded: &Recorded) -> bool {
-        self.each.is_some() && !matches!(recorded, Recorded::Now { .. } | Recorded::Enough(_))
+        self.each.is_some() && !matches!(recorded, Recorded::Now(_) | Recorded::Enough(_))
     }
 
     /// Begins to record a source that has counted `before`, to a file in the folder for all.
@@ -65,7 +74,7 @@ impl Tracks {
             return;
         }
         match self.writer.begin(format, about(), Place::Folder(folder.clone())) {
-            Ok((number, take)) => *recorded = Recorded::Now { number, take, before },
+            Ok((number, take)) => *recorded = Recorded::now(number, take, before),
             Err(why) if !waits => {
                 self.refused += 1;
                 // Told once, and counted from then on.
@@ -88,18 +97,18 @@ impl Tracks {
         place: Place,
     ) -> Result<()> {
         let (number, take) = self.writer.begin(format, about, place)?;
-        *recorded = Recorded::Now { number, take, before };
+        *recorded = Recorded::now(number, take, before);
         Ok(())
     }
 
     /// Hands over a packet of a source, where that is recorded.
     pub fn record(&mut self, recorded: &Recorded, head: Head, samples: &[i16]) {
-        if let Recorded::Now { number, take, .. } = recorded
+        if let Recorded::Now(running) = recorded
             && !head.origin.is_made_up()
-            && !self.writer.push(*number, head, samples)
+            && !self.writer.push(running.number, head, samples)
         {
             self.dropped += 1;
-            take.about.lock().unwrap_or_else(PoisonError::into_inner).dropped += 1;
+            running.take.about.lock().unwrap_or_else(PoisonError::into_inner).dropped += 1;
         }
     }
 
@@ -120,24 +129,30 @@ impl Tracks {
 }
 
 impl Recorded {
+    fn now(number: u32, take: Arc<Take>, before: Reception) -> Self {
+        Self::Now(Box::new(Running { number, take, before }))
+    }
+
     /// The take that runs, or the last one.
     pub fn take(&self) -> Option<&Arc<Take>> {
         match self {
-            Self::Now { take, .. } | Self::Before(take) | Self::Enough(take) => Some(take),
+            Self::Now(running) => Some(&running.take),
+            Self::Before(take) | Self::Enough(take) => Some(take),
             Self::Never | Self::Refused => None,
         }
     }
 
     /// The number of the take that runs.
     pub fn number(&self) -> Option<u32> {
-        if let Self::Now { number, .. } = self { Some(*number) } else { None }
+        if let Self::Now(running) = self { Some(running.number) } else { None }
     }
 
     /// It is over: the source has gone, or (`enough`) nobody wants more of it.
     pub fn end(&mut self, enough: bool) {
         *self = match std::mem::take(self) {
-            Self::Now { take, .. } | Self::Before(take) if enough => Self::Enough(take),
-            Self::Now { take, .. } => Self::Before(take),
+            Self::Now(running) if enough => Self::Enough(running.take),
+            Self::Now(running) => Self::Before(running.take),
+            Self::Before(take) if enough => Self::Enough(take),
             other => other,
         };
     }

@@ -35,8 +35,8 @@ impl Sources {
         if !entry.outlet.is_playing() {
             return Err(state(format!("source {number} is silent: it can be recorded once it goes on")));
         }
-        if let Recorded::Now { take, .. } = &entry.recorded {
-            let path = take.progress().path;
+        if let Recorded::Now(running) = &entry.recorded {
+            let path = running.take.progress().path;
             let to = path.map_or_else(String::new, |path| format!(" to {}", path.display()));
             return Err(state(format!("source {number} is being recorded{to}: stop that first")));
         }
@@ -104,10 +104,10 @@ impl Entry {
     }
 
     fn tell_recording(&mut self, name: &Name, wall: WallClock) {
-        let Recorded::Now { take, before, .. } = &self.recorded else { return };
+        let Recorded::Now(running) = &self.recorded else { return };
         let now = self.about(name, wall);
-        let reception = self.receiver.reception().since(before);
-        let mut about = take.about.lock().unwrap_or_else(PoisonError::into_inner);
+        let reception = self.receiver.reception().since(&running.before);
+        let mut about = running.take.about.lock().unwrap_or_else(PoisonError::into_inner);
         let (dropped, sender_clock) = (about.dropped, about.sender_clock.or(now.sender_clock));
         *about = About { reception, dropped, sender_clock, ..now };
     }
