@@ -38,6 +38,7 @@ lint: setup ## check format, lints and types, Rust and Python
 	@cargo clippy --quiet --no-default-features -- -D warnings
 	@cargo clippy --quiet --all-targets --no-default-features --features opus -- -D warnings
 	@cargo clippy --quiet --all-targets --features opus -- -D warnings
+	@cargo check --quiet --manifest-path fuzz/Cargo.toml
 	@$(BIN)/ruff check --quiet python examples benches
 	@$(BIN)/ruff format --quiet --check python examples benches
 	@$(BIN)/pyright --pythonpath $(BIN)/python --level error
