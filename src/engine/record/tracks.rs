@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle, park_timeout};
@@ -267,7 +267,9 @@ impl Worker {
             self.hear(now);
             let ending = std::mem::take(&mut self.ending);
             self.read_packets(now);
-            ending.into_iter().for_each(|number| self.end(number, now));
+            for number in ending {
+                self.end(number, now);
+            }
             let gone = self.packets.is_abandoned() && self.packets.is_empty() && self.orders.is_empty();
             if stopping || gone {
                 break;
@@ -276,7 +278,9 @@ impl Worker {
             park_timeout(ROUND);
         }
         let rest: Vec<u32> = self.takes.keys().copied().collect();
-        rest.into_iter().for_each(|number| self.end(number, clock.now()));
+        for number in rest {
+            self.end(number, clock.now());
+        }
         self.disk.join();
     }
 
@@ -285,7 +289,7 @@ impl Worker {
             match order {
                 Order::Begin(number, take, place) => {
                     let stage = match place {
-                        Place::File(path, file) => self.roll(&take, path, file, now),
+                        Place::File(path, file) => self.roll(&take, &path, file, now),
                         Place::Folder(folder) => {
                             Stage::Nameless { folder, held: Vec::new(), samples: 0, since: now }
                         }
@@ -347,7 +351,7 @@ impl Worker {
         running.stage = match folder::place_open(&folder, Some(&name), time) {
             Ok((path, file)) => {
                 running.take.state().path = Some(path.clone());
-                self.roll(&running.take, path, file, now)
+                self.roll(&running.take, &path, file, now)
             }
             Err(error) => {
                 self.fail(&running.take, error, now);
@@ -359,17 +363,17 @@ impl Worker {
         }
     }
 
-    fn roll(&mut self, take: &Arc<Take>, path: PathBuf, file: File, now: Micros) -> Stage {
+    fn roll(&mut self, take: &Arc<Take>, path: &Path, file: File, now: Micros) -> Stage {
         let notes = Notes {
             started: LocalTime::now().to_string(),
             about: Some(Arc::clone(&take.about)),
             ..Notes::default()
         };
-        match WavWriter::take_over_beside(file, &path, take.format, &self.disk) {
+        match WavWriter::take_over_beside(file, path, take.format, &self.disk) {
             Ok(writer) => Stage::Rolling(Box::new(Track::new(writer, self.patience, notes, now))),
             Err(error) => {
                 // What could not even be begun leaves no empty file behind.
-                let _ = fs::remove_file(&path);
+                let _ = fs::remove_file(path);
                 take.state().path = None;
                 self.fail(take, error, now);
                 Stage::Failed

@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use super::*;
 use crate::engine::record::tests::{TempDir, wait_until};
 use crate::engine::stats::Reception;
@@ -52,7 +50,7 @@ fn read(path: &Path) -> Vec<i16> {
 
 fn wavs(folder: &Path) -> Vec<String> {
     let all = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-    let mut all: Vec<String> = all.filter(|name| name.ends_with(".wav")).collect();
+    let mut all: Vec<String> = all.filter(|name| !name.ends_with("json")).collect();
     all.sort();
     all
 }
@@ -107,8 +105,8 @@ fn a_file_waits_for_what_its_source_is_called_but_not_for_ever() {
     let (named, nameless) = (named.wait().unwrap().unwrap(), nameless.wait().unwrap().unwrap());
     assert_eq!((named.frames, nameless.frames), (3 * 441, 2 * 441));
     assert_eq!(named.path.parent(), Some(temp.path()));
-    let names = wavs(temp.path());
-    assert!(names[0].starts_with("192.0.2.2_5004_2") && names[1].starts_with("Ada_2"), "{names:?}");
+    let files = wavs(temp.path());
+    assert!(files[0].starts_with("192.0.2.2_5004_2") && files[1].starts_with("Ada_2"), "{files:?}");
     recorder.stop().unwrap();
 }
 
@@ -149,7 +147,9 @@ fn so_many_at_once_by_two_threads_and_room_again_when_they_are_over() {
         let more = writer.begin(Format::DEFAULT, about(999, None), Place::Folder(temp.path().into()));
         let error = more.err().unwrap();
         assert!(error.kind() == ErrorKind::State && error.message().contains("128"), "{error}");
-        takes.iter().for_each(|(number, _)| push(&mut writer, *number, &[0]));
+        for (number, _) in &takes {
+            push(&mut writer, *number, &[0]);
+        }
         wait_until("all files", || takes.iter().all(|(_, take)| take.progress().path.is_some()));
         assert_eq!(files(), MOST_TAKES, "one file each");
         writer.end(|_| false);
