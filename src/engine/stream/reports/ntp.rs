@@ -15,14 +15,21 @@ impl Ntp {
         Self((since.as_secs().wrapping_add(FROM_1900_TO_1970) << 32) | fraction)
     }
 
-    /// Seconds since 1970.
-    pub fn unix_seconds(self) -> f64 {
-        (self.0 >> 32) as f64 - FROM_1900_TO_1970 as f64 + (self.0 & 0xffff_ffff) as f64 / 4_294_967_296.0
-    }
-
     /// The middle 32 bits: 1/65536 s, wrapping after 18 hours.
     pub const fn middle(self) -> u32 {
         (self.0 >> 16) as u32
+    }
+
+    /// The last time before this one that has these middle 32 bits.
+    #[must_use]
+    pub const fn before(self, middle: u32) -> Self {
+        let since = self.middle().wrapping_sub(middle);
+        Self((self.0 >> 16 << 16).wrapping_sub((since as u64) << 16))
+    }
+
+    /// Seconds since 1970; to about 0.2 µs.
+    pub fn unix_seconds(self) -> f64 {
+        (self.0 >> 32) as f64 - FROM_1900_TO_1970 as f64 + f64::from(self.0 as u32) / 4_294_967_296.0
     }
 
     /// The round-trip time that a report tells which came now: it names the time `last` of what it answers, and how
@@ -94,6 +101,15 @@ mod tests {
         assert_eq!(arrival.round_trip(0xb710_8001, 0), Some(Duration::ZERO));
         assert_eq!(arrival.round_trip(0xb711_8000, 0), None);
         assert_eq!(arrival.round_trip(1, 0), None);
+    }
+
+    #[test]
+    fn a_time_is_found_again_by_its_middle() {
+        let arrival = Ntp::from_unix(Duration::new(1_780_000_000, 250_000_000));
+        let sent = Ntp::from_unix(Duration::new(1_779_990_000, 500_000_000));
+        assert!((arrival.before(sent.middle()).unix_seconds() - 1_779_990_000.5).abs() < 2e-5);
+        assert!((arrival.unix_seconds() - 1_780_000_000.25).abs() < 1e-6);
+        assert_eq!(arrival.before(arrival.middle()).0 >> 16, arrival.0 >> 16);
     }
 
     #[test]
