@@ -87,5 +87,7 @@ fn counts_dict<'py>(py: Python<'py>, counts: &HopCounts) -> PyResult<Bound<'py, 
     dict.set_item("packets_dropped", counts.dropped)?;
     dict.set_item("packets_unsent", counts.unsent)?;
     dict.set_item("packets_waiting", counts.waiting)?;
+    dict.set_item("reports_received", counts.reports)?;
+    dict.set_item("reports_lost", counts.reports_lost)?;
     Ok(dict)
 }

@@ -301,6 +301,10 @@ pub struct HopCounts {
     pub unsent: u64,
     /// Under way now.
     pub waiting: u64,
+    /// Of those that came, reports (RTCP).
+    pub reports: u64,
+    /// Of those lost, reports.
+    pub reports_lost: u64,
 }
 
 /// One program that speaks through a hop.

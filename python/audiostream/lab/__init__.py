@@ -10,6 +10,10 @@
     results.to_pandas()              # with pandas
     results.report("lab")            # report.html, plots, sounds; needs pip install 'audiostream[lab]'
 
+    with lab.Hop(5004, "127.0.0.1:12345", network="loss=5,seed=1") as hop:
+        ...                          # any two programs, live: one speaks to port 5004, the other listens on 12345
+    print(hop.stats.up.packets_lost)
+
 Sender, link, receiver and playout are those of a live session; a live client with the same `network=` loses the same
 packets. The same seed gives the same figures on every machine.
 """
@@ -18,10 +22,11 @@ from __future__ import annotations
 
 from .compare import LOSSES, METHODS, compare
 from .experiment import run
+from .hop import Hop
 from .method import Method
 from .network import PRESETS, Network
 from .outcome import Outcome
 from .results import Results
 from .sound import Sound
 
-__all__ = ["LOSSES", "METHODS", "PRESETS", "Method", "Network", "Outcome", "Results", "Sound", "compare", "run"]
+__all__ = ["LOSSES", "METHODS", "PRESETS", "Hop", "Method", "Network", "Outcome", "Results", "Sound", "compare", "run"]

@@ -119,7 +119,7 @@ impl Hop {
                 .spawn(move || running.run())
                 .map_err(|e| Error::io(ErrorKind::State, "the hop's thread", &e))?,
         );
-        log::info!(target: TARGET, "{} to {}", self.ends.0, self.ends.1);
+        log::info!(target: TARGET, "what comes to {} goes on to {}", self.ends.0, self.ends.1);
         Ok(())
     }
 
@@ -211,9 +211,9 @@ impl Running {
         if !self.shared.draining.load(Relaxed) {
             return Ok(());
         }
-        // What has come before the end is still taken, and nothing after it.
+        // What has come is still taken, and nothing after it.
         let end = self.clock.now() + DRAIN;
-        self.turn(Duration::ZERO)?;
+        while self.turn(Duration::ZERO)? > 0 && self.clock.now() < end {}
         while let now = self.clock.now()
             && now < end
             && !lock(&self.shared.crossing).is_empty()
@@ -224,10 +224,10 @@ impl Running {
         Ok(())
     }
 
-    /// Waits, takes what has come, and sends on what is due.
-    fn turn(&mut self, timeout: Duration) -> Result<()> {
+    /// Waits, takes what has come, and sends on what is due; how many packets have come.
+    fn turn(&mut self, timeout: Duration) -> Result<usize> {
         self.junction.wait(timeout)?;
-        self.take()?;
+        let taken = self.take()?;
         self.deliver();
         let now = self.clock.now();
         let idle = lock(&self.shared.crossing).sweep(now);
@@ -238,7 +238,7 @@ impl Running {
             self.counted = now + COUNT;
             self.count();
         }
-        Ok(())
+        Ok(taken)
     }
 
     fn count(&self) {
@@ -247,11 +247,11 @@ impl Running {
         self.shared.dropped.store(dropped, Relaxed);
     }
 
-    fn take(&mut self) -> Result<()> {
+    fn take(&mut self) -> Result<usize> {
         let mut crossing = lock(&self.shared.crossing);
         let mut new = Vec::new();
         let circle = self.junction.circle();
-        self.junction.hear(&mut |place, datagram| match place {
+        let taken = self.junction.hear(&mut |place, datagram| match place {
             _ if datagram.truncated => crossing.refuse(),
             Some(place) => crossing.go_down(datagram.arrival, place, datagram.bytes),
             None if circle.has(datagram.address) => crossing.refuse(),
@@ -269,7 +269,7 @@ impl Running {
                 Err(e) => log::warn!(target: TARGET, "{address} cannot speak through this hop: {e}"),
             }
         }
-        Ok(())
+        Ok(taken)
     }
 
     fn deliver(&mut self) {

@@ -126,22 +126,24 @@ impl Junction {
     }
 
     /// Hands over what has come by the last wait, some datagrams of each socket at most: from peers (`None`), or from the far
-    /// end for the peer at a place.
-    pub fn hear(&mut self, handle: &mut dyn FnMut(Option<usize>, Datagram<'_>)) -> Result<()> {
+    /// end for the peer at a place. How many there were.
+    pub fn hear(&mut self, handle: &mut dyn FnMut(Option<usize>, Datagram<'_>)) -> Result<usize> {
+        let mut heard = 0;
         if self.watch.readable(0) {
-            self.front.hear(&mut |datagram| handle(None, datagram))?;
+            heard += self.front.hear(&mut |datagram| handle(None, datagram))?;
         }
         for (n, &place) in self.watched.iter().enumerate() {
             if let Some((socket, ear)) = &mut self.backs[place]
                 && self.watch.readable(n + 1)
             {
-                let (_, error) =
+                let (count, error) =
                     ear.hear(socket, BATCH, false, &mut |datagram| handle(Some(place), datagram));
+                heard += count;
                 // Whatever it is: reading it has cleared it.
                 self.counts.refused += u64::from(error.is_some_and(|e| is_refusal(&e)));
             }
         }
-        Ok(())
+        Ok(heard)
     }
 
     /// Sends a datagram on, to the far end, from the socket of the peer at `place`. Whether it has gone out.

@@ -210,7 +210,8 @@ impl Crossing {
         let Some(peer) = self.peers.get_mut(place).and_then(Option::as_mut) else { return };
         peer.heard = peer.heard.max(now);
         let before = self.link.counts(direction);
-        let deliveries = if rtp::is_rtcp(packet) {
+        let is_report = rtp::is_rtcp(packet);
+        let deliveries = if is_report {
             self.link.send_apart(now, direction, packet.len())
         } else {
             self.link.send(now, direction, packet.len())
@@ -227,6 +228,8 @@ impl Crossing {
             overflowed: after.overflowed - before.overflowed,
             dropped: deliveries.as_slice().len() as u64 - waiting,
             waiting,
+            reports: u64::from(is_report),
+            reports_lost: if is_report { after.lost - before.lost } else { 0 },
             ..HopCounts::default()
         };
         self.count(direction, place, |counts| *counts += happened);
@@ -264,6 +267,8 @@ impl AddAssign for HopCounts {
         self.dropped += other.dropped;
         self.unsent += other.unsent;
         self.waiting += other.waiting;
+        self.reports += other.reports;
+        self.reports_lost += other.reports_lost;
     }
 }
 
