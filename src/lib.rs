@@ -6,6 +6,11 @@ mod bindings;
 pub mod engine;
 
 /// Debug builds abort where an audio callback allocates.
-#[cfg(debug_assertions)]
+#[cfg(all(debug_assertions, not(test)))]
 #[global_allocator]
 static GUARD: assert_no_alloc::AllocDisabler = assert_no_alloc::AllocDisabler;
+
+/// Tests count memory besides.
+#[cfg(all(debug_assertions, test))]
+#[global_allocator]
+static GUARD: engine::counting::Counting = engine::counting::Counting;

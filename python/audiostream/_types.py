@@ -146,6 +146,7 @@ class ServerStatsDict(_Received):
     packets_wrong_source: int
     frames_unspoken: int
     packets_unauthentic: int
+    sources_unheard: int
     pcap_dropped: int
 
 
@@ -156,6 +157,7 @@ class LabDict(TypedDict):
     arrived: bytes
     delays: list[tuple[int, int]]
     trace: list[tuple[int, int, int, str]]
+    capture: bytes | None
 
 
 class HopWayDict(TypedDict):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from .devices import Device
     from .lab.network import Network
+    from .notebook import Watch
 
 __all__ = ["AudioClient"]
 
@@ -382,6 +383,16 @@ class AudioClient(Stream):
     def stats(self) -> ClientStats:
         """The figures of this moment; after the end, the final ones."""
         return with_history(client_stats(self._engine.stats()), self._historian.table())
+
+    def watch(self) -> Watch:
+        """Level, and loss, jitter and delay as the server reports them, as live charts in Jupyter.
+
+        As the last line of a cell it is shown; it ends with the client and does not keep it alive. Without anywidget,
+        and outside of Jupyter, it is text. Charts need `pip install "audiostream[notebook]"`.
+        """
+        from .notebook import Watch
+
+        return Watch(self)
 
     @property
     def sequenceNumber(self) -> int:  # noqa: N802 - the original's name

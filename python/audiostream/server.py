@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .devices import Device
     from .frames import Frame, Frames
     from .lab.network import Network
+    from .notebook import Watch
 
 __all__ = ["AdvancedAudioServer"]
 
@@ -120,7 +121,7 @@ class AdvancedAudioServer(Stream):
             record: Records what arrives, losses as silence of exact length: True for a name with the time in it, or
                 the file's name in the folder.
             recordings: The folder for recordings; made when one is begun.
-            max_sources: How many senders are heard at once, 1 to 1024, of one address 8 at most (of this machine all).
+            max_sources: How many senders are heard at once, 1 to 2048, of one address 8 at most (of this machine all).
                 What others send is refused and counted until one has left or has been silent for 10 s; with 1 nobody
                 else is heard while the first plays.
             forward: Other receivers, `'host:port'`, one or several, that all RTP senders' packets and reports are sent
@@ -200,6 +201,8 @@ class AdvancedAudioServer(Stream):
         super().__init__(engine, size=size, rate=rate, channels=channels, recordings=recordings, duration=duration)
         self._engine = engine
         self._delay_bounds = (min_delay, max_delay)
+        self._delay_limit = max(max_delay, delay or 0.0)
+        self._fixed_delay = delay
         self._max_sources = max_sources
         self.protocol = protocol if sdp is None else told
         self.port = port
@@ -408,7 +411,28 @@ class AdvancedAudioServer(Stream):
         least = self._delay_bounds[0] if min_delay is None else min_delay
         most = self._delay_bounds[1] if max_delay is None else max_delay
         self._engine.set_delay(least, most, fixed)
-        self._delay_bounds = (least, most)
+        self._delay_bounds, self._fixed_delay = (least, most), fixed
+
+    @property
+    def fixed_delay(self) -> float | None:
+        """What `delay=` or `set_delay` has fixed the delay to, ms; None where it follows the network."""
+        return self._fixed_delay
+
+    @property
+    def delay_limit(self) -> float:
+        """The longest delay that `set_delay` takes, ms: the larger of what `max_delay=` and `delay=` were."""
+        return self._delay_limit
+
+    def watch(self) -> Watch:
+        """Level, loss, jitter and delay as live charts in Jupyter, with a slider for the delay (`set_delay`).
+
+        As the last line of a cell it is shown; it ends with the server and does not keep it alive. Where anywidget is
+        missing there is a line of text a second; outside of Jupyter the figures of this moment, as text. Charts need
+        `pip install "audiostream[notebook]"`.
+        """
+        from .notebook import Watch
+
+        return Watch(self)
 
     def delay_histogram(self, source: int = 0) -> list[tuple[float, float]]:
         """How late a source's packets have been lately, against the fastest: what the delay follows.

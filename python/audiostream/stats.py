@@ -248,6 +248,8 @@ class ServerStats(_Received):
             plays from another address. Part of nothing else.
         packets_unauthentic: Packets and reports that were not sealed with the `key=`, were damaged, or came again:
             neither heard nor recorded. Part of nothing else.
+        sources_unheard: Senders that are counted and recorded, but not heard: there is more to play than can be played
+            in time. The newest are given up first; they are heard again when there is room.
         packets_forwarded: Packets sent on to other receivers (`forward=`), each receiver counted.
         packets_forward_dropped: Those of them that the system did not take, or that nobody was there for.
         pcap_dropped: Packets that are missing in the capture of `pcap=`: the disk was too slow.
@@ -260,6 +262,7 @@ class ServerStats(_Received):
     packets_refused: int = 0
     packets_wrong_source: int = 0
     packets_unauthentic: int = 0
+    sources_unheard: int = 0
     packets_forwarded: int = 0
     packets_forward_dropped: int = 0
     pcap_dropped: int = 0

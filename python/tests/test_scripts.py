@@ -56,6 +56,7 @@ AT_ALL = (
     "tier",
     "events_dropped",
     "frames_unspoken",
+    "sources_unheard",
     "packets_forwarded",
     "packets_forward_dropped",
 )

@@ -34,7 +34,7 @@ def test_the_fields_are_the_json_keys():
     assert names(SourceStats) == RECEIVED | reported | mixed | {"codec", "ssrc", "address"}
     forwarded = {"packets_forwarded", "packets_forward_dropped"}
     turned_away = {"packets_refused", "packets_wrong_source", "packets_unauthentic"}
-    own = {"sources", "tier", "pcap_dropped", "events_dropped", "frames_unspoken"}
+    own = {"sources", "tier", "pcap_dropped", "events_dropped", "frames_unspoken", "sources_unheard"}
     assert names(ServerStats) == RECEIVED | turned_away | forwarded | own
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 
 import audiostream
-from audiostream.charts import MEASURES, Charts, Lines, Sampler, sparkline
+from audiostream.charts import Charts, Lines, sparkline
+from audiostream.sampler import SERVER, Sampler
 from harness.streams import quiet_server
 from harness.wait import until
 
@@ -29,7 +30,7 @@ def test_samples_follow_a_stream():
     latest = {name: values[-1] for name, values in sampler.values.items()}
     assert 5 < latest["loss"] < 80
     assert latest["level"] > -30
-    assert sampler.values["level"][0] == MEASURES["level"][3]
+    assert sampler.values["level"][0] == SERVER["level"].bottom
     assert sampler.line().startswith("level -")
 
 
@@ -44,7 +45,7 @@ def test_charts_are_drawn_for_any_width():
             with Charts(server, console=console, duration=5):
                 until(lambda out=out: "concealed" in out.getvalue(), "the charts")
             assert max(len(line) for line in out.getvalue().replace("\x1b", "\n").splitlines()) <= width + 10
-            assert all(name in out.getvalue() for name in MEASURES)
+            assert all(name in out.getvalue() for name in SERVER)
 
 
 def test_without_a_terminal_there_is_a_line_a_second():

@@ -32,6 +32,7 @@ pub fn server_dict<'py>(py: Python<'py>, figures: &Figures<'_>) -> PyResult<Boun
     dict.set_item("packets_refused", stats.refused)?;
     dict.set_item("packets_wrong_source", stats.wrong_source)?;
     dict.set_item("packets_unauthentic", stats.unauthentic)?;
+    dict.set_item("sources_unheard", stats.unheard)?;
     dict.set_item("packets_dropped_local", stats.dropped_local)?;
     dict.set_item("packets_forwarded", stats.forwarded.packets)?;
     dict.set_item("packets_forward_dropped", stats.forwarded.dropped)?;

@@ -478,8 +478,16 @@ impl ServerConfig {
             )));
         }
         check_name(self.name.as_deref())?;
-        if !(1..=1024).contains(&self.max_sources) {
-            return Err(Error::config(format!("max_sources must be 1 to 1024, not {}", self.max_sources)));
+        if self.output == Output::None && self.answers() {
+            return Err(Error::config(
+                "with output='none' there is no sound to answer with: use output='null'",
+            ));
+        }
+        if !(1..=MOST_SOURCES).contains(&self.max_sources) {
+            return Err(Error::config(format!(
+                "max_sources must be 1 to {MOST_SOURCES}, not {}",
+                self.max_sources
+            )));
         }
         Ok(self)
     }
@@ -494,6 +502,8 @@ pub struct SourceKey {
     pub ssrc: u32,
 }
 
+/// Sources that can be heard at once.
+pub const MOST_SOURCES: usize = 2048;
 /// What Opus can be asked for (RFC 6716 §2.1.1).
 const BITRATES: std::ops::RangeInclusive<u32> = 6_000..=510_000;
 

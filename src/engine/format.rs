@@ -62,8 +62,12 @@ impl Format {
 
     /// How long `frames` take, to the nearest microsecond.
     pub fn duration(self, frames: u64) -> Duration {
-        let rate = u128::from(self.rate);
-        Duration::from_micros(((u128::from(frames) * 1_000_000 + rate / 2) / rate) as u64)
+        // Divided in 64 bits where that is enough, which is nearly always: many are asked for in each pull.
+        let rate = u64::from(self.rate);
+        Duration::from_micros(match frames.checked_mul(1_000_000).and_then(|us| us.checked_add(rate / 2)) {
+            Some(us) => us / rate,
+            None => ((u128::from(frames) * 1_000_000 + u128::from(rate / 2)) / u128::from(rate)) as u64,
+        })
     }
 }
 

@@ -23,3 +23,6 @@ pub mod stream;
 pub mod time;
 pub mod url;
 pub mod wire;
+
+#[cfg(test)]
+pub mod counting;

@@ -179,6 +179,8 @@ pub struct ServerStats {
     pub wrong_source: u64,
     /// Packets that were not sealed with the key, or were opened before; without a key, those that look sealed.
     pub unauthentic: u64,
+    /// Sources that are counted and recorded, but not heard: there is too much to play.
+    pub unheard: usize,
     /// Dropped on this machine: by the kernel's socket buffer or a full queue of ours.
     pub dropped_local: u64,
     /// Sent on to other receivers.

@@ -56,7 +56,8 @@ impl Playback {
                     Box::new(move || device::find(host_api.as_deref(), &choice, Purpose::Play));
                 return Self::open_found(finder, audio, clock, render, notices);
             }
-            Output::Null => {
+            // Where nothing is played, nobody opens anything to play to.
+            Output::None | Output::Null => {
                 let work = move |halt: &Halt| {
                     sink::run_null(render, &own, clock, halt);
                     Ok(())

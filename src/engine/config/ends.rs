@@ -63,6 +63,8 @@ impl Input {
 pub enum Output {
     /// A speaker.
     Device(DeviceChoice),
+    /// Nothing is played at all: sources are counted, and recorded where that is wanted.
+    None,
     /// Nowhere, at the pace of a clock.
     Null,
     /// PCM (`i16`, little-endian, interleaved) to standard output.
@@ -72,9 +74,10 @@ pub enum Output {
 }
 
 impl Output {
-    /// From the words of `--output` and `output=`: `null`, `-`, `file:PATH`, an index, or a device's name.
+    /// From the words of `--output` and `output=`: `none`, `null`, `-`, `file:PATH`, an index, or a device's name.
     pub fn parse(text: &str) -> Result<Self> {
         Ok(match text {
+            "none" => Self::None,
             "null" => Self::Null,
             "-" => Self::Stdout,
             _ => match text.strip_prefix("file:") {

@@ -2,14 +2,17 @@
 
 #![allow(unsafe_code, reason = "thin wrappers of system calls, each with its argument for safety")]
 
+#[cfg(not(target_os = "linux"))]
 use std::mem::MaybeUninit;
 
 use socket2::Socket;
 
 /// A receive buffer whose every byte is initialised, in the type that socket2's `recvmsg` wants.
+#[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
 pub struct Buffer(Box<[MaybeUninit<u8>]>);
 
+#[cfg(not(target_os = "linux"))]
 impl Buffer {
     pub fn new(bytes: usize) -> Self {
         Self(vec![MaybeUninit::new(0); bytes].into_boxed_slice())

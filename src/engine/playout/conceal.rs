@@ -89,6 +89,8 @@ pub struct Concealer {
     future: Window,
     voice: Box<[f32]>,
     rise: Box<[f32]>,
+    /// Holes that were modelled since somebody looked.
+    modelled: u32,
 }
 
 impl Concealer {
@@ -112,7 +114,13 @@ impl Concealer {
             future: Window::new(future),
             voice: vec![0.0; frames(SILENT_AFTER_MS)].into(),
             rise: vec![0.0; frames(EDGE_MS)].into(),
+            modelled: 0,
         }
+    }
+
+    /// How often sound was modelled, which is dear, since this was asked last.
+    pub fn take_modelled(&mut self) -> u32 {
+        std::mem::take(&mut self.modelled)
     }
 
     /// How many frames of past are looked at; more are welcome and ignored.
@@ -134,6 +142,7 @@ impl Concealer {
     ///
     /// `already` frames at the end of `past` were themselves made by this method for the same hole: their fade goes on.
     pub fn extrapolate(&mut self, past: &[f32], already: usize, out: &mut [f32], tier: Tier) {
+        self.modelled += u32::from(tier != Tier::Pitch);
         let twin = self.twin_channels(past, &[]);
         for channel in 0..self.channels {
             if channel == 1 && twin {
@@ -163,6 +172,7 @@ impl Concealer {
             self.bridge(past, future, already, out, tier);
             return;
         }
+        self.modelled += u32::from(tier != Tier::Pitch);
         let twin = self.twin_channels(past, future);
         for channel in 0..self.channels {
             if channel == 1 && twin {

@@ -159,8 +159,8 @@ impl Default for PlayerCounters {
 pub const UNHEARD: u64 = u64::MAX;
 /// Below this a level is none: -100 dBFS.
 const SILENT: f32 = 1e-5;
-/// More than a second has packets, but for the shortest ones.
-const LATE_REMEMBERED: usize = 128;
+/// As many as two thirds of a second have packets of 10 ms: they are asked for more often.
+const LATE_REMEMBERED: usize = 64;
 
 #[cfg(test)]
 mod tests {

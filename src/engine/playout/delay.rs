@@ -75,9 +75,9 @@ struct Stall {
 struct Recent {
     arrival: Micros,
     transit: i64,
-    /// The floor when it came.
-    floor: i64,
     weight: f64,
+    /// How much longer than the floor that was, when it came.
+    above: i32,
     bucket: Bucket,
     reordered: bool,
     /// Whether it will count for less.
@@ -146,7 +146,8 @@ impl DelayEstimator {
         if reordered {
             self.reordered.add(bucket, weight);
         }
-        self.remember(Recent { arrival, transit, floor, weight, bucket, reordered, forgiven });
+        let above = saturated(transit.saturating_sub(floor));
+        self.remember(Recent { arrival, transit, weight, above, bucket, reordered, forgiven });
         self.price(arrival);
         Some(delay)
     }
@@ -255,7 +256,7 @@ impl DelayEstimator {
             && now.since(old.arrival) >= WINDOW
         {
             self.recent.pop_front();
-            let bucket = old.above(old.floor.max(self.transit.lowest()));
+            let bucket = old.above(old.floor().max(self.transit.lowest()));
             old.refile(bucket, &mut self.delays, &mut self.reordered);
             if old.forgiven {
                 self.delays.remove(bucket, old.weight * FORGIVEN);
@@ -266,7 +267,7 @@ impl DelayEstimator {
     /// The path has become longer: what came over it was not late.
     fn lengthen(&mut self) {
         for recent in &mut self.recent {
-            let bucket = recent.above(recent.floor.max(self.lowest));
+            let bucket = recent.above(recent.floor().max(self.lowest));
             recent.refile(bucket, &mut self.delays, &mut self.reordered);
             recent.bucket = bucket;
         }
@@ -280,10 +281,10 @@ impl DelayEstimator {
             return;
         }
         for recent in &mut self.recent {
-            if floor < recent.floor && now.since(recent.arrival) < BURST {
+            if floor < recent.floor() && now.since(recent.arrival) < BURST {
                 let bucket = recent.above(floor);
                 recent.refile(bucket, &mut self.delays, &mut self.reordered);
-                (recent.bucket, recent.floor) = (bucket, floor);
+                (recent.bucket, recent.above) = (bucket, saturated(recent.transit.saturating_sub(floor)));
             }
         }
     }
@@ -308,6 +309,11 @@ impl DelayEstimator {
 }
 
 impl Recent {
+    /// The floor when it came.
+    fn floor(&self) -> i64 {
+        self.transit.saturating_sub(i64::from(self.above))
+    }
+
     /// Where its delay belongs if the fastest packet's transit is `floor`.
     fn above(&self, floor: i64) -> Bucket {
         Bucket::of(micros(self.transit.saturating_sub(floor)))
@@ -342,6 +348,10 @@ impl Stall {
     }
 }
 
+fn saturated(value: i64) -> i32 {
+    value.clamp(i32::MIN.into(), i32::MAX.into()) as i32
+}
+
 fn micros(value: i64) -> Duration {
     Duration::from_micros(value.max(0) as u64)
 }
@@ -369,7 +379,7 @@ const YOUNG_SECONDS: f64 = 3.0;
 const BURST: Duration = Duration::from_millis(100);
 /// Packets this close and in one bucket are one: short packets need no more memory than long ones.
 const TOGETHER: Duration = Duration::from_millis(10);
-/// Two seconds of packets 10 ms apart, and some.
+/// Two seconds of packets 10 ms apart, and those that a stall held back.
 const RECENT: usize = 256;
 const LARGEST_WEIGHT: f64 = 1e12;
 

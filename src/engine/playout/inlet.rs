@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::buffer::Timeline;
 use super::counters::PlayerCounters;
 use super::ledger::{Kind, Ledger};
-use crate::engine::format::{Format, to_f32};
+use super::tape::HISTORY;
+use super::window::{Inserted, Window};
+use crate::engine::format::Format;
 use crate::engine::stream::queue::{Head, PacketReader, Position};
 
 /// Packets of one source, in order, with holes.
@@ -15,7 +16,7 @@ pub struct Inlet {
     /// Where they come from.
     pub reader: PacketReader,
     /// Where they wait.
-    pub timeline: Timeline,
+    pub window: Window,
     /// Their format.
     pub format: Format,
     /// What is counted.
@@ -32,21 +33,20 @@ pub struct Inlet {
     pub rough: bool,
     /// What the frames are that are given out.
     pub ledger: Ledger,
-    scratch: Box<[i16]>,
 }
 
 /// Frames that are given out at once.
-pub const STRIDE: usize = 1024;
+pub const STRIDE: usize = 960;
 
 /// The longest stretch that is looked at as one: two of the longest pitch periods.
-const LOOK: Duration = Duration::from_millis(30);
+pub const LOOK: Duration = Duration::from_millis(30);
 
 impl Inlet {
     /// With a window of `window` frames.
     pub fn new(reader: PacketReader, format: Format, window: usize, counters: Arc<PlayerCounters>) -> Self {
         Self {
             reader,
-            timeline: Timeline::new(window, format.channels()),
+            window: Window::new(window, format.frames(HISTORY), format.channels()),
             format,
             counters,
             position: Position::default(),
@@ -55,7 +55,6 @@ impl Inlet {
             made_up: false,
             rough: false,
             ledger: Ledger::default(),
-            scratch: vec![0; format.frames(LOOK).max(STRIDE) * format.channels()].into(),
         }
     }
 
@@ -63,13 +62,13 @@ impl Inlet {
     pub fn begin(&mut self, head: &Head) {
         self.epoch = head.epoch;
         self.position = head.position;
-        let room = self.timeline.capacity() as u64 / 4;
-        self.timeline.reset(Position(head.position.0.saturating_sub(room)));
+        let room = self.window.capacity() as u64 / 4;
+        self.window.reset(Position(head.position.0.saturating_sub(room)), &mut self.reader);
     }
 
     /// Whether all sound that was taken is given out.
     pub fn is_played_out(&self) -> bool {
-        self.timeline.end() <= self.position
+        self.window.end() <= self.position
     }
 
     /// Whether nothing more will come, and all is given out.
@@ -80,14 +79,32 @@ impl Inlet {
     /// Moves on by `frames`.
     pub fn step(&mut self, frames: usize) {
         self.position = self.position.plus(frames);
-        self.timeline.advance(self.position);
+        self.window.advance(self.position, &mut self.reader);
+    }
+
+    /// Puts the packet that comes next in its place. Nothing was heard yet if `first`: then it may be the place to begin at.
+    pub fn put(&mut self, first: bool) -> Inserted {
+        let Some(packet) = self.reader.take() else { return Inserted::default() };
+        let place = packet.head.position;
+        if first && place < self.position && place >= self.window.start() {
+            // It was overtaken by the one that came first.
+            self.position = place;
+        }
+        self.window.insert(packet, &mut self.reader)
+    }
+
+    /// Passes over the packet that comes next.
+    pub fn pass_over(&mut self) {
+        if let Some(packet) = self.reader.take() {
+            self.reader.give_back(packet);
+        }
     }
 
     /// Counts the next `frames` frames, which are there, as given out: played, or concealed where the codec made them up.
     pub fn count_played(&mut self, frames: usize) {
         let mut done = 0;
         while done < frames {
-            let run = self.timeline.made_up(self.position.plus(done), frames - done);
+            let run = self.window.made_up(self.position.plus(done), frames - done);
             let made_up = run.present && !self.rough;
             let begins = !std::mem::replace(&mut self.made_up, made_up) && made_up;
             let counters = &self.counters;
@@ -103,7 +120,7 @@ impl Inlet {
         let mut done = 0;
         while self.ledger.is_kept() && done < frames {
             let at = self.position.plus(done);
-            let run = self.timeline.made_up(at, frames - done);
+            let run = self.window.made_up(at, frames - done);
             let kind = if run.present && !self.rough { Kind::Lost } else { Kind::Heard };
             self.ledger.note(kind, at, run.frames);
             done += run.frames;
@@ -111,23 +128,19 @@ impl Inlet {
         self.count_played(frames);
     }
 
-    /// The most frames that [`copy`](Self::copy) copies at once.
+    /// The longest stretch that is looked at as one, frames.
     pub fn longest_copy(&self) -> usize {
-        self.scratch.len() / self.format.channels()
+        self.format.frames(LOOK).max(STRIDE)
     }
 
     /// Whether the packet lies within the window.
     pub fn fits(&self, head: &Head) -> bool {
-        let room = self.timeline.start().plus(self.timeline.capacity());
+        let room = self.window.start().plus(self.window.capacity());
         head.position.plus(head.frames as usize).distance(room) <= 0
     }
 
     /// Copies the frames from `from` on as floats; missing ones are silence.
-    pub fn copy(&mut self, from: Position, out: &mut [f32]) {
-        let scratch = &mut self.scratch[..out.len()];
-        self.timeline.read(from, scratch);
-        for (to, sample) in out.iter_mut().zip(scratch) {
-            *to = to_f32(*sample);
-        }
+    pub fn copy(&self, from: Position, out: &mut [f32]) {
+        self.window.copy(from, out);
     }
 }

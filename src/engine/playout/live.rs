@@ -11,16 +11,15 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::buffer::Inserted;
 use super::conceal::{Concealer, Tier};
 use super::counters::UNHEARD;
 use super::delay::{DelayEstimator, DelayMode};
 use super::drift::Drift;
 use super::foresight::Foresight;
 use super::grid::Grid;
-use super::inlet::{Inlet, STRIDE};
+use super::inlet::{Inlet, LOOK, STRIDE};
 use super::pauses::Pauses;
-use super::resample::Resampler;
+use super::resample::{Resampler, TAKEN_AHEAD};
 use super::stretch::Stretcher;
 use super::tape::Tape;
 use super::trend::Trend;
@@ -65,6 +64,8 @@ pub struct Live {
     in_rough: bool,
     /// Frames until sound may be stretched again.
     rest: usize,
+    /// Frames that were heard as they came since the tape was written last.
+    direct: usize,
     /// Frames heard since sound was stretched.
     unstretched: usize,
     /// Frames in a row that came too late.
@@ -144,7 +145,10 @@ impl Live {
     /// For a source of `format`.
     pub fn new(format: Format, bounds: Bounds) -> Self {
         let stretcher = Stretcher::new(format.rate(), format.channels());
-        let ahead = 6 * stretcher.longest() + 2 * STRIDE + format.frames(produce::LONGEST_FILL);
+        // What is ready, and the dearest thing that is made at once: a fill with what follows it, or a longer period.
+        let look = format.frames(LOOK).max(STRIDE) + 1;
+        let fill = format.frames(produce::LONGEST_FILL) + format.frames(FUTURE) + 1;
+        let ahead = STRIDE + TAKEN_AHEAD + (2 * look + stretcher.longest()).max(fill);
         Self {
             bounds,
             state: State::Idle,
@@ -167,6 +171,7 @@ impl Live {
             mended: (Position::default(), Position::default()),
             in_rough: false,
             rest: 0,
+            direct: 0,
             unstretched: 0,
             late_run: 0,
             suspect: None,
@@ -199,6 +204,11 @@ impl Live {
             inlet.counters.publish_histogram(self.delay.histogram());
             NOTE_EVERY
         });
+        if self.is_plain(inlet, frames) {
+            self.hear_directly(inlet, out);
+            return frames;
+        }
+        self.recall(inlet);
         let needed = self.resampler.needed(frames);
         while self.tape.ready() < needed {
             let missing = needed - self.tape.ready();
@@ -229,7 +239,7 @@ impl Live {
         while let Some(head) = inlet.reader.peek() {
             let made_up = head.origin.is_made_up();
             if head.frames == 0 || made_up && (self.state == State::Idle || head.epoch != inlet.epoch) {
-                inlet.reader.pop(|_, _, _| {});
+                inlet.pass_over();
                 continue;
             }
             let another = head.epoch != inlet.epoch;
@@ -249,7 +259,7 @@ impl Live {
                 if head.origin == Origin::Received {
                     inlet.counters.note_late(head.sequence);
                 }
-                inlet.reader.pop(|_, _, _| {});
+                inlet.pass_over();
                 continue;
             }
             self.put(inlet, &head);
@@ -291,16 +301,7 @@ impl Live {
             self.grid.packet(inlet.format, head.position, head.frames as usize);
             self.pauses.arrived(head);
         }
-        let waiting = matches!(self.state, State::Waiting(_));
-        let mut put = Inserted::default();
-        let Inlet { reader, timeline, position, .. } = inlet;
-        reader.pop(|head, first, second| {
-            if waiting && head.position < *position && head.position >= timeline.start() {
-                // It was overtaken by the one that came first.
-                *position = head.position;
-            }
-            put = timeline.insert_from(head.origin, head.position, first, second);
-        });
+        let put = inlet.put(matches!(self.state, State::Waiting(_)));
         if head.origin != Origin::Received {
             inlet.rough |= head.origin == Origin::Rough;
             if matches!(head.origin, Origin::Repaired | Origin::Rough) {
@@ -330,6 +331,7 @@ impl Live {
         if !(-EARLIEST..LATEST).contains(&delay) {
             self.delay.restart();
         }
+        self.recall(inlet);
         inlet.begin(head);
         self.grid = Grid::default();
         self.interrupt(inlet);
@@ -355,8 +357,9 @@ impl Live {
     /// Gives up what is older than the sound aimed at, so that the packet `head` fits.
     fn skip_to_newest(&mut self, inlet: &mut Inlet, pull: &Pull<'_>, head: &Head) {
         let end = head.position.plus(head.frames as usize);
-        let keep = inlet.format.frames(self.worst(inlet, pull)).min(inlet.timeline.capacity() / 2);
+        let keep = inlet.format.frames(self.worst(inlet, pull)).min(inlet.window.capacity() / 2);
         let frames = end.distance(inlet.position).max(0) as usize;
+        self.recall(inlet);
         inlet.step(frames.saturating_sub(keep));
         if self.state == State::Playing {
             inlet.counters.resets.fetch_add(1, Relaxed);
@@ -368,6 +371,7 @@ impl Live {
     fn lie_down(&mut self, inlet: &mut Inlet) {
         self.state = State::Idle;
         self.gap = Gap::default();
+        self.direct = 0;
         self.tape.clear();
         inlet.ledger.forget_ready();
         self.resampler.reset();
@@ -399,6 +403,8 @@ const EARLIEST: i64 = 300_000;
 const LATEST: i64 = 2_000_000;
 /// Pulls between two notes of the delay histogram.
 const NOTE_EVERY: u32 = 64;
+/// What concealment looks at of what follows.
+const FUTURE: Duration = Duration::from_millis(20);
 /// Two packets of one stream that follow each other are closer than this.
 const AGREE: Duration = Duration::from_millis(500);
 

@@ -35,3 +35,4 @@ mod toeplitz;
 pub mod transit;
 mod trend;
 pub mod whole;
+pub mod window;

@@ -55,6 +55,8 @@ pub struct Renderer {
     tier: Tier,
     /// What conceals mono and stereo; it remembers nothing between two gaps, so one serves all.
     concealers: [Concealer; 2],
+    /// Holes modelled in this block.
+    modelled: u32,
     sound: Box<[f32]>,
     turned: Box<[f32]>,
     mixer: Mixer,
@@ -65,6 +67,7 @@ pub struct Renderer {
 pub struct Roster {
     add: Producer<Guest>,
     finished: Consumer<Guest>,
+    controls: Arc<Controls>,
     /// Players handed in that have not come back, and how many there may be.
     players: usize,
     most: usize,
@@ -85,6 +88,7 @@ pub struct Controls {
     muted: AtomicBool,
     peak: AtomicU32,
     tier: AtomicU32,
+    most_players: AtomicU32,
     least_us: AtomicU64,
     most_us: AtomicU64,
     /// [`NOT_FIXED`] where the delay follows the network.
@@ -119,12 +123,15 @@ impl Renderer {
                 Concealer::new(Format::new(format.rate(), 1)?),
                 Concealer::new(Format::new(format.rate(), 2)?),
             ],
+            modelled: 0,
             sound: vec![0.0; STRIDE * 2].into(),
             turned: vec![0.0; STRIDE * 2].into(),
             mixer: Mixer::new(format.rate(), format.channels(), STRIDE),
             controls: Arc::clone(&controls),
         };
-        Ok((renderer, Roster { add, finished: finished_out, players: 0, most: 2 * sources + 1 }, controls))
+        let own = Arc::clone(&controls);
+        let roster = Roster { add, finished: finished_out, controls: own, players: 0, most: 2 * sources + 1 };
+        Ok((renderer, roster, controls))
     }
 
     /// How dear concealment may be from now on: for whoever measures the time that it takes.
@@ -141,6 +148,11 @@ impl Renderer {
     /// How many sources it holds, those included that have just fallen silent.
     pub fn players(&self) -> usize {
         self.players.len()
+    }
+
+    /// From now on plays so many at most: the newest are given up, the others go on as they were.
+    pub fn keep_players(&mut self, most: u32) {
+        self.controls.most_players.store(most, Relaxed);
     }
 
     /// Is called from now on after each call that gave sound to listeners, on the thread that renders: must neither block nor
@@ -182,7 +194,8 @@ impl Renderer {
         let mut index = 0;
         while index < self.players.len() {
             if self.players[index].is_finished() && !self.finished.is_full() {
-                let player = self.players.swap_remove(index);
+                // In order of their coming: the newest is given up first.
+                let player = self.players.remove(index);
                 self.taps.leave(player.number());
                 player.note_peak(0.0, 0.0);
                 // There is room: it was asked, and only this thread fills it.
@@ -190,6 +203,14 @@ impl Renderer {
             } else {
                 index += 1;
             }
+        }
+        while self.players.len() > self.controls.most_players()
+            && !self.finished.is_full()
+            && let Some(player) = self.players.pop()
+        {
+            self.taps.leave(player.number());
+            player.note_peak(0.0, 0.0);
+            let _ = self.finished.push(Guest::Player(player));
         }
     }
 
@@ -209,8 +230,12 @@ impl Renderer {
                 Starved::Advance => {
                     let concealer = &mut self.concealers[from - 1];
                     let Beat { now, block, step } = beat;
-                    let tier = self.tier;
-                    player.play_live(&mut Pull { now, block, step, left, bounds, tier, concealer }, sound)
+                    // Where many are concealed at once, the rest are by the cheapest.
+                    let tier = if self.modelled < MOST_MODELLED { self.tier } else { Tier::Pitch };
+                    let mut pull = Pull { now, block, step, left, bounds, tier, concealer };
+                    let got = player.play_live(&mut pull, sound);
+                    self.modelled += pull.concealer.take_modelled();
+                    got
                 }
                 Starved::Wait => player.play_whole(beat.now, self.patience, false, sound),
                 Starved::Drain => player.play_whole(beat.now, self.patience, true, sound),
@@ -253,6 +278,7 @@ impl Renderer {
 impl Render for Renderer {
     fn render(&mut self, now: Micros, out: &mut [f32], starved: Starved) -> usize {
         self.admit_and_dismiss();
+        self.modelled = 0;
         let channels = self.format.channels();
         let frames = out.len() / channels;
         let beat = match starved {
@@ -284,6 +310,11 @@ impl Roster {
         let added = self.add.push(Guest::Player(player)).is_ok();
         self.players += usize::from(added);
         added
+    }
+
+    /// How many players can be played.
+    pub fn most_players(&self) -> usize {
+        self.controls.most_players()
     }
 
     /// Whether one more player can be handed in: as many as play, and as many again that wait for those that fall silent.
@@ -343,6 +374,11 @@ impl Controls {
         self.tier.load(Relaxed)
     }
 
+    /// How many players can be played, as far as is known.
+    pub fn most_players(&self) -> usize {
+        self.most_players.load(Relaxed) as usize
+    }
+
     /// The loudest sample lately, dBFS; negative infinity for silence.
     pub fn level_db(&self) -> f64 {
         20.0 * f64::from(f32::from_bits(self.peak.load(Relaxed))).log10()
@@ -369,6 +405,7 @@ impl Default for Controls {
             muted: AtomicBool::new(false),
             peak: AtomicU32::new(0),
             tier: AtomicU32::new(0),
+            most_players: AtomicU32::new(u32::MAX),
             least_us: AtomicU64::new(0),
             most_us: AtomicU64::new(0),
             fixed_us: AtomicU64::new(NOT_FIXED),
@@ -397,6 +434,8 @@ fn turn<'a>(sound: &'a [f32], from: usize, to: usize, turned: &'a mut [f32]) -> 
     }
 }
 
+/// Holes that are modelled in one block: all sources may miss a packet at once, before anybody knows how long that takes.
+const MOST_MODELLED: u32 = 32;
 /// Stands for a delay that follows the network.
 const NOT_FIXED: u64 = u64::MAX;
 /// The level meter falls by about 20 dB a second at 100 blocks a second.

@@ -90,6 +90,11 @@ impl Resampler {
         }
     }
 
+    /// So much passes unchanged without being given here: taken note of, so that the filter can begin at any time.
+    pub fn passed(&mut self, sound: &[f32]) {
+        self.remember(sound);
+    }
+
     /// Forgets all sound, and passes it unchanged until told otherwise.
     pub fn reset(&mut self) {
         self.held.fill(0.0);
@@ -159,6 +164,12 @@ impl Resampler {
         fresh[..count].copy_from_slice(&input[..count]);
         fresh[count..].fill(0.0);
         // Nothing fresh is wanted before all that was held is heard, so only the past is left to be kept.
+        self.remember(&out[from_held..]);
+    }
+
+    /// The last frames heard are the past.
+    fn remember(&mut self, fresh: &[f32]) {
+        let past = PAST * self.channels;
         if fresh.len() >= past {
             self.held[..past].copy_from_slice(&fresh[fresh.len() - past..]);
         } else if !fresh.is_empty() {
@@ -255,7 +266,7 @@ const PHASES: usize = 1 << PHASE_BITS;
 const BETA: f64 = 9.0;
 const LANES: usize = 8;
 /// Outputs made at once.
-const CHUNK: usize = 256;
+const CHUNK: usize = 64;
 const CAPACITY: usize = TAPS + CHUNK + CHUNK / 64 + 2;
 const ONE: i64 = 1 << 32;
 const HALF_WAY: u32 = 1 << 31;

@@ -19,16 +19,15 @@ pub struct Tape {
     written: usize,
 }
 
-/// How much of what was heard is remembered.
-pub const HISTORY: Duration = Duration::from_millis(80);
+/// How much of what was heard is remembered: what concealment looks at, and a little.
+pub const HISTORY: Duration = Duration::from_millis(31);
 
 impl Tape {
-    /// For sound of `format`, with room for `ahead` frames that are ready.
+    /// For sound of `format`, with room for `ahead` frames that are ready or being made.
     pub fn new(format: Format, ahead: usize) -> Self {
         let channels = format.channels();
         let history = format.frames(HISTORY) * channels;
-        // Twice, so that the memory is moved together once in a while and not for each block.
-        let samples = 2 * (history + ahead * channels);
+        let samples = history + ahead * channels;
         Self { channels, samples: vec![0.0; samples].into(), taken: 0, end: 0, history, written: 0 }
     }
 
@@ -91,7 +90,7 @@ mod tests {
     #[test]
     fn what_is_taken_is_what_was_written_and_the_past_is_remembered() {
         let format = Format::new(8_000, 2).unwrap();
-        let mut tape = Tape::new(format, 200);
+        let mut tape = Tape::new(format, 1000);
         let (mut written, mut taken) = (0u32, 0u32);
         for round in 0..500usize {
             let frames = 50 + round % 60;
@@ -100,9 +99,9 @@ mod tests {
                 written += 1;
             }
             tape.keep(frames);
-            let (past, room) = tape.past_and_room(640, 100);
+            let (past, room) = tape.past_and_room(240, 100);
             assert_eq!(room.len(), 200);
-            assert!(past.len() == 640 * 2 || past.len() == written as usize);
+            assert!(past.len() == 240 * 2 || past.len() == written as usize);
             assert!(past.iter().rev().zip((0..written).rev()).all(|(p, w)| *p as u32 == w));
             while tape.ready() > 70 {
                 for sample in tape.take(70) {

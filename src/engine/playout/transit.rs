@@ -80,7 +80,11 @@ impl Transit {
     /// before the first packet.
     pub fn of(&self, position: Position, arrival: Micros) -> Option<i64> {
         let (origin, at) = self.origin?;
-        let media = i128::from(position.distance(origin)) * 1_000_000 / i128::from(self.rate);
+        let frames = position.distance(origin);
+        let media = match frames.checked_mul(1_000_000) {
+            Some(us) => i128::from(us / i64::from(self.rate)),
+            None => i128::from(frames) * 1_000_000 / i128::from(self.rate),
+        };
         let transit = i128::from(arrival.signed_since(at)) - media;
         Some(transit.clamp(-FAR, FAR) as i64)
     }

@@ -56,8 +56,8 @@ impl Whole {
             if done == frames {
                 break;
             }
-            let run = inlet.timeline.run(inlet.position, (frames - done).min(STRIDE));
-            let made_up = inlet.timeline.made_up(inlet.position, run.frames);
+            let run = inlet.window.run(inlet.position, (frames - done).min(STRIDE));
+            let made_up = inlet.window.made_up(inlet.position, run.frames);
             let mut step = run.frames.min(made_up.frames);
             if run.present {
                 // What was received may yet take the place of what a codec made up.
@@ -93,7 +93,7 @@ impl Whole {
             inlet.step(step);
         }
         inlet.ledger.give(done);
-        let waiting = inlet.timeline.end().distance(inlet.position).max(0) as u64;
+        let waiting = inlet.window.end().distance(inlet.position).max(0) as u64;
         inlet.counters.delay_us.store(inlet.format.duration(waiting).as_micros() as u64, Relaxed);
         inlet.counters.target_us.store(patience.as_micros() as u64, Relaxed);
         done
@@ -115,7 +115,7 @@ impl Whole {
     fn take(&mut self, inlet: &mut Inlet) -> bool {
         while let Some(head) = inlet.reader.peek() {
             if head.origin.is_made_up() && (self.state == State::Idle || head.epoch != inlet.epoch) {
-                inlet.reader.pop(|_, _, _| {});
+                inlet.pass_over();
                 continue;
             }
             if self.state == State::Idle || head.epoch != inlet.epoch {
@@ -130,8 +130,8 @@ impl Whole {
                 }
             }
             if !inlet.fits(&head) {
-                inlet.timeline.advance(inlet.position);
-                if !inlet.fits(&head) && (head.frames as usize) <= inlet.timeline.capacity() {
+                inlet.step(0);
+                if !inlet.fits(&head) && (head.frames as usize) <= inlet.window.capacity() {
                     return true;
                 }
             }
@@ -142,17 +142,10 @@ impl Whole {
                     self.latest = (head.position, head.arrival);
                 }
             }
-            let waiting = matches!(self.state, State::Waiting(_));
-            let Inlet { reader, timeline, position, counters, .. } = inlet;
-            reader.pop(|head, first, second| {
-                if waiting && head.position < *position && head.position >= timeline.start() {
-                    *position = head.position;
-                }
-                let put = timeline.insert_from(head.origin, head.position, first, second);
-                if put.written == 0 && put.behind > 0 && head.origin == Origin::Received {
-                    counters.note_late(head.sequence);
-                }
-            });
+            let put = inlet.put(matches!(self.state, State::Waiting(_)));
+            if put.written == 0 && put.behind > 0 && head.origin == Origin::Received {
+                inlet.counters.note_late(head.sequence);
+            }
         }
         false
     }

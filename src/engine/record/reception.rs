@@ -220,10 +220,10 @@ impl Worker {
         for _ in 0..MOST_AT_ONCE {
             let Self { packets, assembly, reel, .. } = self;
             let ended = reel.error.is_some();
-            let popped = packets.pop(|head, first, second| {
+            let popped = packets.pop(|head, samples| {
                 latest = latest.max(Some(head.arrival));
                 if !ended {
-                    assembly.take(head, first, second, reel);
+                    assembly.take(head, samples, &[], reel);
                 }
             });
             if !popped {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::forwarding::Forwarding;
 use super::packet_log::PacketLog;
 use crate::engine::coding::Encoding;
-use crate::engine::config::ServerConfig;
+use crate::engine::config::{Output, ServerConfig};
 use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::playout::player::Player;
@@ -24,8 +24,8 @@ pub enum Outlet {
     /// Not believed yet, or idle.
     None,
     Playing {
-        /// To the playing thread.
-        queue: PacketWriter,
+        /// To the playing thread; `None` where it is not heard: nothing is, or there is too much to play.
+        queue: Option<PacketWriter>,
         /// What it counts.
         counters: Arc<PlayerCounters>,
     },
@@ -192,9 +192,14 @@ impl Outlet {
                 return;
             }
         }
+        if config.output == Output::None {
+            *self = Self::Playing { queue: None, counters };
+            return;
+        }
         let format = encoding.format;
-        let samples = format.frames(QUEUE) * format.channels();
-        let (queue, reader) = packet_queue(QUEUE_PACKETS, samples, format.channels());
+        let samples = format.frames(QUEUE + config.max_delay()) * format.channels();
+        let packets = QUEUE_PACKETS.max((config.max_delay().as_millis() / 5) as usize);
+        let (queue, reader) = packet_queue(packets, samples, format.channels());
         let player = if config.output.is_whole() {
             Player::whole(reader, format, Arc::clone(&counters))
         } else {
@@ -212,7 +217,7 @@ impl Outlet {
             // There is room: it was asked.
             roster.add(player);
         }
-        *self = Self::Playing { queue, counters };
+        *self = Self::Playing { queue: Some(queue), counters };
     }
 
     /// Ends playing; the figures stay.
@@ -220,6 +225,15 @@ impl Outlet {
         if let Self::Playing { counters, .. } | Self::Waiting(counters) = self {
             *self = Self::Past(Arc::clone(counters));
         }
+    }
+
+    /// Its player has been given up, because there was too much to play: it goes on unheard. Whether it does.
+    pub fn is_unheard(&mut self) -> bool {
+        let Self::Playing { queue, .. } = self else { return false };
+        if queue.as_ref().is_some_and(PacketWriter::is_abandoned) {
+            *queue = None;
+        }
+        queue.is_none()
     }
 
     /// Whether it has a player, or waits for one.
@@ -239,7 +253,7 @@ impl Outlet {
 const TARGET: &str = "audiostream.server";
 /// Sources of a recording whose names are kept: whoever comes and goes without end is forgotten first.
 const MOST_LABELS: usize = 4096;
-/// Sound that may wait for the playing thread.
+/// Sound that may wait for the playing thread, or there besides the delay.
 const QUEUE: Duration = Duration::from_secs(2);
-/// Packets that may wait for the playing thread.
-const QUEUE_PACKETS: usize = 1024;
+/// Packets that may wait for the playing thread, or there: at least, and one for each 5 ms of the longest delay.
+const QUEUE_PACKETS: usize = 160;

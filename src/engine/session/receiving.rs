@@ -40,7 +40,7 @@ pub struct Receiving {
 }
 
 enum Socket {
-    Udp(UdpReceiver),
+    Udp(Box<UdpReceiver>),
     Tcp(TcpReceiver),
 }
 
@@ -63,7 +63,7 @@ impl Receiving {
     pub fn bind(config: &ServerConfig, clock: Clock, tap: Wiretap) -> Result<Self> {
         let bind = config.bind.as_deref();
         let socket = match config.protocol {
-            Protocol::Udp => Socket::Udp(UdpReceiver::bind(bind, config.port, clock)?),
+            Protocol::Udp => Socket::Udp(Box::new(UdpReceiver::bind(bind, config.port, clock)?)),
             Protocol::Tcp => Socket::Tcp(TcpReceiver::bind(bind, config.port, clock, MAX_CONNECTIONS)?),
         };
         let local = socket.local_addr();

@@ -24,7 +24,7 @@ use super::timed::Timed;
 use super::wiretap::{self, Wiretap};
 use crate::engine::audio::Notice;
 use crate::engine::audio::{Capture, CaptureTarget, Playback, device};
-use crate::engine::config::ServerConfig;
+use crate::engine::config::{Output, ServerConfig};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::net::waker::Waker;
 use crate::engine::playout::histogram::Bar;
@@ -71,6 +71,8 @@ pub struct Shared {
 #[derive(Default)]
 struct Arrivals {
     packets: u64,
+    /// How many wait for packets.
+    watchers: u32,
     failure: Option<Error>,
 }
 
@@ -144,7 +146,7 @@ impl Server {
             self.open_socket()?;
         }
         let mut parts = self.parts()?;
-        if parts.playback.is_none() {
+        if parts.playback.is_none() && self.config.output != Output::None {
             let audio = &self.config.audio;
             let block = audio.block.frames(audio.format);
             let patience = self.config.delay.unwrap_or(PATIENCE);
@@ -237,9 +239,11 @@ impl Server {
     /// Waits until more than `seen` packets have been received, the session has ended, or `timeout` is over.
     /// Returns how many have.
     pub fn wait_packet(&self, seen: u64, timeout: Duration) -> Result<u64> {
-        let arrivals = self.shared.wait(timeout, |arrivals| {
+        lock(&self.shared.arrivals).watchers += 1;
+        let mut arrivals = self.shared.wait(timeout, |arrivals| {
             arrivals.packets > seen || arrivals.failure.is_some() || self.shared.is_over()
         });
+        arrivals.watchers -= 1;
         arrivals.failure.clone().map_or(Ok(arrivals.packets), Err)
     }
 
@@ -471,7 +475,11 @@ impl Shared {
 
     /// The packets received so far are `packets`.
     pub fn arrived(&self, packets: u64) {
-        self.notify(|arrivals| arrivals.packets = packets);
+        let mut arrivals = lock(&self.arrivals);
+        arrivals.packets = packets;
+        if arrivals.watchers > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// The network thread cannot go on.

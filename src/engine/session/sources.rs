@@ -6,8 +6,10 @@
 mod access;
 mod control;
 mod copies;
+mod crowd;
 mod entry;
 mod figures;
+mod hashing;
 mod onward;
 mod opening;
 mod presence;
@@ -20,7 +22,7 @@ mod suspicion;
 mod telling;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +42,7 @@ use crate::engine::stream::receiver::{Receiver, Verdict};
 use crate::engine::time::Micros;
 use crate::engine::wire::{classic, rtp};
 use access::Access;
+use hashing::Secret;
 use onward::Onward;
 use opening::Opening;
 use speaking::Answer;
@@ -49,7 +52,7 @@ use telling::tell;
 /// All sources of a server.
 pub struct Sources {
     config: ServerConfig,
-    entries: HashMap<Name, Entry>,
+    entries: HashMap<Name, Entry, Secret>,
     next_number: u32,
     departed: Departed,
     packets: u64,
@@ -57,6 +60,8 @@ pub struct Sources {
     access: Access,
     last_sequence: Option<u16>,
     swept: Micros,
+    /// How many are not heard, since there is too much to play.
+    unheard: usize,
     /// It was said that something cannot be decoded here.
     told: bool,
     out: Outlets,
@@ -75,7 +80,7 @@ pub struct Sources {
 }
 
 /// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Name {
     address: SocketAddr,
     wire: Wire,
@@ -86,7 +91,7 @@ struct Name {
 struct Entry {
     number: u32,
     encoding: Encoding,
-    receiver: Receiver,
+    receiver: Box<Receiver>,
     outlet: Outlet,
     came: Micros,
     last_arrival: Micros,
@@ -106,6 +111,19 @@ struct Entry {
     answer: Answer,
 }
 
+impl std::hash::Hash for Name {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let ip = match self.address.ip() {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()),
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        let (port, wire) = (u64::from(self.address.port()), u64::from(self.wire == Wire::Classic));
+        state.write_u64(ip as u64);
+        state.write_u64((ip >> 64) as u64);
+        state.write_u64(port << 48 | wire << 32 | u64::from(self.ssrc));
+    }
+}
+
 /// Takes a packet's sound.
 type Deliver<'a> = &'a mut dyn FnMut(Head, &[i16]);
 
@@ -121,16 +139,17 @@ impl Sources {
         Self {
             reporting: Reporting::new(config.name.clone()),
             opening: config.key.clone().map(|key| Box::new(Opening::new(key))),
+            access: Access::new(config.max_sources),
             config,
             suspicion: Suspicion::default(),
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             next_number: 1,
             departed: Departed::default(),
             packets: 0,
             malformed: 0,
-            access: Access::default(),
             last_sequence: None,
             swept: Micros::ZERO,
+            unheard: 0,
             told: false,
             out: Outlets::default(),
             onward: Onward::default(),
@@ -319,7 +338,7 @@ impl Sources {
             }
             let head = Head { source: *number, ..head };
             outlet.open(config, *encoding, out, name, *number);
-            if let Outlet::Playing { queue, .. } = outlet
+            if let Outlet::Playing { queue: Some(queue), .. } = outlet
                 && !queue.push(head, samples)
             {
                 *dropped += 1;
@@ -347,7 +366,7 @@ impl Sources {
         Ok(Entry {
             number: 0,
             encoding,
-            receiver: if connected { receiver.believed_at_once() } else { receiver },
+            receiver: Box::new(if connected { receiver.believed_at_once() } else { receiver }),
             outlet: Outlet::None,
             came: Micros::ZERO,
             last_arrival: Micros::ZERO,
@@ -362,6 +381,10 @@ impl Sources {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "sources/many_tests.rs"]
+mod many_tests;
 
 pub use figures::MOST_GAIN;
 

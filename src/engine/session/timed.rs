@@ -1,4 +1,5 @@
-//! The render object with an eye on its time: when a call takes too much of its block, concealment becomes cheaper.
+//! The render object with an eye on its time: when a call takes too much of its block, concealment becomes cheaper; when it
+//! takes too much all the same, the newest sources are not played any more, and the others as they were.
 
 use std::time::Duration;
 
@@ -14,20 +15,34 @@ pub struct Timed {
     format: Format,
     call: Call,
     choice: Choice,
+    crowd: Crowd,
 }
 
 impl Timed {
     /// Around `renderer`, which renders `format`.
     pub fn new(renderer: Renderer, clock: Clock, format: Format) -> Self {
-        Self { renderer, clock, format, call: Call::default(), choice: Choice::default() }
+        Self {
+            renderer,
+            clock,
+            format,
+            call: Call::default(),
+            choice: Choice::default(),
+            crowd: Crowd::default(),
+        }
     }
 }
 
 impl Render for Timed {
     fn render(&mut self, now: Micros, out: &mut [f32], starved: Starved) -> usize {
         if now != self.call.at {
-            let budget = self.format.duration(self.call.frames) / SHARE;
+            let block = self.format.duration(self.call.frames);
+            let budget = block / SHARE;
             let tier = self.choice.judge(now, self.renderer.tier(), self.call.took, budget);
+            if let Some(most) =
+                self.crowd.judge(now, self.renderer.tier(), self.renderer.players(), self.call.took, block)
+            {
+                self.renderer.keep_players(most);
+            }
             if tier != self.renderer.tier() {
                 self.renderer.set_tier(tier);
             }
@@ -86,6 +101,62 @@ impl Default for Choice {
     }
 }
 
+/// How many sources can be played.
+#[derive(Clone, Copy, Debug)]
+struct Crowd {
+    most: u32,
+    /// When that last changed.
+    changed: Micros,
+    /// Calls in a row that took too long.
+    long: u32,
+}
+
+impl Crowd {
+    /// How many from now on, if that changes, after a call at `tier` that played so many and took so long of `block`.
+    fn judge(
+        &mut self,
+        now: Micros,
+        tier: Tier,
+        players: usize,
+        took: Duration,
+        block: Duration,
+    ) -> Option<u32> {
+        if tier == Tier::Pitch && players > 1 && took > block.mul_f64(TOO_LONG) {
+            self.long += 1;
+            if self.long < LONG_CALLS {
+                return None;
+            }
+            let share = block.as_secs_f64() * AFFORDED / took.as_secs_f64();
+            self.most = ((players as f64 * share) as u32).clamp(1, players as u32 - 1);
+            (self.changed, self.long) = (now, 0);
+            return Some(self.most);
+        }
+        self.long = 0;
+        let quiet = took < block.mul_f64(AFFORDED) && now.since(self.changed) > CROWD_PATIENCE;
+        if self.most == u32::MAX || !quiet {
+            return None;
+        }
+        self.changed = now;
+        let full = players as u32 >= self.most;
+        self.most = if full { self.most.saturating_add((self.most / 8).max(1)) } else { u32::MAX };
+        Some(self.most)
+    }
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self { most: u32::MAX, changed: Micros::ZERO, long: 0 }
+    }
+}
+
+/// More of its block must no call take, at the cheapest tier, …
+const TOO_LONG: f64 = 0.75;
+/// … so often in a row …
+const LONG_CALLS: u32 = 3;
+/// … or else so many are played as take this part.
+const AFFORDED: f64 = 0.5;
+/// After so long without haste some more are.
+const CROWD_PATIENCE: Duration = Duration::from_secs(10);
 /// A call may take this part of the time that its sound lasts.
 const SHARE: u32 = 4;
 /// How long it must have been quick before a dearer tier is tried, doubled at each failure: at first …
@@ -143,5 +214,20 @@ mod tests {
             tier = choice.judge(at(second), tier, MS, 2 * MS);
         }
         assert_eq!(tier, Tier::Ar440);
+    }
+
+    #[test]
+    fn only_what_is_too_much_at_the_cheapest_tier_costs_sources_and_they_come_back_by_and_by() {
+        let block = 10 * MS;
+        let mut crowd = Crowd::default();
+        let mut judge =
+            |second: u64, tier, players, took| crowd.judge(at(second), tier, players, took, block);
+        assert!((1..100).all(|n| judge(n, Tier::Ar64, 1000, 20 * MS).is_none()));
+        assert!((1..100).all(|n| judge(n, Tier::Pitch, 1000, 7 * MS).is_none()));
+        assert_eq!([1, 1, 1].map(|n| judge(n, Tier::Pitch, 1000, 20 * MS)), [None, None, Some(250)]);
+        assert_eq!(judge(2, Tier::Pitch, 250, 4 * MS), None, "not at once");
+        assert_eq!(judge(12, Tier::Pitch, 250, 4 * MS), Some(281));
+        assert_eq!(judge(23, Tier::Pitch, 281, 6 * MS), None, "no more can be afforded");
+        assert_eq!(judge(24, Tier::Pitch, 200, 4 * MS), Some(u32::MAX), "there are fewer by themselves");
     }
 }

@@ -91,6 +91,11 @@ impl Decoding {
         self.hole = None;
     }
 
+    /// Gives memory up that the next packet can have anew.
+    pub fn rest(&mut self) {
+        self.samples = Vec::new();
+    }
+
     /// Decodes a packet that is no copy. What can be had of those missing before it is delivered first, in order.
     pub fn decode(&mut self, head: Head, payload: &[u8], deliver: &mut dyn FnMut(Head, &[i16])) {
         if !self.is_stateful() {

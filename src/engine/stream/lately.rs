@@ -7,7 +7,8 @@ use super::queue::{Head, Position};
 
 /// The last packets that were delivered, by their numbers.
 pub struct Lately {
-    ring: Box<[Put; KEPT]>,
+    /// No memory before there is one.
+    ring: Option<Box<[Put; KEPT]>>,
 }
 
 /// A packet that was delivered.
@@ -26,23 +27,30 @@ pub struct Put {
 impl Lately {
     /// Nothing yet.
     pub fn new() -> Self {
-        Self { ring: Box::new([Put::default(); KEPT]) }
+        Self { ring: None }
     }
 
     /// Forgets all.
     pub fn clear(&mut self) {
-        self.ring.fill(Put::default());
+        self.ring = None;
+    }
+
+    fn puts(&self) -> impl Iterator<Item = &Put> {
+        self.ring.iter().flat_map(|ring| ring.iter())
     }
 
     /// A packet is delivered.
     pub fn note(&mut self, head: &Head, whole: bool) {
-        self.ring[slot(head.sequence)] =
+        self.ring.get_or_insert_with(|| Box::new([Put::default(); KEPT]))[slot(head.sequence)] =
             Put { sequence: head.sequence, position: head.position, frames: head.frames, whole };
     }
 
     /// What was delivered as this number.
     pub fn get(&self, sequence: u64) -> Option<&Put> {
-        Some(&self.ring[slot(sequence)]).filter(|put| put.sequence == sequence && sequence > 0)
+        self.ring
+            .as_ref()
+            .map(|ring| &ring[slot(sequence)])
+            .filter(|put| put.sequence == sequence && sequence > 0)
     }
 
     /// The number of the packet of `frames` frames at `at`, before the packet `near`; `None` where its sound is there, or cannot be.
@@ -59,7 +67,7 @@ impl Lately {
         }
         // The nearest on either side.
         let (mut below, mut above) = (None, Put::of(near));
-        for put in self.ring.iter().filter(|put| put.sequence > 0) {
+        for put in self.puts().filter(|put| put.sequence > 0) {
             if put.position == at && put.whole {
                 return None;
             } else if put.position < at && below.is_none_or(|below: Put| below.position < put.position) {
@@ -83,7 +91,7 @@ impl Lately {
 
     /// Whether a packet of this number can lie there, between those known before and after it.
     pub fn fits(&self, head: &Head) -> bool {
-        self.ring.iter().filter(|put| put.sequence > 0).all(|put| {
+        self.puts().filter(|put| put.sequence > 0).all(|put| {
             if put.sequence < head.sequence {
                 head.position.distance(put.end()) >= 0
             } else {
@@ -108,7 +116,7 @@ fn slot(sequence: u64) -> usize {
 }
 
 /// More than four copies of fifty packets' spacing reach back.
-const KEPT: usize = 256;
+const KEPT: usize = 208;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,9 @@
-//! A bounded queue of packets from one thread to another: wait-free at both ends, no allocation after it is made.
+//! A bounded queue of packets from one thread to another: wait-free at both ends; the reading end neither allocates nor
+//! frees, and the writing end of a stocked queue neither.
 //!
-//! Heads and samples travel in two rings, so that packets of any length fit without waste. A packet that does not
-//! fit is refused whole and counted at the writing end; the reader never sees half of one.
+//! Packets travel in boxes of their own: the reader may keep one where it is, and gives it back when it is done, to be
+//! written to again. So memory follows what is under way, and stays warm. A packet that does not fit is refused whole and
+//! counted at the writing end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,29 +72,78 @@ impl Origin {
     }
 }
 
-/// Makes a queue for `packets` packets that hold `samples` samples in all, of `channels` channels.
+/// A packet's head and samples. Shared by what waits for a place of its own in a player; whoever is the last gives it back.
+#[derive(Debug, Default)]
+pub struct Packet {
+    /// What is known of it.
+    pub head: Head,
+    /// Its sound, interleaved.
+    pub samples: Vec<i16>,
+}
+
+/// Makes a queue for `packets` packets that hold `samples` samples in all, those included that the reader keeps; of
+/// `channels` channels.
 pub fn packet_queue(packets: usize, samples: usize, channels: usize) -> (PacketWriter, PacketReader) {
-    let (heads_in, heads_out) = RingBuffer::new(packets);
-    let (samples_in, samples_out) = RingBuffer::new(samples);
+    let (fresh_in, fresh_out) = RingBuffer::new(packets);
+    let (spent_in, spent_out) = RingBuffer::new(packets);
     let dropped = Arc::new(AtomicU64::new(0));
+    let room = Room { packets, samples };
+    let spare = Spare { packets: Vec::new(), kept: SPARE, piece: None };
     (
-        PacketWriter { heads: heads_in, samples: samples_in, dropped },
-        PacketReader { heads: heads_out, samples: samples_out, channels },
+        PacketWriter { fresh: fresh_in, spent: spent_out, spare, room, dropped },
+        PacketReader { fresh: fresh_out, spent: spent_in, channels },
     )
+}
+
+/// The same for an audio thread to write to: all `packets` are made here, each with room for `piece` samples, so that the
+/// writing end neither allocates nor frees either. A longer packet does not fit.
+pub fn stocked_queue(packets: usize, piece: usize, channels: usize) -> (PacketWriter, PacketReader) {
+    let (mut writer, reader) = packet_queue(packets, packets * piece, channels);
+    let made = || Arc::new(Packet { samples: Vec::with_capacity(piece), ..Packet::default() });
+    writer.spare = Spare {
+        packets: std::iter::repeat_with(made).take(packets).collect(),
+        kept: packets,
+        piece: Some(piece),
+    };
+    (writer, reader)
 }
 
 /// The writing end.
 pub struct PacketWriter {
-    heads: Producer<Head>,
-    samples: Producer<i16>,
+    fresh: Producer<Arc<Packet>>,
+    spent: Consumer<Arc<Packet>>,
+    spare: Spare,
+    room: Room,
     dropped: Arc<AtomicU64>,
+}
+
+/// Packets to be written to again.
+struct Spare {
+    packets: Vec<Arc<Packet>>,
+    /// How many are kept.
+    kept: usize,
+    /// The samples each has room for, where none may be made while writing.
+    piece: Option<usize>,
+}
+
+/// What may still be under way.
+struct Room {
+    packets: usize,
+    samples: usize,
 }
 
 impl PacketWriter {
     /// Queues one packet; false, and counted, where it does not fit.
     pub fn push(&mut self, head: Head, samples: &[i16]) -> bool {
-        let fits = !self.heads.is_full() && self.samples.slots() >= samples.len();
-        let pushed = fits && self.samples.push_entire_slice(samples).is_ok() && self.heads.push(head).is_ok();
+        self.take_back();
+        let most = self.spare.piece.unwrap_or(self.room.samples).min(self.room.samples);
+        let fits = self.room.packets > 0 && samples.len() <= most;
+        let pushed = fits && {
+            self.room.packets -= 1;
+            self.room.samples -= samples.len();
+            let packet = self.packet(head, samples);
+            self.fresh.push(packet).is_ok()
+        };
         if !pushed {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -106,49 +157,92 @@ impl PacketWriter {
 
     /// Whether the reading end is gone.
     pub fn is_abandoned(&self) -> bool {
-        self.heads.is_abandoned()
+        self.fresh.is_abandoned()
+    }
+
+    fn take_back(&mut self) {
+        while let Ok(packet) = self.spent.pop() {
+            self.room.packets += 1;
+            self.room.samples += packet.samples.len();
+            if self.spare.packets.len() < self.spare.kept {
+                self.spare.packets.push(packet);
+            }
+        }
+    }
+
+    /// Used again, so that memory stays what it is while packets come and go.
+    fn packet(&mut self, head: Head, samples: &[i16]) -> Arc<Packet> {
+        if let Some(mut packet) = self.spare.packets.pop()
+            && let Some(spare) = Arc::get_mut(&mut packet)
+            && (self.spare.piece.is_some() || spare.samples.capacity() <= 2 * samples.len())
+        {
+            spare.head = head;
+            spare.samples.clear();
+            spare.samples.extend_from_slice(samples);
+            return packet;
+        }
+        Arc::new(Packet { head, samples: samples.to_vec() })
     }
 }
 
 /// The reading end.
 pub struct PacketReader {
-    heads: Consumer<Head>,
-    samples: Consumer<i16>,
+    fresh: Consumer<Arc<Packet>>,
+    spent: Producer<Arc<Packet>>,
     channels: usize,
 }
 
 impl PacketReader {
-    /// Hands the oldest packet's head and samples (in two runs, where the ring wraps) to `take`; false where there is none.
-    pub fn pop(&mut self, take: impl FnOnce(&Head, &[i16], &[i16])) -> bool {
-        let Ok(head) = self.heads.pop() else { return false };
-        let count = head.frames as usize * self.channels;
-        // The samples were written before the head, so they are all there.
-        if let Ok(chunk) = self.samples.read_chunk(count) {
-            let (first, second) = chunk.as_slices();
-            take(&head, first, second);
-            chunk.commit_all();
-        }
+    /// Hands the oldest packet's head and samples to `take`; false where there is none.
+    pub fn pop(&mut self, take: impl FnOnce(&Head, &[i16])) -> bool {
+        let Some(packet) = self.take() else { return false };
+        take(&packet.head, &packet.samples);
+        self.give_back(packet);
         true
+    }
+
+    /// The oldest packet, to be kept for a while; it takes up room in the queue until it is given back.
+    pub fn take(&mut self) -> Option<Arc<Packet>> {
+        self.fresh.pop().ok()
+    }
+
+    /// One is not needed any more. Nothing is freed here: that is done at the writing end.
+    pub fn give_back(&mut self, packet: Arc<Packet>) {
+        let mut packet = packet;
+        if Arc::get_mut(&mut packet).is_some() {
+            // There is room: no more packets are under way than the ring holds.
+            let _ = self.spent.push(packet);
+        }
     }
 
     /// The oldest packet's head, left where it is.
     pub fn peek(&self) -> Option<Head> {
-        self.heads.peek().ok().copied()
+        self.fresh.peek().ok().map(|packet| packet.head)
+    }
+
+    /// Samples of a frame.
+    pub fn channels(&self) -> usize {
+        self.channels
     }
 
     /// Whether nothing is waiting.
     pub fn is_empty(&self) -> bool {
-        self.heads.is_empty()
+        self.fresh.is_empty()
     }
 
     /// Whether the writing end is gone; what is queued can still be read.
     pub fn is_abandoned(&self) -> bool {
-        self.heads.is_abandoned()
+        self.fresh.is_abandoned()
     }
 }
 
+/// Packets that are kept to be written to again, where they may be made and freed.
+const SPARE: usize = 1;
+
 #[cfg(test)]
 mod tests {
+    use assert_no_alloc::assert_no_alloc;
+
     use super::*;
 
     fn head(frames: u32) -> Head {
@@ -156,15 +250,15 @@ mod tests {
     }
 
     #[test]
-    fn packets_come_out_as_they_went_in_across_the_ring_end() {
+    fn packets_come_out_as_they_went_in_however_often() {
         let (mut w, mut r) = packet_queue(4, 10, 1);
         for round in 0..20i16 {
             assert!(w.push(head(7), &[round; 7]));
             let mut got: Vec<i16> = Vec::new();
-            assert!(r.pop(|_, a, b| got.extend(a.iter().chain(b))));
+            assert!(r.pop(|_, samples| got.extend(samples)));
             assert_eq!(got, [round; 7]);
         }
-        assert!(!r.pop(|_, _, _| unreachable!()));
+        assert!(!r.pop(|_, _| unreachable!()));
     }
 
     #[test]
@@ -173,10 +267,46 @@ mod tests {
         assert!(w.push(head(6), &[1; 6]));
         assert!(!w.push(head(6), &[2; 6]));
         assert_eq!(w.dropped(), 1);
-        assert!(r.pop(|h, a, _| {
+        assert!(r.pop(|h, a| {
             assert_eq!(h.frames, 6);
             assert_eq!(a, [1; 6]);
         }));
         assert!(r.is_empty());
+    }
+
+    #[test]
+    fn a_stocked_queue_writes_to_what_it_was_made_with_however_long_it_runs() {
+        let (mut w, mut r) = stocked_queue(3, 4, 1);
+        assert!(!w.push(head(5), &[0; 5]) && w.dropped() == 1);
+        for round in 0..20i16 {
+            assert_no_alloc(|| {
+                for n in 1..=3 {
+                    assert!(w.push(head(n as u32), &[round; 4][..n]));
+                }
+                assert!(!w.push(head(1), &[0]));
+                for n in 1..=3 {
+                    assert!(r.pop(|_, samples| assert_eq!(samples, &[round; 4][..n])));
+                }
+            });
+        }
+        assert_eq!(w.dropped(), 21);
+    }
+
+    #[test]
+    fn what_the_reader_keeps_takes_up_room_and_is_written_to_again() {
+        let (mut w, mut r) = packet_queue(2, 100, 1);
+        assert!(w.push(head(2), &[1, 2]) && w.push(head(2), &[3, 4]));
+        let (first, second) = (r.take().unwrap(), r.take().unwrap());
+        let shared = Arc::clone(&second);
+        assert!(r.is_empty() && !w.push(head(1), &[5]));
+        let place = Arc::as_ptr(&first);
+        r.give_back(first);
+        assert!(w.push(head(2), &[6, 7]));
+        assert_eq!(Arc::as_ptr(r.fresh.peek().unwrap()), place, "no new memory");
+        // Half of it is still in use.
+        r.give_back(second);
+        assert!(!w.push(head(1), &[8]));
+        r.give_back(shared);
+        assert!(w.push(head(1), &[8]));
     }
 }

@@ -208,6 +208,14 @@ impl Receiver {
         self.probation.held()
     }
 
+    /// The source has fallen silent: what is only of use while it is heard is given up.
+    pub fn rest(&mut self) {
+        self.lately.clear();
+        self.tracker.rest();
+        self.sound = Vec::new();
+        self.decoding.rest();
+    }
+
     /// Packets that were held and are given up, since the last call: malformed.
     pub fn take_refused(&mut self) -> u64 {
         self.probation.take_refused()

@@ -25,8 +25,10 @@ pub struct SequenceTracker {
     rate: u32,
     /// The extended sequence numbers seen: lowest and highest; `None` before the first.
     span: Option<(u64, u64)>,
-    /// One bit for each of the last `WINDOW` sequence numbers: whether it was received.
-    seen: Box<[u64; WINDOW / 64]>,
+    /// One bit for each of the last `WINDOW` sequence numbers: whether it was received. At [rest](Self::rest) there is none.
+    seen: Option<Box<[u64; WINDOW / 64]>>,
+    /// At rest: those that were not.
+    missing: Box<[u64]>,
     /// What was lost and brought back.
     mended: Mended,
     repaired: u64,
@@ -60,7 +62,8 @@ impl SequenceTracker {
         Self {
             rate,
             span: None,
-            seen: Box::new([0; WINDOW / 64]),
+            seen: None,
+            missing: Box::default(),
             mended: Mended::new(),
             repaired: 0,
             expected_before: 0,
@@ -109,7 +112,7 @@ impl SequenceTracker {
         self.jitter.update(self.rate, timestamp, arrival);
         match place {
             Place::First => {
-                self.seen.fill(0);
+                self.seen = Some(Box::new([0; WINDOW / 64]));
                 self.mended.clear();
                 self.span = Some((sequence, sequence));
             }
@@ -134,7 +137,7 @@ impl SequenceTracker {
                 return place;
             }
         }
-        self.seen[word(sequence)] |= bit(sequence);
+        self.bits()[word(sequence)] |= bit(sequence);
         place
     }
 
@@ -168,6 +171,16 @@ impl SequenceTracker {
     /// The sender's timestamps have begun anew, its sequence numbers go on.
     pub fn forget_transit(&mut self) {
         self.jitter.last = None;
+    }
+
+    /// The source has fallen silent: keeps which numbers are missing, not which are there, if those are few.
+    pub fn rest(&mut self) {
+        let missing: Vec<u64> =
+            recent(self.span).filter(|sequence| !self.is_seen(*sequence)).take(FEW + 1).collect();
+        if missing.len() <= FEW {
+            self.missing = missing.into();
+            self.seen = None;
+        }
     }
 
     /// The highest extended sequence number seen.
@@ -207,18 +220,35 @@ impl SequenceTracker {
     }
 
     fn is_seen(&self, sequence: u64) -> bool {
-        self.seen[word(sequence)] & bit(sequence) != 0
+        if let Some(seen) = &self.seen {
+            return seen[word(sequence)] & bit(sequence) != 0;
+        }
+        let inside = self.span.is_some_and(|(lowest, highest)| (lowest..=highest).contains(&sequence));
+        inside && !self.missing.contains(&sequence)
     }
 
     /// Clears the bits of the numbers after `highest` up to `to`: nothing of them was seen yet.
     fn forget(&mut self, highest: u64, to: u64) {
+        let seen = self.bits();
         if to - highest >= WINDOW as u64 {
-            self.seen.fill(0);
+            seen.fill(0);
             return;
         }
         for sequence in highest + 1..=to {
-            self.seen[word(sequence)] &= !bit(sequence);
+            seen[word(sequence)] &= !bit(sequence);
         }
+    }
+
+    /// Which were received lately, unfolded if it rested.
+    fn bits(&mut self) -> &mut [u64; WINDOW / 64] {
+        let (span, missing) = (self.span, &self.missing);
+        self.seen.get_or_insert_with(|| {
+            let mut seen = Box::new([0; WINDOW / 64]);
+            for sequence in recent(span).filter(|sequence| !missing.contains(sequence)) {
+                seen[word(sequence)] |= bit(sequence);
+            }
+            seen
+        })
     }
 }
 
@@ -250,6 +280,12 @@ impl Jitter {
     }
 }
 
+/// The numbers of a span of which it is known whether they were received.
+fn recent(span: Option<(u64, u64)>) -> impl Iterator<Item = u64> {
+    span.into_iter()
+        .flat_map(|(lowest, highest)| lowest.max((highest + 1).saturating_sub(WINDOW as u64))..=highest)
+}
+
 fn word(sequence: u64) -> usize {
     sequence as usize % WINDOW / 64
 }
@@ -258,8 +294,11 @@ fn bit(sequence: u64) -> u64 {
     1 << (sequence % 64)
 }
 
-/// How many sequence numbers back it is known which were received: over two minutes of 10 ms packets, in 2 KiB.
-pub const WINDOW: usize = 16_384;
+/// How many sequence numbers back it is known which were received: over a minute of 10 ms packets, in 1 KiB.
+pub const WINDOW: usize = 8_192;
+
+/// Numbers that are remembered one by one.
+const FEW: usize = 32;
 
 /// Sequence numbers that a packet may leave out without further evidence (RFC 3550 A.1: a minute of loss at 50 packets a second).
 pub const MAX_DROPOUT: u64 = 3000;
@@ -295,6 +334,25 @@ mod tests {
     #[test]
     fn nothing_is_lost_of_a_stream_that_wraps() {
         assert_eq!(counts(&[65_534, 65_535, 0, 1]), (4, 4, 0, 0, 0));
+    }
+
+    #[test]
+    fn what_is_known_survives_a_rest() {
+        for losses in [3, 100] {
+            let came: Vec<u16> = (1000..21_000).filter(|n| n % (20_000 / losses) != 7).collect();
+            let (mut awake, mut rested) = (tracker_of(&came), tracker_of(&came));
+            rested.rest();
+            let same = |a: &SequenceTracker, b: &SequenceTracker| {
+                (0..30_000).all(|n| a.place(a.extend(n)) == b.place(b.extend(n)))
+            };
+            assert!(same(&awake, &rested));
+            for n in [20_999, 20_007, 21_005, 21_003] {
+                let at = Micros(1 << 40);
+                assert_eq!(awake.count(awake.extend(n), 0, at), rested.count(rested.extend(n), 0, at));
+            }
+            assert!(same(&awake, &rested));
+            assert_eq!(awake.reception(), rested.reception());
+        }
     }
 
     #[test]
@@ -395,14 +453,14 @@ mod tests {
         #[test]
         fn it_agrees_with_a_set(
             first: u16,
-            steps in prop::collection::vec((0u64..2500, 0u64..12_000, 1u64..4), 1..300),
+            steps in prop::collection::vec((0u64..2500, 0u64..10_000, 1u64..4), 1..300),
         ) {
             let mut tracker = SequenceTracker::new(RATE);
             let mut set = BTreeSet::new();
             let (mut received, mut reordered) = (0, 0);
             let mut newest = FIRST_CYCLE + u64::from(first);
             for (ahead, behind, copies) in steps {
-                let (ahead, behind) = if set.is_empty() { (0, 0) } else { (ahead, behind.min(9000)) };
+                let (ahead, behind) = if set.is_empty() { (0, 0) } else { (ahead, behind.min(8000)) };
                 newest += ahead;
                 let sequence = newest - behind.min(newest - FIRST_CYCLE);
                 for _ in 0..copies {

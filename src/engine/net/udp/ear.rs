@@ -3,14 +3,11 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use socket2::{MaybeUninitSlice, Socket};
+use socket2::Socket;
 
-use crate::engine::net::address;
-#[cfg(target_os = "linux")]
-use crate::engine::net::ancillary;
-use crate::engine::net::ancillary::Ancillary;
+use super::batch::{Batch, Letter};
 use crate::engine::net::stamps::Stamps;
-use crate::engine::net::sys::{self, Buffer};
+use crate::engine::net::sys;
 use crate::engine::time::{Clock, Micros};
 
 /// One datagram as it came.
@@ -36,21 +33,19 @@ pub struct Datagram<'a> {
 pub struct Ear {
     clock: Clock,
     stamps: Stamps,
-    buffer: Buffer,
-    #[cfg(target_os = "linux")]
-    control: Buffer,
+    batch: Batch,
+    at_once: usize,
 }
 
 impl Ear {
     /// For datagrams of at most `longest` bytes.
     pub fn new(clock: Clock, longest: usize) -> Self {
-        Self {
-            clock,
-            stamps: Stamps::new(clock),
-            buffer: Buffer::new(longest),
-            #[cfg(target_os = "linux")]
-            control: Buffer::new(CONTROL),
-        }
+        Self::of_few(clock, longest, AT_ONCE)
+    }
+
+    /// For one of many sockets: it takes `at_once` datagrams by one system call, in so much less room.
+    pub fn of_few(clock: Clock, longest: usize, at_once: usize) -> Self {
+        Self { clock, stamps: Stamps::new(clock), batch: Batch::new(longest, at_once), at_once }
     }
 
     /// Has the kernel say when datagrams come.
@@ -69,54 +64,37 @@ impl Ear {
         handle: &mut dyn FnMut(Datagram<'_>),
     ) -> (usize, Option<io::Error>) {
         self.stamps.check();
-        for count in 0..most {
+        let mut count = 0;
+        while count < most {
+            let asked = (most - count).min(self.at_once);
             let before = self.clock.now();
-            match self.read(socket) {
-                Ok((address, bytes, said, truncated)) => {
-                    let now = self.clock.now();
-                    let arrival = said.stamp.map_or(now, |wall| self.stamps.arrival(wall, now));
-                    let bytes = self.buffer.filled(bytes);
-                    // Only IP can come; anything else is nobody's.
-                    if let Some(address) = address {
-                        handle(Datagram { address, arrival, bytes, truncated, local: said.local, beside });
-                    }
-                }
+            let got = match self.batch.receive(socket, asked) {
+                Ok(got) => got,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.stamps.none_waits(before);
-                    return (count, None);
+                    break;
                 }
                 Err(e) => return (count, Some(e)),
+            };
+            let now = self.clock.now();
+            for place in 0..got {
+                let Letter { from, bytes, said, truncated } = self.batch.letter(place);
+                let arrival = said.stamp.map_or(now, |wall| self.stamps.arrival(wall, now));
+                // Only IP can come; anything else is nobody's.
+                if let Some(address) = from {
+                    handle(Datagram { address, arrival, bytes, truncated, local: said.local, beside });
+                }
+            }
+            count += got;
+            if cfg!(target_os = "linux") && got < asked {
+                // After all of these there was no more.
+                self.stamps.none_waits(before);
+                break;
             }
         }
-        (most, None)
-    }
-
-    /// Sender, length, what the kernel says, truncation.
-    #[cfg(target_os = "linux")]
-    fn read(&mut self, socket: &Socket) -> io::Result<(Option<SocketAddr>, usize, Ancillary, bool)> {
-        // Long enough for either family.
-        let mut from = socket2::SockAddr::from(SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0)));
-        let mut slices = [MaybeUninitSlice::new(self.buffer.spare())];
-        let mut message = socket2::MsgHdrMut::new()
-            .with_addr(&mut from)
-            .with_buffers(&mut slices)
-            .with_control(self.control.spare());
-        let bytes = socket.recvmsg(&mut message, 0)?;
-        let truncated = message.flags().is_truncated();
-        let control = message.control_len();
-        let said = ancillary::read(self.control.filled(control));
-        Ok((address::shown(&from), bytes, said, truncated))
-    }
-
-    /// Sender, length, what the kernel says (nothing here), truncation.
-    #[cfg(not(target_os = "linux"))]
-    fn read(&mut self, socket: &Socket) -> io::Result<(Option<SocketAddr>, usize, Ancillary, bool)> {
-        let mut slices = [MaybeUninitSlice::new(self.buffer.spare())];
-        let (bytes, flags, from) = socket.recv_from_vectored(&mut slices)?;
-        Ok((address::shown(&from), bytes, Ancillary::default(), flags.is_truncated()))
+        (count, None)
     }
 }
 
-/// Room for the control messages that are asked for, and then some.
-#[cfg(target_os = "linux")]
-const CONTROL: usize = 256;
+/// Datagrams taken by one system call.
+const AT_ONCE: usize = 64;

@@ -97,7 +97,7 @@ impl Junction {
         if self.backs.len() <= place {
             self.backs.resize_with(place + 1, || None);
         }
-        self.backs[place] = Some((socket, Ear::new(self.clock, LONGEST)));
+        self.backs[place] = Some((socket, Ear::of_few(self.clock, LONGEST, AT_ONCE)));
         Ok(())
     }
 
@@ -253,6 +253,8 @@ fn is_refusal(error: &io::Error) -> bool {
 
 /// Datagrams of one socket that are taken at a time.
 const BATCH: usize = 64;
+/// Datagrams of the far end's for one peer that are read by one system call.
+const AT_ONCE: usize = 8;
 /// More than the longest datagram that UDP over IP can carry.
 const LONGEST: usize = 65_536;
 

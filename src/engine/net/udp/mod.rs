@@ -1,5 +1,6 @@
 //! Datagrams: one socket that hears everybody, one that speaks to one peer.
 
+mod batch;
 mod ear;
 mod junction;
 mod receiver;

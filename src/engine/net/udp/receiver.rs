@@ -236,7 +236,7 @@ const BATCH: usize = 64;
 const LONGEST: usize = 65_536;
 
 /// The receive buffer to ask for.
-const WANTED_BUFFER: usize = 8 * 1024 * 1024;
+const WANTED_BUFFER: usize = 32 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

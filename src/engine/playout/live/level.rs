@@ -81,7 +81,7 @@ impl Live {
         if silent && present as f64 > micros(longest) {
             // Longer than anybody waits, or than a source that begins was held back for: on with what is newer, while
             // nothing is heard anyway.
-            let spare = (inlet.timeline.end().distance(inlet.position).max(0) as usize)
+            let spare = (inlet.window.end().distance(inlet.position).max(0) as usize)
                 .saturating_sub(self.level.wanted);
             let skipped = spare.min(frames_of(format, error));
             inlet.step(skipped);
@@ -121,7 +121,7 @@ impl Live {
     /// The sound that was borrowed for has come: everything is heard that much later. What a codec made up in its place is
     /// no better than what was put in, and is not waited for.
     pub(super) fn was_late(&mut self, inlet: &mut Inlet) {
-        let made_up = inlet.timeline.made_up(inlet.position, self.gap.borrowed);
+        let made_up = inlet.window.made_up(inlet.position, self.gap.borrowed);
         if made_up.present {
             self.stand_for(inlet, made_up.frames);
         }
@@ -132,7 +132,7 @@ impl Live {
             let frames = to.distance(inlet.position).max(0) as usize;
             self.stand_for(inlet, frames.min(self.gap.borrowed));
         }
-        if self.gap.borrowed > 0 && inlet.timeline.is_present(inlet.position) {
+        if self.gap.borrowed > 0 && inlet.window.is_present(inlet.position) {
             let late = std::mem::take(&mut self.gap.borrowed);
             inlet.counters.underruns.fetch_add(1, Relaxed);
             inlet.counters.frames_concealed.fetch_add(late as u64, Relaxed);

@@ -8,8 +8,55 @@ use super::{Gap, Live, Pull, State, Wait};
 use crate::engine::playout::inlet::{Inlet, STRIDE};
 use crate::engine::playout::ledger::Kind;
 use crate::engine::playout::stretch::Urgency;
+use crate::engine::playout::tape::HISTORY;
+use crate::engine::playout::window::Run;
+use crate::engine::stream::queue::Position;
 
 impl Live {
+    /// Whether the next `frames` frames are heard as they came, and nothing else is to be done.
+    pub(super) fn is_plain(&mut self, inlet: &Inlet, frames: usize) -> bool {
+        let plain = self.state == State::Playing
+            && self.gap.length == 0
+            && !inlet.rough
+            && self.tape.ready() == 0
+            && self.resampler.is_identity()
+            && self.resampler.held() == 0
+            && inlet.window.run(inlet.position, frames) == Run { present: true, frames };
+        if plain && self.rest == 0 {
+            let searched = inlet.format.duration(self.unstretched as u64);
+            if self.change(searched).is_some() {
+                return false;
+            }
+            self.unstretched = 0;
+        }
+        plain
+    }
+
+    /// Sound as it came, by the shortest way: most sources have nothing else to be done, most of the time.
+    pub(super) fn hear_directly(&mut self, inlet: &mut Inlet, out: &mut [f32]) {
+        let frames = out.len() / inlet.format.channels();
+        inlet.copy(inlet.position, out);
+        self.stretcher.hear(out);
+        self.resampler.passed(out);
+        self.rest = self.rest.saturating_sub(frames);
+        self.unstretched = self.unstretched.saturating_add(frames);
+        self.direct = self.direct.saturating_add(frames);
+        inlet.give_out(frames);
+        inlet.ledger.give(frames);
+        inlet.step(frames);
+    }
+
+    /// What was heard directly is remembered from now on like all else.
+    pub(super) fn recall(&mut self, inlet: &Inlet) {
+        let frames = std::mem::take(&mut self.direct).min(inlet.format.frames(HISTORY));
+        if frames > 0 {
+            let past = self.tape.room(frames);
+            inlet.copy(Position(inlet.position.0 - frames as u64), past);
+            self.tape.keep(frames);
+            self.tape.take(frames);
+        }
+    }
+
     /// Makes ready or skips at least one more frame, about `missing` if it can.
     pub(super) fn produce(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>, missing: usize) {
         if let State::Waiting(Wait { left, done }) = self.state {
@@ -20,7 +67,7 @@ impl Live {
             inlet.ledger.note(Kind::Nothing, inlet.position, now);
             return;
         }
-        let run = inlet.timeline.run(inlet.position, missing.clamp(1, STRIDE));
+        let run = inlet.window.run(inlet.position, missing.clamp(1, STRIDE));
         if run.present {
             if self.gap.length > 0 {
                 if !self.top_up(inlet, pull, missing) {
@@ -69,7 +116,7 @@ impl Live {
     fn conceal(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>, missing: usize) {
         let format = inlet.format;
         let longest = format.frames(LONGEST_FILL);
-        let hole = inlet.timeline.run(inlet.position, inlet.timeline.capacity()).frames;
+        let hole = inlet.window.run(inlet.position, inlet.window.capacity()).frames;
         // Where the sender was silent nothing is missing.
         let pause = self.pauses.cover(inlet.position);
         self.gap.counted |= pause;
@@ -111,7 +158,7 @@ impl Live {
     fn fill(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>, hole: usize) {
         let follows = inlet.position.plus(hole);
         let future = pull.concealer.future_frames().min(inlet.longest_copy());
-        let future = inlet.timeline.run(follows, future).frames;
+        let future = inlet.window.run(follows, future).frames;
         // The future is laid down behind the hole's room for a moment; it is made ready in its own turn.
         let (past, room) = self.tape.past_and_room(pull.concealer.past_frames(), hole + future);
         let (fill, ahead) = room.split_at_mut(hole * inlet.format.channels());
@@ -128,12 +175,12 @@ impl Live {
     /// short one wholly. Whether that was done here.
     fn smooth(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>) -> bool {
         let edge = inlet.format.frames(EDGE);
-        let rough = inlet.timeline.made_up(inlet.position, LONG * edge);
+        let rough = inlet.window.made_up(inlet.position, LONG * edge);
         let before = std::mem::replace(&mut self.in_rough, inlet.rough && rough.present);
         if !self.in_rough {
             return false;
         }
-        let ends = inlet.timeline.is_present(inlet.position.plus(rough.frames));
+        let ends = inlet.window.is_present(inlet.position.plus(rough.frames));
         let hole = match () {
             () if !before && ends && rough.frames < 3 * edge => rough.frames,
             () if !before && rough.frames > edge => edge,
@@ -178,11 +225,11 @@ impl Live {
 
     /// Sound is there again after something was put in: leads into it.
     fn lead_in(&mut self, inlet: &mut Inlet, pull: &mut Pull<'_>) {
-        if !inlet.timeline.made_up(inlet.position, 1).present {
+        if !inlet.window.made_up(inlet.position, 1).present {
             self.count(inlet);
         }
         let join = pull.concealer.join_frames().min(STRIDE / 2);
-        let frames = inlet.timeline.run(inlet.position, join).frames;
+        let frames = inlet.window.run(inlet.position, join).frames;
         let (past, room) = self.tape.past_and_room(pull.concealer.past_frames(), 2 * frames);
         let (fresh, continued) = room.split_at_mut(frames * inlet.format.channels());
         inlet.copy(inlet.position, fresh);
@@ -204,7 +251,7 @@ impl Live {
             return false;
         };
         let longest = self.stretcher.longest();
-        let there = inlet.timeline.run(inlet.position, (2 * longest).min(inlet.longest_copy())).frames;
+        let there = inlet.window.run(inlet.position, (2 * longest).min(inlet.longest_copy())).frames;
         let shorter = micros > 0.0;
         // Beyond a place that is kept there is nothing to play.
         let exact = shorter && self.level.places.are_kept();
@@ -212,7 +259,7 @@ impl Live {
         let mut at_most = frames_of(format, most);
         if shorter {
             // Only what is really there: the path may have become longer. The next packet may be just about to come.
-            let waiting = inlet.timeline.end().distance(inlet.position).max(0) as usize;
+            let waiting = inlet.window.end().distance(inlet.position).max(0) as usize;
             let next = if micros < TOO_LONG && !exact { inlet.packet_frames } else { 0 };
             at_most = at_most.min((waiting + next).saturating_sub(self.level.wanted));
         }
@@ -251,7 +298,7 @@ fn alike(inlet: &Inlet, frames: usize) -> usize {
         return frames;
     }
     let edge = inlet.format.frames(EDGE);
-    let run = inlet.timeline.made_up(inlet.position, frames + edge);
+    let run = inlet.window.made_up(inlet.position, frames + edge);
     let alike = if run.present && run.frames > edge { run.frames - edge } else { run.frames };
     alike.min(frames)
 }

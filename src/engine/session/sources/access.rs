@@ -15,7 +15,6 @@ use crate::engine::session::events::EventKind;
 use crate::engine::time::Micros;
 
 /// What is known of those that want to be heard.
-#[derive(Default)]
 pub struct Access {
     /// Those that play.
     pub(super) players: Vec<Name>,
@@ -32,6 +31,19 @@ pub struct Access {
 }
 
 impl Access {
+    /// For a server that hears so many at once: as many may begin at once.
+    pub fn new(max_sources: usize) -> Self {
+        Self {
+            players: Vec::new(),
+            strangers: Strangers::new(max_sources),
+            refused: 0,
+            wrong_source: 0,
+            unauthentic: 0,
+            complaints: Complaints::default(),
+            budget: Budget::default(),
+        }
+    }
+
     /// Whether it plays.
     pub fn plays(&self, name: &Name) -> bool {
         self.players.contains(name)

@@ -40,6 +40,7 @@ impl Sources {
             refused: self.access.refused,
             wrong_source: self.access.wrong_source,
             unauthentic: self.access.unauthentic,
+            unheard: self.unheard,
             dropped_local: self.out.dropped,
             forwarded: self.forwarded(),
             pcap_dropped: 0,

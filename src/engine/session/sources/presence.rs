@@ -54,6 +54,7 @@ impl Sources {
             let was_playing = entry.outlet.is_playing();
             if was_playing && now.since(entry.last_arrival) > IDLE_AFTER {
                 entry.outlet.retire();
+                entry.receiver.rest();
                 changed.push((EventKind::Idle, *name, entry.number));
             } else if !was_playing
                 && !entry.connected
@@ -72,6 +73,7 @@ impl Sources {
         }
         self.list_players();
         self.out.sweep();
+        self.hear_again(now);
     }
 
     /// Has begun to play: whoever played by its SSRC has been silent for long.
@@ -85,6 +87,7 @@ impl Sources {
             && entry.leave()
         {
             let number = entry.number;
+            self.list_players();
             self.happened(EventKind::Left, &other, number, "it goes on from another address", now);
         }
         self.access.strangers.remove(&name);
@@ -100,7 +103,9 @@ impl Sources {
             let detail = format!("{encoding}, {} Hz, {} channel(s)", format.rate(), format.channels());
             self.happened(kind, &name, number, &detail, now);
         }
-        self.list_players();
+        if !self.access.plays(&name) {
+            self.access.players.push(name);
+        }
     }
 
     /// Something has happened to a source.

@@ -91,7 +91,7 @@ impl Scene {
         self.renderer.render(self.now, &mut self.out, Starved::Advance);
         self.heard.extend_from_slice(&self.out);
         let Self { recorder, assembly, tape, .. } = self;
-        while recorder.pop(|head, first, second| assembly.take(head, first, second, tape)) {}
+        while recorder.pop(|head, samples| assembly.take(head, samples, &[], tape)) {}
         self.now = self.now + 10 * MS;
         assembly.settle(self.now, tape);
     }
@@ -99,7 +99,7 @@ impl Scene {
     pub fn finish(&mut self) {
         self.sources.finish();
         let Self { recorder, assembly, tape, .. } = self;
-        while recorder.pop(|head, first, second| assembly.take(head, first, second, tape)) {}
+        while recorder.pop(|head, samples| assembly.take(head, samples, &[], tape)) {}
         assembly.finish(tape);
     }
 

@@ -4,13 +4,18 @@ use super::Name;
 use crate::engine::networks::Place;
 
 /// The names of those that are not believed yet. Bounded.
-#[derive(Default)]
 pub struct Strangers {
     names: Vec<Name>,
     dice: u64,
+    most: usize,
 }
 
 impl Strangers {
+    /// For a server that hears so many at once.
+    pub const fn new(max_sources: usize) -> Self {
+        Self { names: Vec::new(), dice: 0, most: if max_sources > MOST { max_sources } else { MOST } }
+    }
+
     /// One more; who has to go for it, if anybody: of its own place where that has too many, else of all. Chance decides, so that
     /// no flood of names can keep an honest one from its second packet for long.
     pub fn add(&mut self, name: Name) -> Option<Name> {
@@ -20,7 +25,7 @@ impl Strangers {
         let gone = if !place.is_loopback() && there.len() >= MOST_THERE {
             Some(there[self.chance(there.len())])
         } else {
-            (self.names.len() >= MOST).then(|| self.chance(self.names.len()))
+            (self.names.len() >= self.most).then(|| self.chance(self.names.len()))
         };
         let gone = gone.map(|index| self.names.swap_remove(index));
         self.names.push(name);
@@ -43,7 +48,7 @@ impl Strangers {
     }
 }
 
-/// Strangers at once.
+/// Strangers at once, where no more can be heard.
 pub const MOST: usize = 128;
 /// Strangers of one place, this machine excepted.
 const MOST_THERE: usize = 8;
@@ -61,7 +66,7 @@ mod tests {
 
     #[test]
     fn one_place_pushes_out_its_own_only() {
-        let mut strangers = Strangers::default();
+        let mut strangers = Strangers::new(1);
         assert_eq!(strangers.add(name([192, 0, 2, 1], 0)), None);
         for ssrc in 0..1000 {
             let gone = strangers.add(name([192, 0, 2, 9], ssrc));
@@ -75,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_flood_from_everywhere_stays_small_and_lets_some_stay() {
-        let mut strangers = Strangers::default();
+        let mut strangers = Strangers::new(1);
         let honest = name([198, 51, 100, 1], 7);
         let (mut stayed, mut tries) = (0, 0);
         for n in 0..100_000u32 {
@@ -95,7 +100,7 @@ mod tests {
 
     #[test]
     fn this_machine_is_no_crowd() {
-        let mut strangers = Strangers::default();
+        let mut strangers = Strangers::new(1);
         assert!((0..MOST as u32).all(|ssrc| strangers.add(name([127, 0, 0, 1], ssrc)).is_none()));
         assert!(strangers.add(name([127, 0, 0, 1], 1000)).is_some());
     }

@@ -171,7 +171,7 @@ fn ten_thousand_names_leave_a_good_source_and_the_tables_as_they_are() {
     let alone = with_company(32, |_, _| {});
     // What is believed of them, at most.
     for (scene, most, believed) in
-        [flood(1, one_address), flood(1, everywhere), flood(2, one_address), flood(2, everywhere)]
+        vec![flood(1, one_address), flood(1, everywhere), flood(2, one_address), flood(2, everywhere)]
             .into_iter()
             .zip([0, 0, 8, 31])
             .map(|((scene, most), believed)| (scene, most, believed))

@@ -38,10 +38,7 @@ impl Scene {
     fn hear(&mut self, address: SocketAddr, bytes: &[u8]) {
         self.sources.datagram(Path::from(address), self.now, bytes);
         let Self { recorder, recorded, .. } = self;
-        while recorder
-            .pop(|head, one, two| recorded.push((head.source, head.position.0, [one, two].concat())))
-        {
-        }
+        while recorder.pop(|head, samples| recorded.push((head.source, head.position.0, samples.to_vec()))) {}
     }
 
     fn hear_all(&mut self, address: SocketAddr, packets: &[Vec<u8>]) {
