@@ -15,6 +15,7 @@ from ._types import (
     LabDict,
     RecordedDict,
     RecordingStateDict,
+    ReportDict,
     ServerStatsDict,
     SourceStatsDict,
 )
@@ -95,6 +96,10 @@ class Client:
         """What the recorder is doing."""
     def stats(self) -> ClientStatsDict:
         """The figures of this moment."""
+    def take_reports(self) -> list[ReportDict]:
+        """The other end's reports since the last call, oldest first; the last 1024 are kept."""
+    def end_sound(self) -> None:
+        """Sends no more sound than is captured by now; reports go on."""
     def set_gain(self, gain: float) -> None:
         """Multiplies what is sent by `gain`."""
     def set_mute(self, mute: bool) -> None:

@@ -44,6 +44,24 @@ class DeviceDict(TypedDict):
     is_default_output: bool
 
 
+class ReportDict(TypedDict):
+    """One report of our stream; times are seconds since 1970."""
+
+    number: int
+    arrived: float
+    said: float | None
+    sent: float | None
+    held: float
+    fraction_lost: float
+    packets_lost: int
+    highest: int
+    jitter_ms: float
+    first: int | None
+    duplicated: int | None
+    reordered: int | None
+    drift_ppm: float | None
+
+
 class RemoteStatsDict(TypedDict):
     """What the other end says of our stream."""
 

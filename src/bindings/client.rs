@@ -12,7 +12,7 @@ use super::gateway::{Close, Held};
 use super::key::read_key;
 use super::logging;
 use super::recording::{recorded_dict, state_dict};
-use super::stats::source_dict;
+use super::stats::{report_dict, source_dict};
 use crate::engine::coding::Coding;
 use crate::engine::config::{
     Audio, BlockSize, ClientConfig, Input, Latency, Output, Path, Protocol, Redundancy, Wire,
@@ -221,6 +221,18 @@ impl Client {
         dict.set_item("wire", self.wire.name())?;
         dict.set_item("remote", stats.remote.map(|remote| remote_dict(py, &remote)).transpose()?)?;
         Ok(dict)
+    }
+
+    fn take_reports<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let reports = self.held.call(py, |client| Ok(client.take_reports()))?;
+        reports.iter().map(|report| report_dict(py, report)).collect()
+    }
+
+    fn end_sound(&self, py: Python<'_>) -> PyResult<()> {
+        self.held.call(py, |client| {
+            client.end_sound();
+            Ok(())
+        })
     }
 
     fn set_gain(&self, py: Python<'_>, gain: f32) -> PyResult<()> {

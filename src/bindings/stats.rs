@@ -4,7 +4,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::engine::config::{Protocol, Wire};
-use crate::engine::stats::{Playback, Reception, ServerStats, SourceStats};
+use crate::engine::stats::{Playback, Reception, RemoteReport, ServerStats, SourceStats};
+use crate::engine::stream::reports::Ntp;
 
 /// A server's figures, and what else is told with them.
 pub struct Figures<'a> {
@@ -75,6 +76,27 @@ pub fn source_dict<'py>(
     dict.set_item("packets_withheld", source.packets_withheld)?;
     dict.set_item("r_factor", source.quality.map(|(r_factor, _)| r_factor))?;
     dict.set_item("mos", source.quality.map(|(_, mos)| mos))?;
+    Ok(dict)
+}
+
+/// One report of a client's stream. Times are seconds since 1970.
+pub fn report_dict<'py>(py: Python<'py>, report: &RemoteReport) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    let arrived = Ntp(report.arrived);
+    dict.set_item("number", report.number)?;
+    dict.set_item("arrived", arrived.unix_seconds())?;
+    dict.set_item("said", report.said.map(|said| Ntp(said).unix_seconds()))?;
+    let sent = (report.last_sr != 0).then(|| arrived.before(report.last_sr).unix_seconds());
+    dict.set_item("sent", sent)?;
+    dict.set_item("held", f64::from(report.delay) / 65_536.0)?;
+    dict.set_item("fraction_lost", report.fraction_lost)?;
+    dict.set_item("packets_lost", report.packets_lost)?;
+    dict.set_item("highest", report.highest)?;
+    dict.set_item("jitter_ms", report.jitter_ms)?;
+    dict.set_item("first", report.first)?;
+    dict.set_item("duplicated", report.duplicated)?;
+    dict.set_item("reordered", report.reordered)?;
+    dict.set_item("drift_ppm", report.drift_ppm)?;
     Ok(dict)
 }
 

@@ -223,6 +223,37 @@ pub struct RemoteStats {
     pub voice: Option<RemoteVoice>,
 }
 
+/// One report of our stream, as it came. Times are NTP's: seconds since 1900, in units of 2⁻³² s.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RemoteReport {
+    /// The how-many-eth of our stream, from 1.
+    pub number: u64,
+    /// When it came, by our clock.
+    pub arrived: u64,
+    /// When it was said, by the other end's clock; `None` where it does not tell.
+    pub said: Option<u64>,
+    /// The middle 32 bits of our sender report's time that it answers; 0 where it answers none.
+    pub last_sr: u32,
+    /// How long that had been there, in 1/65536 s.
+    pub delay: u32,
+    /// Lost of what was expected since the report before, 0 to 1.
+    pub fraction_lost: f64,
+    /// Lost since the beginning, copies counted as received.
+    pub packets_lost: i64,
+    /// The highest sequence number received, with its wraps.
+    pub highest: u32,
+    /// Interarrival jitter there, ms.
+    pub jitter_ms: f64,
+    /// The sequence number that it counts from; this and the rest is `None` where it does not tell.
+    pub first: Option<u16>,
+    /// Packets that came again.
+    pub duplicated: Option<u32>,
+    /// Packets that others had overtaken.
+    pub reordered: Option<u32>,
+    /// Our clock against its output's, ppm.
+    pub drift_ppm: Option<f64>,
+}
+
 /// How losses are spread at the other end, and its delay (RFC 3611 §4.7): shares from 0 to 1, since the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RemoteVoice {

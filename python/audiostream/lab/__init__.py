@@ -20,13 +20,34 @@ packets. The same seed gives the same figures on every machine.
 
 from __future__ import annotations
 
+from .acoustic import MouthToEar, mouth_to_ear
 from .compare import LOSSES, METHODS, compare
 from .experiment import run
+from .figures import Figure
 from .hop import Hop
 from .method import Method
 from .network import PRESETS, Network
 from .outcome import Outcome
+from .path import PathFigures
+from .probe import probe
 from .results import Results
 from .sound import Sound
 
-__all__ = ["LOSSES", "METHODS", "PRESETS", "Hop", "Method", "Network", "Outcome", "Results", "Sound", "compare", "run"]
+__all__ = [
+    "LOSSES",
+    "METHODS",
+    "PRESETS",
+    "Figure",
+    "Hop",
+    "Method",
+    "MouthToEar",
+    "Network",
+    "Outcome",
+    "PathFigures",
+    "Results",
+    "Sound",
+    "compare",
+    "mouth_to_ear",
+    "probe",
+    "run",
+]

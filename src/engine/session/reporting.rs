@@ -318,9 +318,12 @@ pub fn hearing(encoding: Encoding, receiver: &Receiver, outlet: &Outlet, config:
     let distinct = (reception.received - reception.duplicated).max(1);
     let playback = outlet.counters().map(PlayerCounters::snapshot).unwrap_or_default();
     let ms = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
+    let (lowest, highest) = receiver.span().unwrap_or_default();
     Hearing {
         reception,
-        highest: receiver.span().map_or(0, |(_, highest)| highest),
+        lowest,
+        highest,
+        drift_ppm: playback.drift_ppm,
         packet: encoding.format.duration(reception.frames / distinct),
         delay: ms(playback.delay_ms),
         target: ms(playback.delay_target_ms),
