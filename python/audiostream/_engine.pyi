@@ -11,6 +11,7 @@ from typing import final
 from ._types import (
     ClientStatsDict,
     DeviceDict,
+    HopStatsDict,
     LabDict,
     RecordedDict,
     RecordingStateDict,
@@ -22,6 +23,7 @@ from ._types import (
 __all__ = [
     "Client",
     "Frames",
+    "Hop",
     "Server",
     "__version__",
     "host_apis",
@@ -235,6 +237,23 @@ class Frames:
         """Frames left out because nobody took them in time."""
     def close(self) -> None:
         """Wants no more. Idempotent."""
+
+@final
+class Hop:
+    """Passes datagrams between programs, with a bad network inside."""
+
+    def __new__(cls, *, listen: str, forward: str, network: str) -> Hop:
+        """Checks the arguments (`ConfigError`), looks up the far end and binds the port (`TransportError`)."""
+    def start(self) -> None:
+        """Passes packets from now on, by itself. Idempotent."""
+    def wait(self, timeout: float) -> bool:
+        """Waits at most `timeout` seconds; True once it is closed; raises the error it died of."""
+    def stats(self) -> HopStatsDict:
+        """The figures of this moment."""
+    def addresses(self) -> tuple[str, str]:
+        """`host:port` that is listened on, and of the far end."""
+    def close(self, drain: bool) -> None:
+        """Ends it, after what is under way has come through if `drain` (2 s at most). Idempotent."""
 
 def list_devices(host_api: str | None = None) -> list[DeviceDict]:
     """The sound devices that are there now."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import logs
+from ._stream import Stream
 from .client import AudioClient
 from .errors import AudioStreamError, ConfigError, DeviceError
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from typing_extensions import Self
 
+    from .lab import Hop
     from .server import AdvancedAudioServer
 
-    End = AudioClient | AdvancedAudioServer
+    End = AudioClient | AdvancedAudioServer | Hop
 
 STEP = 0.05
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -168,7 +170,7 @@ class Script:
 
     def _figures(self, ends: tuple[End, ...]) -> AbstractContextManager[object]:
         watched = ends[0] if getattr(self._args, "watch", False) else None
-        if watched is not None and not isinstance(watched, AudioClient) and not self._quiet:
+        if isinstance(watched, Stream) and not isinstance(watched, AudioClient) and not self._quiet:
             from .charts import Charts, Lines
 
             if self.console is None:
@@ -245,7 +247,7 @@ class Script:
 
             report(*self._ends, file=self._out)
         for end in self._ends:
-            if end.last_recording is not None:
+            if isinstance(end, Stream) and end.last_recording is not None:
                 self.say(f"Recording of the {_role(end)}: {end.last_recording}")
 
     def _fail(self, error: Exception) -> None:
@@ -266,7 +268,9 @@ class Script:
 
 
 def _role(end: End) -> str:
-    return "client" if isinstance(end, AudioClient) else "server"
+    if isinstance(end, AudioClient):
+        return "client"
+    return "server" if isinstance(end, Stream) else "hop"
 
 
 def _for_me_only(path: str, flags: int) -> int:

@@ -341,3 +341,65 @@ pub struct ClientStats {
     /// What the other end says of our stream; `None` where it has said nothing.
     pub remote: Option<RemoteStats>,
 }
+
+/// What a hop did to the packets that went one way. At any moment `received + duplicated = sent + lost + overflowed + dropped +
+/// unsent + waiting`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HopCounts {
+    /// Packets that came.
+    pub received: u64,
+    /// Their bytes, without headers of UDP and IP.
+    pub bytes_received: u64,
+    /// Packets that went on.
+    pub sent: u64,
+    /// Their bytes.
+    pub bytes_sent: u64,
+    /// Lost by chance.
+    pub lost: u64,
+    /// Doubled.
+    pub duplicated: u64,
+    /// Held back, for others to overtake.
+    pub reordered: u64,
+    /// Dropped by the full queue of the bottleneck.
+    pub overflowed: u64,
+    /// Dropped because too much was under way.
+    pub dropped: u64,
+    /// Not taken by the system when they should have gone on.
+    pub unsent: u64,
+    /// Under way now.
+    pub waiting: u64,
+    /// Of those that came, reports (RTCP).
+    pub reports: u64,
+    /// Of those lost, reports.
+    pub reports_lost: u64,
+}
+
+/// One program that speaks through a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HopPeer {
+    /// Where it speaks from.
+    pub address: SocketAddr,
+    /// How long nothing has come of it or for it, ms.
+    pub idle_ms: u64,
+    /// From it to the far end.
+    pub up: HopCounts,
+    /// From the far end to it.
+    pub down: HopCounts,
+}
+
+/// A hop's figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HopStats {
+    /// From all peers to the far end, those forgotten included.
+    pub up: HopCounts,
+    /// From the far end to all peers.
+    pub down: HopCounts,
+    /// Packets turned away: there were too many peers, or they would have gone round in circles.
+    pub refused: u64,
+    /// Packets for which nobody listened at the far end, as its machine said.
+    pub unreachable: u64,
+    /// Packets that the kernel dropped before we could take them: a buffer of it was full.
+    pub dropped_local: u64,
+    /// The peers that are known now, oldest first.
+    pub peers: Vec<HopPeer>,
+}

@@ -10,6 +10,7 @@ mod feedback;
 pub mod forwarding;
 pub mod frames;
 mod hearing;
+pub mod hop;
 mod impairment;
 mod mouth;
 mod notices;

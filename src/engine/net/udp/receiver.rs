@@ -141,6 +141,16 @@ impl UdpReceiver {
         }
     }
 
+    /// Hands over what is there, at most 64; never blocks.
+    pub(super) fn hear(&mut self, handle: &mut dyn FnMut(Datagram<'_>)) -> Result<usize> {
+        outlived(self.ear.hear(&self.socket, BATCH, false, handle))
+    }
+
+    /// What to wait for, for whoever waits for more than this.
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
     /// How many datagrams the kernel has dropped because this socket's buffer was full; 0 where it does not tell.
     /// Right at the moment of asking; drops of 2^32 and more between two calls are not seen.
     pub fn kernel_drops(&self) -> u64 {
@@ -202,7 +212,7 @@ fn bind_one(at: &SocketAddr) -> io::Result<Socket> {
 }
 
 /// As much as the system gives, up to [`WANTED_BUFFER`]: a thousand senders must not overflow it while the thread waits its turn.
-fn grow_receive_buffer(socket: &Socket) {
+pub(super) fn grow_receive_buffer(socket: &Socket) {
     if sys::force_receive_buffer(socket, WANTED_BUFFER).is_ok() {
         return;
     }
