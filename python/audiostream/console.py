@@ -191,10 +191,10 @@ def _hop_rows(rows: Table, hop: Hop) -> str:
     stats = hop.stats
     rows.add_row("up", _way(stats.up))
     rows.add_row("down", _way(stats.down))
-    for peer in stats.peers[:SOURCES_SHOWN]:
+    for peer in stats.peers[: roll.MOST_LINES]:
         rows.add_row("peer", Text(f"{peer.address}  {peer.up.packets_received:,} up, {peer.down.packets_sent:,} down"))
-    if len(stats.peers) > SOURCES_SHOWN:
-        rows.add_row("", f"and {len(stats.peers) - SOURCES_SHOWN} more")
+    if len(stats.peers) > roll.MOST_LINES:
+        rows.add_row("", f"and {len(stats.peers) - roll.MOST_LINES} more")
     if stats.packets_unreachable:
         rows.add_row("nobody", Text(f"{stats.packets_unreachable:,} packets found nobody there", style="red"))
     return f"hop {hop.local_address} → {hop.forward_address}"
