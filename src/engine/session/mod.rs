@@ -10,6 +10,7 @@ mod feedback;
 pub mod forwarding;
 pub mod frames;
 mod hearing;
+pub mod hop;
 mod impairment;
 mod mouth;
 mod notices;
@@ -30,6 +31,7 @@ mod stepper;
 mod talking;
 mod timed;
 mod toil;
+mod tracks;
 mod transport;
 mod wiretap;
 

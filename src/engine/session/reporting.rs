@@ -19,7 +19,7 @@ use crate::engine::stream::reports::{Equipment, Fate, Hearing, Listener, Party, 
 use crate::engine::time::{Clock, Micros};
 use crate::engine::wire::rtcp::{Compound, Packet};
 
-/// The way that a datagram took, and an answer takes back.
+/// The way that a packet took, and an answer takes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Way {
     /// The other end.
@@ -28,11 +28,20 @@ pub struct Way {
     pub local: Option<IpAddr>,
     /// Our port is the one above the one that sound comes to.
     pub beside: bool,
+    /// It is a connection.
+    pub connected: bool,
+}
+
+impl Way {
+    /// A connection to there.
+    pub fn connection(address: SocketAddr) -> Self {
+        Self { connected: true, ..Self::from(address) }
+    }
 }
 
 impl From<SocketAddr> for Way {
     fn from(address: SocketAddr) -> Self {
-        Self { address, local: None, beside: false }
+        Self { address, local: None, beside: false, connected: false }
     }
 }
 

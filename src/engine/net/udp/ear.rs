@@ -36,12 +36,18 @@ pub struct Ear {
     clock: Clock,
     stamps: Stamps,
     batch: Batch,
+    at_once: usize,
 }
 
 impl Ear {
     /// For datagrams of at most `longest` bytes.
     pub fn new(clock: Clock, longest: usize) -> Self {
-        Self { clock, stamps: Stamps::new(clock), batch: Batch::new(longest, AT_ONCE) }
+        Self::of_few(clock, longest, AT_ONCE)
+    }
+
+    /// For one of many sockets: it takes `at_once` datagrams by one system call, in so much less room.
+    pub fn of_few(clock: Clock, longest: usize, at_once: usize) -> Self {
+        Self { clock, stamps: Stamps::new(clock), batch: Batch::new(longest, at_once), at_once }
     }
 
     /// Has the kernel say when datagrams come.
@@ -62,7 +68,7 @@ impl Ear {
         self.stamps.check();
         let mut count = 0;
         while count < most {
-            let asked = (most - count).min(AT_ONCE);
+            let asked = (most - count).min(self.at_once);
             let before = self.clock.now();
             let got = match self.batch.receive(socket, asked) {
                 Ok(got) => got,

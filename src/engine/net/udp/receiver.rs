@@ -103,6 +103,20 @@ impl UdpReceiver {
         socket.sendmsg(&message, NO_SIGNAL).is_ok()
     }
 
+    /// Adds what it waits for to a wait for other things too.
+    pub(in crate::engine::net) fn watch_in(&self, watch: &mut Watch) {
+        watch.add(&self.socket, Interest::Read);
+        if let Some((beside, _)) = &self.beside {
+            watch.add(beside, Interest::Read);
+        }
+    }
+
+    /// Waits for what is in `watch`, the waker or `timeout`.
+    pub(in crate::engine::net) fn wait_with(&self, watch: &mut Watch, timeout: Duration) -> Result<()> {
+        let waited = watch.wait(&self.alarm, timeout);
+        waited.map(drop).map_err(|e| failure::plain("waiting for packets failed", &e))
+    }
+
     /// Waits for a datagram, the waker or `timeout`, then hands over what is there, at most 512 of a port; how many there were.
     /// Where many came last time, more are let come first: waking up is dear, and a millisecond more is not heard.
     pub fn receive(&mut self, timeout: Duration, handle: &mut dyn FnMut(Datagram<'_>)) -> Result<usize> {
@@ -111,11 +125,10 @@ impl UdpReceiver {
             return Ok(0);
         }
         loop {
-            self.watch.clear();
-            self.watch.add(&self.socket, Interest::Read);
-            if let Some((beside, _)) = &self.beside {
-                self.watch.add(beside, Interest::Read);
-            }
+            let mut watch = std::mem::take(&mut self.watch);
+            watch.clear();
+            self.watch_in(&mut watch);
+            self.watch = watch;
             let woken = self.watch(deadline.left())?;
             let mut count = 0;
             if self.watch.readable(0) {
@@ -141,6 +154,16 @@ impl UdpReceiver {
 
     fn watch(&mut self, time: Duration) -> Result<bool> {
         self.watch.wait(&self.alarm, time).map_err(|e| failure::plain("waiting for datagrams failed", &e))
+    }
+
+    /// Hands over what is there, at most 512; never blocks.
+    pub(super) fn hear(&mut self, handle: &mut dyn FnMut(Datagram<'_>)) -> Result<usize> {
+        outlived(self.ear.hear(&self.socket, BATCH, false, handle))
+    }
+
+    /// What to wait for, for whoever waits for more than this.
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
     }
 
     /// How many datagrams the kernel has dropped because this socket's buffer was full; 0 where it does not tell.
@@ -204,7 +227,7 @@ fn bind_one(at: &SocketAddr) -> io::Result<Socket> {
 }
 
 /// As much as the system gives, up to [`WANTED_BUFFER`]: a thousand senders must not overflow it while the thread waits its turn.
-fn grow_receive_buffer(socket: &Socket) {
+pub(super) fn grow_receive_buffer(socket: &Socket) {
     if sys::force_receive_buffer(socket, WANTED_BUFFER).is_ok() {
         return;
     }

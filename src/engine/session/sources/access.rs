@@ -104,7 +104,7 @@ impl Sources {
             name.wire == Wire::Rtp
                 && other.wire == Wire::Rtp
                 && other.ssrc == name.ssrc
-                && other.address != name.address
+                && !other.is_with(name)
         };
         let runs = |entry: &Entry| now.since(entry.last_arrival) <= IDLE_AFTER;
         self.access

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 
 use super::suspicion::NEW;
 use super::telling::tell;
-use super::{Entry, Name, Outlet, Sources};
+use super::{Correspondence, Entry, Name, Outlet, Sources, recording};
 use crate::engine::ahead;
 use crate::engine::config::Wire;
 use crate::engine::session::reporting::Way;
+use crate::engine::stats::Reception;
 use crate::engine::stream::queue::Head;
 use crate::engine::stream::receiver::{Receiver, Verdict};
 use crate::engine::time::Micros;
@@ -68,8 +69,7 @@ impl Sources {
     pub fn expect(&self, next: [Option<(SocketAddr, &[u8])>; 2]) {
         let [later, soon] = next.map(|next| {
             let (address, bytes) = next?;
-            let name = Name { address, wire: Wire::Rtp, ssrc: rtp::ssrc(bytes)? };
-            self.entries.get(&name)
+            self.entries.get(&Name { address, wire: Wire::Rtp, ssrc: rtp::ssrc(bytes)?, connected: false })
         });
         if let Some(entry) = later {
             ahead::fetch(entry);
@@ -95,9 +95,12 @@ impl Sources {
         name: &Name,
         take: &mut dyn FnMut(&mut Receiver, Deliver<'_>) -> R,
     ) -> Option<R> {
-        let Entry { number, encoding, receiver, outlet, dropped, last_arrival, .. } =
+        let Entry { number, encoding, receiver, outlet, dropped, last_arrival, recorded, reports, .. } =
             self.entries.get_mut(name)?;
         let now = *last_arrival;
+        let begins = self.out.tracks.as_ref().is_some_and(|tracks| tracks.wants(recorded));
+        let before = if begins && *number != 0 { receiver.reception() } else { Reception::default() };
+        let wall = self.reporting.wall();
         let (config, out, next_number) = (&self.config, &mut self.out, &mut self.next_number);
         let was_playing = outlet.is_playing();
         receiver.lend(&mut self.room);
@@ -115,6 +118,14 @@ impl Sources {
             }
             if !matches!(outlet, Outlet::Unplayable) {
                 out.record(head, samples, encoding.format);
+                if let Some(tracks) = &mut out.tracks {
+                    if begins && tracks.wants(recorded) {
+                        let listener = reports.as_deref().map(Correspondence::listener);
+                        let about = || recording::about(name, *number, *encoding, listener, wall);
+                        tracks.begin_each(recorded, encoding.format, before, about);
+                    }
+                    tracks.record(recorded, head, samples);
+                }
             }
             out.read(&head, samples, encoding.format);
         });
