@@ -10,7 +10,7 @@ export PYTHON
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
-BENCHES := conceal_pesq consumers import_time gaps load mouth_to_ear opus_pesq redundancy_pesq thousand
+BENCHES := conceal_pesq consumers hop import_time gaps load mouth_to_ear opus_pesq redundancy_pesq thousand
 ENGINE := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 

@@ -10,6 +10,10 @@
     results.to_pandas()              # with pandas
     results.report("lab")            # report.html, plots, sounds; needs pip install 'audiostream[lab]'
 
+    with lab.Hop(5004, "127.0.0.1:12345", network="loss=5,seed=1") as hop:
+        ...                          # any two programs, live: one speaks to port 5004, the other listens on 12345
+    print(hop.stats.up.packets_lost)
+
 Sender, link, receiver and playout are those of a live session; a live client with the same `network=` loses the same
 packets. The same seed gives the same figures on every machine.
 """
@@ -20,6 +24,7 @@ from .acoustic import MouthToEar, mouth_to_ear
 from .compare import LOSSES, METHODS, compare
 from .experiment import run
 from .figures import Figure
+from .hop import Hop
 from .method import Method
 from .network import PRESETS, Network
 from .outcome import Outcome
@@ -33,6 +38,7 @@ __all__ = [
     "METHODS",
     "PRESETS",
     "Figure",
+    "Hop",
     "Method",
     "MouthToEar",
     "Network",
