@@ -254,6 +254,7 @@ def lab_run(
     delay: float | None,
     min_delay: float,
     max_delay: float,
+    capture: bool,
 ) -> LabDict:
     """Tries one way of sending `sound` (16-bit, this machine's byte order) over one network, in virtual time."""
 

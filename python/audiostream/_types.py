@@ -157,3 +157,4 @@ class LabDict(TypedDict):
     arrived: bytes
     delays: list[tuple[int, int]]
     trace: list[tuple[int, int, int, str]]
+    capture: bytes | None

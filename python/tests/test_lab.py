@@ -14,6 +14,7 @@ import pytest
 import audiostream
 from audiostream import ConfigError, lab
 from harness.browser import open_page
+from harness.capture import rtp_streams, tshark
 from harness.scripts import run_python
 from harness.streams import quiet_server
 from harness.wait import steady, until
@@ -102,6 +103,38 @@ def test_a_live_client_on_the_same_network_loses_the_same_packets(method: str, t
     assert live.delay_ms <= waited + 120
 
 
+@pytest.mark.timeout(60)
+def test_tshark_reads_the_captures_with_our_losses_and_retransmissions(tmp_path: Path) -> None:
+    network = lab.Network(loss=5, delay=40, jitter=5)
+    compared = lab.compare(["udp", "tcp-cubic"], networks=[network], seconds=4, seed=7, captures=tmp_path)
+    udp, tcp = compared
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["001_udp.pcapng", "002_tcp-cubic.pcapng"]
+    (stream,) = rtp_streams(tshark("-r", files[0], "-q", "-z", "rtp,streams"))
+    assert (stream.packets, stream.lost) == (udp.packets_received, udp.packets_lost)
+    assert udp.packets_lost > 5
+
+    def count(file: Path, wanted: str) -> int:
+        checks = ("-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE")
+        return len(tshark(*checks, "-r", file, "-Y", wanted).splitlines())
+
+    assert count(files[0], 'frame.comment contains "lost by the network: RTP, sequence"') == udp.injected_lost
+    again = "tcp.analysis.retransmission or tcp.analysis.out_of_order"
+    assert count(files[1], again) == tcp.retransmissions > 5
+    assert count(files[1], 'frame.comment == "lost on the way"') == tcp.segments_lost
+    assert count(files[1], "tcp.options.sack.count > 0") > 5
+    for file in files:
+        bad = "_ws.malformed or ip.checksum.status == 0 or tcp.checksum.status == 0 or udp.checksum.status == 0"
+        assert count(file, bad) == 0, file
+
+
+def test_the_same_seed_captures_the_same_bytes(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        lab.compare(["udp+redundancy", "tcp-reno"], [5], seconds=1, captures=tmp_path / folder)
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
+
+
 def test_a_network_is_a_value_and_its_text() -> None:
     network = lab.Network(loss=5, burst=3, delay=40.5, jitter=15, rate="256k", seed=1)
     assert str(network) == "loss=5,burst=3,delay=40.5,jitter=15,rate=256k,seed=1"
@@ -188,7 +221,13 @@ def test_the_command_writes_the_folder_and_says_what_it_found(tmp_path: Path) ->
     assert "loses nothing on the wire" in done.stdout
     assert done.stdout.splitlines()[-1] == str(out / "report.html")
     made = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    assert {"results.csv", "report.html", "plots/delay_and_loss.png", "sounds/original.wav"} <= made
+    assert {
+        "results.csv",
+        "report.html",
+        "plots/delay_and_loss.png",
+        "sounds/original.wav",
+        "captures/001_udp.pcapng",
+    } <= made
     wrong = command("lab", "compare", "--methods", "quic", "--csv-only", "--out", str(out))
     assert wrong.returncode == 1
     assert "no word 'quic'" in wrong.stderr

@@ -18,7 +18,7 @@ use crate::engine::sim::tcp::Algorithm;
 /// Tries one way of sending over one network. The sound is 16-bit PCM of this machine's byte order.
 #[pyfunction]
 #[pyo3(signature = (*, sound, rate, channels, network, protocol, congestion, wire, codec, bitrate, fec, size, ptime, redundancy,
-                    spacing, delay, min_delay, max_delay))]
+                    spacing, delay, min_delay, max_delay, capture))]
 #[allow(clippy::too_many_arguments, reason = "keywords of one Python call")]
 pub fn lab_run<'py>(
     py: Python<'py>,
@@ -39,6 +39,7 @@ pub fn lab_run<'py>(
     delay: Option<f64>,
     min_delay: f64,
     max_delay: f64,
+    capture: bool,
 ) -> PyResult<Bound<'py, PyDict>> {
     let experiment = || -> Result<Experiment> {
         let client = ClientConfig {
@@ -76,6 +77,7 @@ pub fn lab_run<'py>(
             congestion,
             bounds,
             sound: samples.collect(),
+            capture,
         })
     };
     let experiment = experiment().map_err(|error| to_python(py, &error))?;
@@ -165,6 +167,7 @@ fn to_dict<'py>(py: Python<'py>, outcome: &Outcome) -> PyResult<Bound<'py, PyDic
     dict.set_item("heard", samples(py, &outcome.heard))?;
     dict.set_item("arrived", samples(py, &outcome.arrived))?;
     dict.set_item("delays", outcome.delays.clone())?;
+    dict.set_item("capture", outcome.capture.as_deref().map(|bytes| PyBytes::new(py, bytes)))?;
     let begin = lab::BEGIN;
     let trace: Vec<_> = outcome
         .trace

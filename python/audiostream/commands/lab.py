@@ -34,6 +34,10 @@ Nothing is sent: sender, network and receiver run in virtual time. The same --se
 COMPARE_TEXT = "Try every way of sending on every network with every packet time, and write a report."
 
 
+CAPTURED_MAX = 100 << 20
+"""Captures are written unasked where all experiments together send less sound, bytes as PCM."""
+
+
 def add_lab(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Gives a parser the options."""
 
@@ -73,6 +77,12 @@ def add_lab(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     compare.add_argument("--delay", type=float, metavar="MS", help="a fixed playout delay (follows the network)")
     compare.add_argument("--seed", type=int, default=1, help="what chance is drawn from (1)")
     compare.add_argument("--out", default="lab", metavar="FOLDER", help="where everything goes (lab)")
+    compare.add_argument(
+        "--captures",
+        action=argparse.BooleanOptionalAction,
+        help="a capture of each experiment for Wireshark, in the folder captures (yes, where the sound of all "
+        f"experiments together is below {CAPTURED_MAX >> 20} MiB; not with --csv-only)",
+    )
     compare.add_argument("--csv-only", action="store_true", help="results.csv and nothing else: needs no extra package")
     compare.add_argument("--quiet", action="store_true", help="errors only")
     return parser
@@ -105,24 +115,31 @@ def _compare(args: argparse.Namespace) -> Results:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from ..lab import LOSSES, METHODS, compare
+    from ..lab import LOSSES, METHODS, Sound, compare
     from ..lab.compare import PATH
 
+    methods, ptimes = args.methods or METHODS, args.ptime or (None,)
+    losses = None if args.networks else args.losses or LOSSES
+    sound = Sound.of(args.sound, args.seconds)
+    captures = args.captures
+    if captures is None:
+        rows = len(methods) * len(args.networks or losses or ()) * len(ptimes)
+        captures = not args.csv_only and rows * len(sound.pcm) < CAPTURED_MAX
     console = Console(stderr=True, quiet=args.quiet)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("experiments", total=None)
         return compare(
-            args.methods or METHODS,
-            None if args.networks else args.losses or LOSSES,
+            methods,
+            losses,
             networks=args.networks,
             network=args.network or PATH,
-            ptimes=args.ptime or (None,),
-            sound=args.sound,
-            seconds=args.seconds,
+            ptimes=ptimes,
+            sound=sound,
             seed=args.seed,
             bitrate=args.bitrate,
             delay=args.delay,
+            captures=Path(args.out) / "captures" if captures else None,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
 
@@ -155,5 +172,7 @@ def _command(args: argparse.Namespace) -> str:
             words += [f"--{name}", *(f"{each:g}" if isinstance(each, float) else str(each) for each in values)]
     if args.bitrate != 64_000:
         words += ["--bitrate", str(args.bitrate)]
+    if args.captures is not None:
+        words.append("--captures" if args.captures else "--no-captures")
     words += ["--seed", str(args.seed), "--out", args.out]
     return shlex.join(words)

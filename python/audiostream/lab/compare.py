@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
@@ -43,6 +44,7 @@ def compare(
     bitrate: int = 64_000,
     delay: float | None = None,
     judge: bool = True,
+    captures: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Results:
     """Tries every way of sending on every network with every packet time.
@@ -59,11 +61,14 @@ def compare(
         bitrate: What Opus may spend, bits a second.
         delay: How long playout keeps a packet, ms; None follows the network.
         judge: Let PESQ judge what is heard, where the package `pesq` is installed.
+        captures: A folder that gets a capture of each experiment, for Wireshark: `001_udp.pcapng` is the first row's.
+            It is made if it is not there. Each takes about as much as the sound that is sent.
         progress: Called with how many experiments are done, and of how many.
 
     Raises:
         ConfigError: An argument is out of range; the message names it.
         RecordingError: The sound file cannot be read.
+        OSError: A capture cannot be written.
     """
     if networks is not None and losses is not None:
         raise ConfigError("losses and networks are two ways to say the same: give one of them")
@@ -79,10 +84,14 @@ def compare(
     sent = Sound.of(sound, seconds)
     jobs = [(method, each, ptime) for each in seeded for ptime in ptimes for method in parsed]
     done: dict[int, Outcome] = {}
+    folder = None if captures is None else Path(captures)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
 
     def experiment(number: int) -> tuple[int, Outcome]:
         method, each, ptime = jobs[number]
-        outcome = run(method, each, sound=sent, ptime=ptime, bitrate=bitrate, delay=delay)
+        pcap = None if folder is None else folder / f"{number + 1:03}_{_stem(method)}.pcapng"
+        outcome = run(method, each, sound=sent, ptime=ptime, bitrate=bitrate, delay=delay, pcap=pcap)
         if judge:
             from .judges import judged
 
@@ -105,6 +114,10 @@ def compare(
 
 def _network(network: Network | str) -> Network:
     return Network.parse(network) if isinstance(network, str) else network
+
+
+def _stem(method: Method) -> str:
+    return method.name.replace(" over ", "_over_").replace("+", "_")
 
 
 def _plain(loss: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import _engine
@@ -27,6 +28,7 @@ def run(
     delay: float | None = None,
     min_delay: float = 0.0,
     max_delay: float = 500.0,
+    pcap: str | os.PathLike[str] | None = None,
 ) -> Outcome:
     """Sends a sound over a network in virtual time, and says what became of it.
 
@@ -41,10 +43,13 @@ def run(
         delay: How long playout keeps a packet, ms; None follows the network.
         min_delay: What it is kept at least where it follows, ms.
         max_delay: What it is kept at most where it follows, ms, up to 2000.
+        pcap: A file that gets a capture of what passes, for Wireshark (pcapng): datagrams as they leave the network,
+            lost ones as headers with a comment; TCP as its sender sees it. Replaced if it is there.
 
     Raises:
         ConfigError: An argument is out of range; the message names it.
         RecordingError: The sound file cannot be read.
+        OSError: The capture cannot be written.
     """
     method = Method.parse(method)
     network = Network.parse(network) if isinstance(network, str) else network or Network()
@@ -70,5 +75,9 @@ def run(
         delay=delay,
         min_delay=min_delay,
         max_delay=max_delay,
+        capture=pcap is not None,
     )
+    captured = figures["capture"]
+    if pcap is not None and captured is not None:
+        Path(pcap).write_bytes(captured)
     return Outcome.of(figures, method=method, network=network, sound=sound)

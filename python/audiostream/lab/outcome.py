@@ -70,6 +70,7 @@ class Outcome:
     def of(cls, figures: LabDict, *, method: Method, network: Network, sound: Sound) -> Outcome:
         """Out of the engine's dictionary."""
         rest: dict[str, Any] = dict(figures)
+        del rest["capture"]
         heard, arrived = (Sound(rest.pop(name), sound.rate, sound.channels, name) for name in ("heard", "arrived"))
         trace = [Traced(*packet) for packet in rest.pop("trace")]
         return cls(method, network, sound, heard, arrived, trace, rest.pop("delays"), rest)

@@ -25,6 +25,8 @@ pub struct Experiment {
     pub bounds: Bounds,
     /// The sound, in the client's format, interleaved.
     pub sound: Arc<[i16]>,
+    /// Whether what passes is captured.
+    pub capture: bool,
 }
 
 impl Experiment {

@@ -76,6 +76,7 @@ pub fn outcome(
         format: experiment.format(),
         heard: convert(heard, format, experiment.format())?,
         arrived: convert(arrived, format, experiment.format())?,
+        capture: None,
         trace: ledger.into_entries(),
     })
 }

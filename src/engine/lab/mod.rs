@@ -6,6 +6,7 @@
 //! Guaranteed: the same experiment has the same outcome on every machine, as far as it is counted or timed; every
 //! figure is a whole number. Not guaranteed: the heard samples of Opus, which are made by libopus with floats.
 
+mod capture;
 mod ear;
 mod experiment;
 mod ledger;
@@ -21,6 +22,7 @@ pub use outcome::{Bits, BurstFigures, Connection, Counts, Injected, Judgement, O
 
 use std::time::Duration;
 
+use self::capture::Capture;
 use self::ear::Ear;
 use self::ledger::Ledger;
 use self::road::Road;
@@ -33,7 +35,8 @@ use crate::engine::time::Micros;
 pub fn run(experiment: &Experiment) -> Result<Outcome> {
     experiment.check()?;
     let mut talker = Talker::new(experiment)?;
-    let mut road = Road::new(experiment);
+    let capture = experiment.capture.then(Capture::default);
+    let mut road = Road::new(experiment, capture.clone());
     let mut ear = Ear::new(experiment)?;
     let mut ledger = Ledger::default();
     loop {
@@ -57,7 +60,9 @@ pub fn run(experiment: &Experiment) -> Result<Outcome> {
             break;
         }
     }
-    measure::outcome(experiment, &talker, &road, ear, ledger)
+    let mut outcome = measure::outcome(experiment, &talker, &road, ear, ledger)?;
+    outcome.capture = capture.map(|capture| capture.write(experiment)).transpose()?;
+    Ok(outcome)
 }
 
 /// When the first frame is captured.

@@ -38,6 +38,8 @@ pub struct Outcome {
     pub heard: Vec<i16>,
     /// What arrived in its place, holes silent.
     pub arrived: Vec<i16>,
+    /// What passed (pcapng), where it was asked for.
+    pub capture: Option<Vec<u8>>,
 }
 
 /// Packets, and frames at the rate that is sent.

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::Experiment;
+use super::capture::Capture;
 use super::ledger::Ledger;
 use super::outcome::Connection;
 use super::stream::Stream;
@@ -25,11 +26,11 @@ pub type Arrive<'a> = &'a mut dyn FnMut(Micros, usize, bool, &[u8]);
 
 impl Road {
     /// As the experiment says.
-    pub fn new(experiment: &Experiment) -> Self {
+    pub fn new(experiment: &Experiment, capture: Option<Capture>) -> Self {
         if experiment.is_datagrams() {
-            Self::Datagrams(Box::new(Datagrams::new(experiment)))
+            Self::Datagrams(Box::new(Datagrams::new(experiment, capture)))
         } else {
-            Self::Stream(Box::new(Stream::new(experiment)))
+            Self::Stream(Box::new(Stream::new(experiment, capture)))
         }
     }
 
@@ -99,6 +100,7 @@ pub struct Datagrams {
     under_way: BinaryHeap<Reverse<UnderWay>>,
     order: u64,
     bytes: u64,
+    capture: Option<Capture>,
 }
 
 /// By its time, then in the order in which they were sent.
@@ -112,8 +114,9 @@ struct UnderWay {
 }
 
 impl Datagrams {
-    fn new(experiment: &Experiment) -> Self {
-        Self { link: Link::new(experiment.link), under_way: BinaryHeap::new(), order: 0, bytes: 0 }
+    fn new(experiment: &Experiment, capture: Option<Capture>) -> Self {
+        let link = Link::new(experiment.link);
+        Self { link, under_way: BinaryHeap::new(), order: 0, bytes: 0, capture }
     }
 
     /// As a live client with `network=` does: the link is told of the packet without what IP and UDP put before it.
@@ -122,9 +125,15 @@ impl Datagrams {
         self.bytes += bytes.len() as u64 + UDP_HEADERS;
         let overflowed = self.link.counts(Direction::Up).overflowed;
         let deliveries = self.link.send(now, Direction::Up, bytes.len());
+        let was_full = self.link.counts(Direction::Up).overflowed > overflowed;
         if !is_copy {
-            let was_full = self.link.counts(Direction::Up).overflowed > overflowed;
             ledger.injected(*number, deliveries, was_full);
+        }
+        if let Some(capture) = &self.capture {
+            if deliveries.as_slice().is_empty() {
+                capture.datagram(now, bytes, Some(if was_full { OVERFLOWED } else { LOST }));
+            }
+            deliveries.as_slice().iter().for_each(|at| capture.datagram(*at, bytes, None));
         }
         for at in deliveries {
             let (number, is_copy, bytes) = (*number, *is_copy, bytes.clone());
@@ -141,3 +150,6 @@ impl Datagrams {
         }
     }
 }
+
+const LOST: &str = "lost by the network";
+const OVERFLOWED: &str = "dropped by the network's full queue";

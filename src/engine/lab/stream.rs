@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::capture::Capture;
 use super::outcome::Connection;
 use super::road::Arrive;
 use super::talker::Parcel;
@@ -36,12 +37,15 @@ pub struct Stream {
 
 impl Stream {
     /// Just made.
-    pub fn new(experiment: &Experiment) -> Self {
+    pub fn new(experiment: &Experiment, capture: Option<Capture>) -> Self {
         let (client, algorithm) = (&experiment.client, experiment.congestion);
         let bytes = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&bytes);
         let config = TcpConfig { algorithm, ..TcpConfig::default() };
         let mut path = TcpPath::new(config, experiment.link).tapped(move |on_wire| {
+            if let Some(capture) = &capture {
+                capture.segment(on_wire);
+            }
             if on_wire.direction == Direction::Up {
                 count.fetch_add(on_wire.segment.wire_bytes() as u64, Relaxed);
             }

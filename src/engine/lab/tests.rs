@@ -20,6 +20,7 @@ fn experiment(network: &str, seconds: usize) -> Experiment {
         congestion: Algorithm::default(),
         bounds: Bounds::default(),
         sound: sound.into(),
+        capture: false,
     }
 }
 

@@ -15,6 +15,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+pub use etherparse::TcpOptionElement as TcpOption;
 use etherparse::{IpHeaders, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, PacketBuilder};
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
@@ -60,8 +61,12 @@ pub struct Segment<'a> {
     pub syn: bool,
     /// It ends this direction of it.
     pub fin: bool,
-    /// Bytes that may be under way to its sender. Beyond 65,535 it is cut to that: options are not written.
+    /// Its sender has no more to say behind it.
+    pub push: bool,
+    /// Bytes that may be under way to its sender, as scaled by the options. Beyond 65,535 it is cut to that.
     pub window: u32,
+    /// At most 40 bytes of them, padded.
+    pub options: &'a [TcpOption],
     /// What it carries.
     pub payload: &'a [u8],
 }
@@ -108,7 +113,7 @@ impl<W: Write> Pcap<W> {
         fate: Fate<'_>,
     ) -> io::Result<()> {
         let (from, to) = one_family(ends);
-        let Segment { sequence, ack, syn, fin, window, payload } = segment;
+        let Segment { sequence, ack, syn, fin, push, window, options, payload } = segment;
         let window = window.min(u32::from(u16::MAX)) as u16;
         let mut tcp =
             PacketBuilder::ip(ip(from, to, IpNumber::TCP)).tcp(from.port(), to.port(), sequence, window);
@@ -121,9 +126,10 @@ impl<W: Write> Pcap<W> {
         if fin {
             tcp = tcp.fin();
         }
-        if !payload.is_empty() {
+        if push {
             tcp = tcp.psh();
         }
+        let tcp = tcp.options(options).map_err(io::Error::other)?;
         self.packet.clear();
         tcp.write(&mut self.packet, payload).map_err(io::Error::other)?;
         self.write(at, payload.len(), fate)

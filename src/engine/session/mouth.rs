@@ -11,7 +11,7 @@ use crate::engine::audio::capture::CaptureTarget;
 use crate::engine::format::Format;
 use crate::engine::net::waker::Waker;
 use crate::engine::playout::player::Player;
-use crate::engine::stream::queue::{Head, PacketWriter, Position, packet_queue};
+use crate::engine::stream::queue::{Head, PacketWriter, Position, stocked_queue};
 use crate::engine::time::{Clock, Micros};
 
 /// A server's microphone, to be sent as it is.
@@ -47,6 +47,8 @@ pub struct Guest {
     queue: PacketWriter,
     clock: Clock,
     channels: usize,
+    /// The most samples that are handed on at once.
+    piece: usize,
     head: Head,
     dropped: Arc<AtomicU64>,
 }
@@ -54,12 +56,12 @@ pub struct Guest {
 impl Guest {
     /// Captures `format` for the player.
     pub fn new(format: Format, clock: Clock, dropped: Arc<AtomicU64>) -> (Self, Player) {
-        let samples = format.rate() as usize * format.channels();
-        let (queue, reader) = packet_queue(PIECES, samples, format.channels());
+        let piece = format.rate() as usize / PIECES_A_SECOND * format.channels();
+        let (queue, reader) = stocked_queue(PIECES, piece, format.channels());
         let most = std::time::Duration::from_millis(500);
         let player = Player::live(reader, format, most, Arc::default()).apart();
         let head = Head { sequence: FIRST, position: Position(FIRST), ..Head::default() };
-        (Self { queue, clock, channels: format.channels(), head, dropped }, player)
+        (Self { queue, clock, channels: format.channels(), piece, head, dropped }, player)
     }
 }
 
@@ -72,18 +74,22 @@ impl CaptureTarget for Guest {
 impl Guest {
     /// What was captured until `now`.
     pub(super) fn take(&mut self, samples: &[i16], now: Micros) {
-        let frames = samples.len() / self.channels;
-        let head = Head { frames: frames as u32, arrival: now, ..self.head };
-        if frames > 0 && !self.queue.push(head, samples) {
-            self.dropped.fetch_add(frames as u64, Relaxed);
+        for piece in samples.chunks(self.piece) {
+            let frames = piece.len() / self.channels;
+            let head = Head { frames: frames as u32, arrival: now, ..self.head };
+            if !self.queue.push(head, piece) {
+                self.dropped.fetch_add(frames as u64, Relaxed);
+            }
+            self.head.sequence += 1;
+            self.head.position = self.head.position.plus(frames);
         }
-        self.head.sequence += 1;
-        self.head.position = self.head.position.plus(frames);
     }
 }
 
 /// Pieces that may wait to be mixed: devices deliver a few hundred a second.
-const PIECES: usize = 1024;
+const PIECES: usize = 512;
+/// Longer ones are handed on in parts.
+const PIECES_A_SECOND: usize = 100;
 /// Beyond 2^32, so that earlier places can be named.
 const FIRST: u64 = 1 << 33;
 

@@ -1,4 +1,5 @@
-//! A bounded queue of packets from one thread to another: wait-free at both ends; the reading end neither allocates nor frees.
+//! A bounded queue of packets from one thread to another: wait-free at both ends; the reading end neither allocates nor
+//! frees, and the writing end of a stocked queue neither.
 //!
 //! Packets travel in boxes of their own: the reader may keep one where it is, and gives it back when it is done, to be
 //! written to again. So memory follows what is under way, and stays warm. A packet that does not fit is refused whole and
@@ -87,20 +88,42 @@ pub fn packet_queue(packets: usize, samples: usize, channels: usize) -> (PacketW
     let (spent_in, spent_out) = RingBuffer::new(packets);
     let dropped = Arc::new(AtomicU64::new(0));
     let room = Room { packets, samples };
+    let spare = Spare { packets: Vec::new(), kept: SPARE, piece: None };
     (
-        PacketWriter { fresh: fresh_in, spent: spent_out, spare: Vec::new(), room, dropped },
+        PacketWriter { fresh: fresh_in, spent: spent_out, spare, room, dropped },
         PacketReader { fresh: fresh_out, spent: spent_in, channels },
     )
+}
+
+/// The same for an audio thread to write to: all `packets` are made here, each with room for `piece` samples, so that the
+/// writing end neither allocates nor frees either. A longer packet does not fit.
+pub fn stocked_queue(packets: usize, piece: usize, channels: usize) -> (PacketWriter, PacketReader) {
+    let (mut writer, reader) = packet_queue(packets, packets * piece, channels);
+    let made = || Arc::new(Packet { samples: Vec::with_capacity(piece), ..Packet::default() });
+    writer.spare = Spare {
+        packets: std::iter::repeat_with(made).take(packets).collect(),
+        kept: packets,
+        piece: Some(piece),
+    };
+    (writer, reader)
 }
 
 /// The writing end.
 pub struct PacketWriter {
     fresh: Producer<Arc<Packet>>,
     spent: Consumer<Arc<Packet>>,
-    /// To be written to again.
-    spare: Vec<Arc<Packet>>,
+    spare: Spare,
     room: Room,
     dropped: Arc<AtomicU64>,
+}
+
+/// Packets to be written to again.
+struct Spare {
+    packets: Vec<Arc<Packet>>,
+    /// How many are kept.
+    kept: usize,
+    /// The samples each has room for, where none may be made while writing.
+    piece: Option<usize>,
 }
 
 /// What may still be under way.
@@ -113,7 +136,8 @@ impl PacketWriter {
     /// Queues one packet; false, and counted, where it does not fit.
     pub fn push(&mut self, head: Head, samples: &[i16]) -> bool {
         self.take_back();
-        let fits = self.room.packets > 0 && self.room.samples >= samples.len();
+        let most = self.spare.piece.unwrap_or(self.room.samples).min(self.room.samples);
+        let fits = self.room.packets > 0 && samples.len() <= most;
         let pushed = fits && {
             self.room.packets -= 1;
             self.room.samples -= samples.len();
@@ -140,17 +164,17 @@ impl PacketWriter {
         while let Ok(packet) = self.spent.pop() {
             self.room.packets += 1;
             self.room.samples += packet.samples.len();
-            if self.spare.len() < SPARE {
-                self.spare.push(packet);
+            if self.spare.packets.len() < self.spare.kept {
+                self.spare.packets.push(packet);
             }
         }
     }
 
     /// Used again, so that memory stays what it is while packets come and go.
     fn packet(&mut self, head: Head, samples: &[i16]) -> Arc<Packet> {
-        if let Some(mut packet) = self.spare.pop()
+        if let Some(mut packet) = self.spare.packets.pop()
             && let Some(spare) = Arc::get_mut(&mut packet)
-            && spare.samples.capacity() <= 2 * samples.len()
+            && (self.spare.piece.is_some() || spare.samples.capacity() <= 2 * samples.len())
         {
             spare.head = head;
             spare.samples.clear();
@@ -212,11 +236,13 @@ impl PacketReader {
     }
 }
 
-/// Packets that are kept to be written to again.
+/// Packets that are kept to be written to again, where they may be made and freed.
 const SPARE: usize = 1;
 
 #[cfg(test)]
 mod tests {
+    use assert_no_alloc::assert_no_alloc;
+
     use super::*;
 
     fn head(frames: u32) -> Head {
@@ -246,6 +272,24 @@ mod tests {
             assert_eq!(a, [1; 6]);
         }));
         assert!(r.is_empty());
+    }
+
+    #[test]
+    fn a_stocked_queue_writes_to_what_it_was_made_with_however_long_it_runs() {
+        let (mut w, mut r) = stocked_queue(3, 4, 1);
+        assert!(!w.push(head(5), &[0; 5]) && w.dropped() == 1);
+        for round in 0..20i16 {
+            assert_no_alloc(|| {
+                for n in 1..=3 {
+                    assert!(w.push(head(n as u32), &[round; 4][..n]));
+                }
+                assert!(!w.push(head(1), &[0]));
+                for n in 1..=3 {
+                    assert!(r.pop(|_, samples| assert_eq!(samples, &[round; 4][..n])));
+                }
+            });
+        }
+        assert_eq!(w.dropped(), 21);
     }
 
     #[test]

@@ -56,7 +56,8 @@ impl Conversations {
         for payload in bytes.chunks(LONGEST) {
             let sequence = numbers.next[way];
             let ack = Some(numbers.next[1 - way]);
-            let segment = Segment { sequence, ack, window: WINDOW, payload, ..Segment::default() };
+            let segment =
+                Segment { sequence, ack, push: true, window: WINDOW, payload, ..Segment::default() };
             out.segment(at, ends, segment, Fate::Passed)?;
             numbers.next[way] = sequence.wrapping_add(payload.len() as u32);
             numbers.waiting[way] += 1;

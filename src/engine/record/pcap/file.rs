@@ -169,7 +169,7 @@ fn write(path: &Path, epoch: Duration, limit: u64, items: &Receiver<Item>, tally
                 match kind {
                     Kind::Datagram => pcap.datagram(at, ends, &bytes, Fate::Passed)?,
                     Kind::Noted(comment) => pcap.datagram(at, ends, &bytes, Fate::Noted(comment))?,
-                    Kind::Lost(why) => pcap.datagram(at, ends, &bytes, Fate::Lost(&lost(why, &bytes)))?,
+                    Kind::Lost(why) => pcap.datagram(at, ends, &bytes, Fate::Lost(&named(why, &bytes)))?,
                     Kind::Opened => conversations.open(&mut pcap, at, ends)?,
                     Kind::Data => conversations.data(&mut pcap, at, ends, &bytes)?,
                     Kind::Closed => conversations.close(&mut pcap, at, ends)?,
@@ -180,7 +180,7 @@ fn write(path: &Path, epoch: Duration, limit: u64, items: &Receiver<Item>, tally
 }
 
 /// The comment on a lost packet, which names what is not kept.
-fn lost(why: &str, packet: &[u8]) -> String {
+pub fn named(why: &str, packet: &[u8]) -> String {
     match rtp::parse(packet) {
         _ if rtp::is_rtcp(packet) => format!("{why}: RTCP, {} bytes", packet.len()),
         Ok((header, _)) => format!("{why}: RTP, sequence {}, {} bytes", header.sequence, packet.len()),
