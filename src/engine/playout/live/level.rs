@@ -65,9 +65,11 @@ impl Live {
             if before.places.are_kept() != places.are_kept() {
                 // What is aimed at is another; the delay is not.
                 self.off.shift(error - before.error);
+                self.lately.shift(error - before.error);
                 self.lacking.shift(spare - before.spare);
             }
             self.off.note(error, pull.block);
+            self.lately.note(error, pull.block);
             self.lacking.note(spare, pull.block);
             self.slide(inlet, pull, present);
             self.drift.set_spread(self.delay.target());
@@ -82,8 +84,10 @@ impl Live {
             // Longer than anybody waits, or than a source that begins was held back for: on with what is newer, while
             // nothing is heard anyway.
             let there = inlet.window.end().distance(inlet.position).max(0) as usize;
-            let kept = if fresh { 0 } else { self.level.wanted };
-            let skipped = there.saturating_sub(kept).min(frames_of(format, error));
+            // What has come since, and was not handed over yet, if it came as steadily.
+            let behind = if fresh { format.frames(pull.now.since(self.newest)) } else { 0 };
+            let spare = (there + behind).saturating_sub(self.level.wanted).min(there);
+            let skipped = spare.min(frames_of(format, error));
             inlet.step(skipped);
             self.changed(inlet, -(skipped as i64));
             present -= format.duration(skipped as u64).as_micros() as i64;
@@ -126,6 +130,7 @@ impl Live {
         if !self.level.places.are_kept() {
             let change = self.drift.creep_ppm() * passed.as_secs_f64() - more;
             self.off.shift(change);
+            self.lately.shift(change);
             self.lacking.shift(change);
         }
     }
@@ -167,6 +172,7 @@ impl Live {
         self.level.error += micros as f64;
         self.level.spare += micros as f64;
         self.off.shift(micros as f64);
+        self.lately.shift(micros as f64);
         self.lacking.shift(micros as f64);
     }
 }
