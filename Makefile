@@ -10,7 +10,7 @@ export PYTHON
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
-BENCHES := conceal_pesq consumers import_time gaps load mouth_to_ear opus_pesq redundancy_pesq thousand
+BENCHES := conceal_pesq consumers hop import_time gaps load mouth_to_ear opus_pesq redundancy_pesq thousand
 ENGINE := Cargo.toml Cargo.lock pyproject.toml $(shell find src -name '*.rs')
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -38,6 +38,7 @@ lint: setup ## check format, lints and types, Rust and Python
 	@cargo clippy --quiet --no-default-features -- -D warnings
 	@cargo clippy --quiet --all-targets --no-default-features --features opus -- -D warnings
 	@cargo clippy --quiet --all-targets --features opus -- -D warnings
+	@cargo check --quiet --manifest-path fuzz/Cargo.toml
 	@$(BIN)/ruff check --quiet python examples benches
 	@$(BIN)/ruff format --quiet --check python examples benches
 	@$(BIN)/pyright --pythonpath $(BIN)/python --level error

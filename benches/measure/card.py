@@ -18,15 +18,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+
+from audiostream.lab.chirps import delays_ms, train
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "python" / "tests"))
 
 from harness.signals import RATE
 from harness.sound_server import SoundServer
 from harness.wait import until
-
-Samples = NDArray[np.int16]
 
 ONE_OF_TWO = "remix=no channels=1 channel_map=mono master_channel_map"
 MODULES = (
@@ -35,8 +34,7 @@ MODULES = (
     f"module-remap-sink sink_name=mouth master=card {ONE_OF_TWO}=right",
 )
 RAW = ["--raw", "--format=s16le", f"--rate={RATE}", "--channels=2", "--channel-map=left,right"]
-# The sound that is looked for, and the silence around each.
-CHIRP_SECONDS = 0.02
+# From one chirp to the next.
 EVERY_SECONDS = 0.5
 
 
@@ -65,9 +63,8 @@ class Card:
         With `both` the chirps are played to the speaker, too: what the method itself measures where there is no delay.
         """
         sound = np.zeros((round((chirps + 1) * EVERY_SECONDS * RATE), 2), dtype="<i2")
-        for at in range(chirps):
-            start = round((at + 0.5) * EVERY_SECONDS * RATE)
-            sound[start : start + len(CHIRP), : 2 if both else 1] = CHIRP[:, None]
+        played = train(chirps, EVERY_SECONDS, RATE)
+        sound[: len(played), : 2 if both else 1] = played[:, None]
         with self._recording() as path:
             subprocess.run(
                 ["pacat", "--playback", "--device=card", "--no-remix", *RAW],
@@ -80,9 +77,7 @@ class Card:
             until(lambda: path.stat().st_size > recorded + RATE * 4 * EVERY_SECONDS, "the end of the sound")
             pcm = path.read_bytes()
         heard = np.frombuffer(pcm[: len(pcm) // 4 * 4], dtype="<i2").reshape(-1, 2)
-        room, speaker = (places(heard[:, side]) for side in (0, 1))
-        window = EVERY_SECONDS * RATE
-        return [(place - said) / RATE * 1e3 for said in room for place in speaker if 0 <= place - said < window]
+        return delays_ms(heard[:, 0], heard[:, 1], EVERY_SECONDS, RATE)
 
     @contextmanager
     def _recording(self) -> Iterator[Path]:
@@ -110,30 +105,3 @@ def virtual_card() -> Iterator[Card]:
             yield Card(server)
         finally:
             server.close()
-
-
-def places(sound: Samples) -> list[int]:
-    """Where chirps begin in `sound`: the peaks of its correlation with one, each the highest for half the distance."""
-    size = 1 << (len(sound) + len(CHIRP)).bit_length()
-    chirp = CHIRP.astype(np.float64)
-    alike = np.fft.irfft(np.fft.rfft(sound.astype(np.float64), size) * np.conj(np.fft.rfft(chirp, size)), size)
-    alike = alike[: len(sound)] / np.dot(chirp, chirp)
-    reach = round(EVERY_SECONDS * RATE / 2)
-    found: list[int] = []
-    for place in np.flatnonzero(alike > 0.5):
-        if found and place - found[-1] < reach:
-            if alike[place] > alike[found[-1]]:
-                found[-1] = int(place)
-        else:
-            found.append(int(place))
-    return found
-
-
-def _chirp() -> Samples:
-    """A sweep from 500 Hz to 8 kHz, faded in and out: its correlation with itself has one sharp peak."""
-    time = np.arange(round(CHIRP_SECONDS * RATE)) / RATE
-    sweep = np.sin(2 * np.pi * (500 * time + (8000 - 500) / (2 * CHIRP_SECONDS) * time**2))
-    return (sweep * np.hanning(len(time)) * 16_000).astype(np.int16)
-
-
-CHIRP = _chirp()

@@ -11,9 +11,11 @@ from typing import final
 from ._types import (
     ClientStatsDict,
     DeviceDict,
+    HopStatsDict,
     LabDict,
     RecordedDict,
     RecordingStateDict,
+    ReportDict,
     ServerStatsDict,
     SourceStatsDict,
 )
@@ -21,6 +23,7 @@ from ._types import (
 __all__ = [
     "Client",
     "Frames",
+    "Hop",
     "Server",
     "__version__",
     "host_apis",
@@ -93,6 +96,10 @@ class Client:
         """What the recorder is doing."""
     def stats(self) -> ClientStatsDict:
         """The figures of this moment."""
+    def take_reports(self) -> list[ReportDict]:
+        """The other end's reports since the last call, oldest first; the last 1024 are kept."""
+    def end_sound(self) -> None:
+        """Sends no more sound than is captured by now; reports go on."""
     def set_gain(self, gain: float) -> None:
         """Multiplies what is sent by `gain`."""
     def set_mute(self, mute: bool) -> None:
@@ -137,8 +144,10 @@ class Server:
         key: str | None,
         spare_key: str | None,
         keep_listening: bool,
-        record: str | None,
+        record: bool,
+        record_each: bool,
         record_name: str | None,
+        recordings: str | os.PathLike[str],
         network: str | None,
         name: str | None,
         quality: bool,
@@ -177,6 +186,12 @@ class Server:
         """Multiplies what is played of one source by `gain`; `StateError` where it is forgotten."""
     def source_set_muted(self, number: int, muted: bool) -> None:
         """Plays one source as silence, or no longer; `StateError` where it is forgotten."""
+    def source_record(self, number: int, name: str | None) -> Path:
+        """Records one sender from now on to a new file; its path."""
+    def source_stop_recording(self, number: int) -> RecordedDict | None:
+        """Finishes one sender's recording: that one, or the last; None if there was none."""
+    def source_recording(self, number: int) -> RecordingStateDict:
+        """What one sender's recorder is doing."""
     def frames(self, source: int | None, each: bool, raw: bool, length: int, queue: int) -> Frames:
         """Hands out blocks of `length` frames: of a source, of each, or of the mix; `raw`: packets."""
     def start_recording(self, folder: str | os.PathLike[str], name: str | None) -> Path:
@@ -222,6 +237,23 @@ class Frames:
         """Frames left out because nobody took them in time."""
     def close(self) -> None:
         """Wants no more. Idempotent."""
+
+@final
+class Hop:
+    """Passes datagrams between programs, with a bad network inside."""
+
+    def __new__(cls, *, listen: str, forward: str, network: str) -> Hop:
+        """Checks the arguments (`ConfigError`), looks up the far end and binds the port (`TransportError`)."""
+    def start(self) -> None:
+        """Passes packets from now on, by itself. Idempotent."""
+    def wait(self, timeout: float) -> bool:
+        """Waits at most `timeout` seconds; True once it is closed; raises the error it died of."""
+    def stats(self) -> HopStatsDict:
+        """The figures of this moment."""
+    def addresses(self) -> tuple[str, str]:
+        """`host:port` that is listened on, and of the far end."""
+    def close(self, drain: bool) -> None:
+        """Ends it, after what is under way has come through if `drain` (2 s at most). Idempotent."""
 
 def list_devices(host_api: str | None = None) -> list[DeviceDict]:
     """The sound devices that are there now."""

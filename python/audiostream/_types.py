@@ -44,6 +44,24 @@ class DeviceDict(TypedDict):
     is_default_output: bool
 
 
+class ReportDict(TypedDict):
+    """One report of our stream; times are seconds since 1970."""
+
+    number: int
+    arrived: float
+    said: float | None
+    sent: float | None
+    held: float
+    fraction_lost: float
+    packets_lost: int
+    highest: int
+    jitter_ms: float
+    first: int | None
+    duplicated: int | None
+    reordered: int | None
+    drift_ppm: float | None
+
+
 class RemoteStatsDict(TypedDict):
     """What the other end says of our stream."""
 
@@ -147,6 +165,9 @@ class ServerStatsDict(_Received):
     frames_unspoken: int
     packets_unauthentic: int
     sources_unheard: int
+    recordings: int
+    recordings_refused: int
+    recordings_failed: int
     pcap_dropped: int
 
 
@@ -158,3 +179,41 @@ class LabDict(TypedDict):
     delays: list[tuple[int, int]]
     trace: list[tuple[int, int, int, str]]
     capture: bytes | None
+
+
+class HopWayDict(TypedDict):
+    """What a hop did to the packets that went one way."""
+
+    packets_received: int
+    bytes_received: int
+    packets_sent: int
+    bytes_sent: int
+    packets_lost: int
+    packets_duplicated: int
+    packets_reordered: int
+    packets_overflowed: int
+    packets_dropped: int
+    packets_unsent: int
+    packets_waiting: int
+    reports_received: int
+    reports_lost: int
+
+
+class HopPeerDict(TypedDict):
+    """One program that speaks through a hop."""
+
+    address: str
+    idle_ms: int
+    up: HopWayDict
+    down: HopWayDict
+
+
+class HopStatsDict(TypedDict):
+    """A hop's figures."""
+
+    up: HopWayDict
+    down: HopWayDict
+    packets_refused: int
+    packets_unreachable: int
+    packets_dropped_local: int
+    peers: list[HopPeerDict]

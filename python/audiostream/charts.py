@@ -1,11 +1,13 @@
-"""What `audiostream server --watch` shows: level, loss, jitter, delay and concealment as small charts. Needs rich."""
+"""What `audiostream server --watch` shows: level, loss, jitter, delay, concealment as small charts, and who is there.
+
+Needs rich.
+"""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
@@ -13,6 +15,9 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from . import roll
+from .sampler import KEPT, SAMPLES_PER_SECOND, SERVER, Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,63 +28,19 @@ if TYPE_CHECKING:
 
     from .server import AdvancedAudioServer
 
-__all__ = ["Charts", "Lines", "Sampler", "sparkline"]
+__all__ = ["Charts", "Lines", "sparkline"]
 
-SAMPLES_PER_SECOND = 4
 ROWS = 3
-WIDTHS = (20, 300)
+WIDTHS = (20, KEPT)
 BLOCKS = " ▁▂▃▄▅▆▇█"
-# Title, unit, colour, the least top of the scale, and the bottom.
-MEASURES = {
-    "level": ("dBFS", "green", 0.0, -60.0),
-    "loss": ("%", "red", 5.0, 0.0),
-    "jitter": ("ms", "yellow", 5.0, 0.0),
-    "delay": ("ms", "cyan", 50.0, 0.0),
-    "aim": ("ms", "blue", 50.0, 0.0),
-    "concealed": ("%", "magenta", 5.0, 0.0),
+COLOURS = {
+    "level": "green",
+    "loss": "red",
+    "jitter": "yellow",
+    "delay": "cyan",
+    "aim": "blue",
+    "concealed": "magenta",
 }
-MEANINGS = {
-    "level": "the loudest sample played",
-    "loss": "of the packets of the last second",
-    "jitter": "RFC 3550",
-    "delay": "in the buffer",
-    "aim": "the delay that playout aims at",
-    "concealed": "of the sound of the last second",
-}
-
-
-class Sampler:
-    """A server's figures of the last minutes, in even steps: one list for each measure, oldest first."""
-
-    def __init__(self, server: AdvancedAudioServer) -> None:
-        """Of this server; nothing is taken yet."""
-        self._server = server
-        self._counts: deque[tuple[int, int, int, int]] = deque(maxlen=SAMPLES_PER_SECOND + 1)
-        self.values: dict[str, deque[float]] = {name: deque(maxlen=WIDTHS[1]) for name in MEASURES}
-
-    def take(self) -> None:
-        """Takes one sample."""
-        stats = self._server.stats
-        self._counts.append((stats.packets_expected, stats.packets_lost, stats.frames_played, stats.frames_concealed))
-        (expected, lost, played, concealed), now = self._counts[0], self._counts[-1]
-        sound = now[2] - played + now[3] - concealed
-        latest = {
-            "level": max(self._server.level_db, MEASURES["level"][3]),
-            # Packets that come late are lost at first: less than nothing is nothing.
-            "loss": max(0.0, 100 * (now[1] - lost) / max(1, now[0] - expected)),
-            "jitter": stats.jitter_ms,
-            "delay": stats.delay_ms,
-            "aim": stats.delay_target_ms,
-            "concealed": 100 * (now[3] - concealed) / max(1, sound),
-        }
-        for name, value in latest.items():
-            self.values[name].append(value)
-
-    def line(self) -> str:
-        """The latest sample in words and figures."""
-        return ", ".join(
-            f"{name} {values[-1]:.1f} {MEASURES[name][0]}" for name, values in self.values.items() if values
-        )
 
 
 class Charts:
@@ -87,7 +48,6 @@ class Charts:
 
     def __init__(self, server: AdvancedAudioServer, *, console: Console, duration: float | None = None) -> None:
         """Makes the display; `with` shows it. `duration` is when it will be over, seconds, where that is known."""
-        self._server = server
         self._of = "" if duration is None else f" of {duration:g} s"
         self._since = time.monotonic()
         self._console = console
@@ -112,24 +72,23 @@ class Charts:
 
     def _render(self) -> RenderableType:
         self._sampler.take()
-        stats = self._server.stats
         columns = 2 if self._console.width >= 80 else 1
         width = min(WIDTHS[1], max(WIDTHS[0], self._console.width // columns - 4))
         grid = Table.grid(expand=True)
         for _ in range(columns):
             grid.add_column(ratio=1)
-        panels = [self._panel(name, width, ROWS if columns > 1 else 1) for name in MEASURES]
+        panels = [self._panel(name, width, ROWS if columns > 1 else 1) for name in SERVER]
         for place in range(0, len(panels), columns):
             grid.add_row(*panels[place : place + columns])
         passed = time.monotonic() - self._since
-        who = f"{len(stats.sources)} sources" if len(stats.sources) != 1 else f"1 source, {stats.sources[0].address}"
-        head = Text(f"  {self._server.protocol}://{self._server.local_address}  {who}", style="bold")
-        counts = f"{stats.packets_received:,} packets, {stats.packets_lost:,} lost, {stats.packets_late:,} late"
-        footer = Text(f"  {counts}   {passed:.0f} s{self._of}   Ctrl-C to stop", style="dim")
-        return Group(head, grid, footer)
+        head = Text(f"  {self._sampler.title}", style="bold")
+        senders = [Text("  ").append_text(line) for line in roll.lines(self._sampler.sources)]
+        footer = Text(f"  {self._sampler.counts}   {passed:.0f} s{self._of}   Ctrl-C to stop", style="dim")
+        return Group(head, grid, *senders, footer)
 
     def _panel(self, name: str, width: int, rows: int) -> Panel:
-        unit, colour, top, bottom = MEASURES[name]
+        unit, meaning, top, bottom = SERVER[name]
+        colour = COLOURS[name]
         values = list(self._sampler.values[name])[-width:]
         top = top if max(values) <= top else _round(max(values))
         title = Text(f"{name} ", style=f"bold {colour}").append(f"{values[-1]:.1f} {unit}", style="bold default")
@@ -138,7 +97,7 @@ class Charts:
             chart,
             title=title,
             title_align="left",
-            subtitle=Text(f"{MEANINGS[name]}, {bottom:g} to {top:g} {unit}", style="dim"),
+            subtitle=Text(f"{meaning}, {bottom:g} to {top:g} {unit}", style="dim"),
             subtitle_align="right",
             border_style="dim",
         )

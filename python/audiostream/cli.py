@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from . import __version__
-from .commands import client, demo, devices, keygen, lab, listen, server
+from .commands import client, demo, devices, hop, keygen, lab, listen, probe, server
 from .commands.client import client_main, client_options, client_parser, run_client
 from .commands.devices import run_devices
 from .commands.server import run_server, server_main, server_options, server_parser
@@ -36,7 +36,9 @@ COMMANDS = (
     ("devices", devices.TEXT, None, devices.add_devices),
     ("keygen", keygen.TEXT, keygen.EXAMPLES, keygen.add_keygen),
     ("demo", demo.TEXT, demo.EXAMPLES, demo.add_demo),
+    ("probe", probe.TEXT, probe.EXAMPLES, probe.add_probe),
     ("lab", lab.TEXT, lab.EXAMPLES, lab.add_lab),
+    ("hop", hop.TEXT, hop.EXAMPLES, hop.add_hop),
 )
 
 

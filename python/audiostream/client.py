@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from . import _engine
 from ._stream import Stream
+from ._types import ReportDict
 from .devices import end_name
 from .errors import AudioStreamError, ConfigError, check_range
 from .keys import find_key
 from .pcm import pcm_of
 from .recording import Recording, make_folder, rename
 from .stats import ClientStats, client_stats, with_history
+from .tables import Table
 
 if TYPE_CHECKING:
     import os
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
 
     from .devices import Device
     from .lab.network import Network
+    from .notebook import Watch
 
 __all__ = ["AudioClient"]
+
+REPORT_COLUMNS = tuple(ReportDict.__annotations__)
 
 
 class AudioClient(Stream):
@@ -378,10 +383,37 @@ class AudioClient(Stream):
         """
         return self._engine.sdp(key)
 
+    def take_reports(self) -> Table:
+        """The other end's reports (RTCP) since this was called last, oldest first; the last 1024 are kept. RTP only.
+
+        Returns:
+            A row a report: its `number`; the times of RFC 5905 §8, seconds since 1970: by this machine's clock `sent`,
+            when our report went that it answers, and `arrived`; by the other's clock `said`; None where they are not
+            told; and how long ours was `held` there. `fraction_lost`, `packets_lost`, `highest` (sequence number) and
+            `jitter_ms` are RFC 3550's (§6.4.1). What only some receivers tell, else None: the `first` sequence number
+            counted (RFC 6776), packets `duplicated` and `reordered`, and `drift_ppm`, our clock against its output's.
+        """
+        reports = self._engine.take_reports()
+        return Table(REPORT_COLUMNS, [tuple(report.values()) for report in reports])
+
+    def end_sound(self) -> None:
+        """Sends no sound from now on, and hears what the other end reports of it until `stop`. For measurements."""
+        self._engine.end_sound()
+
     @property
     def stats(self) -> ClientStats:
         """The figures of this moment; after the end, the final ones."""
         return with_history(client_stats(self._engine.stats()), self._historian.table())
+
+    def watch(self) -> Watch:
+        """Level, and loss, jitter and delay as the server reports them, as live charts in Jupyter.
+
+        As the last line of a cell it is shown; it ends with the client and does not keep it alive. Without anywidget,
+        and outside of Jupyter, it is text. Charts need `pip install "audiostream[notebook]"`.
+        """
+        from .notebook import Watch
+
+        return Watch(self)
 
     @property
     def sequenceNumber(self) -> int:  # noqa: N802 - the original's name

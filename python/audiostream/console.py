@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from . import roll
 from .client import AudioClient
 from .server import AdvancedAudioServer
 
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from .stats import RemoteStats
+    from .lab import Hop
+    from .stats import HopWayStats, RemoteStats
 
-End = AudioClient | AdvancedAudioServer
+    End = AudioClient | AdvancedAudioServer | Hop
 
 REFRESHES_PER_SECOND = 8
 METER_CELLS = 40
 METER_FLOOR_DB = -60.0
-SOURCES_SHOWN = 10
 
 
 class LiveFigures:
@@ -96,6 +97,8 @@ def meter(level_db: float) -> Text:
 
 
 def _figures(end: End) -> Table:
+    if not isinstance(end, (AudioClient, AdvancedAudioServer)):
+        return _hop_figures(end)
     figures = end.stats.to_dict()
     figures.pop("sources", None)
     received: dict[str, object] = figures.pop("received", None) or {}
@@ -111,10 +114,24 @@ def _figures(end: End) -> Table:
     return table
 
 
+def _hop_figures(hop: Hop) -> Table:
+    figures = hop.stats.to_dict()
+    table = Table("", "up", "down", title="Statistics of the hop", title_justify="left", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for key in figures["up"]:
+        table.add_row(Text(key, style="cyan"), f"{figures['up'][key]:,}", f"{figures['down'][key]:,}")
+    for key in ("packets_refused", "packets_unreachable", "packets_dropped_local"):
+        table.add_row(Text(key, style="cyan"), f"{figures[key]:,}")
+    return table
+
+
 def _panel(end: End) -> Panel:
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="cyan", no_wrap=True)
     rows.add_column()
+    if not isinstance(end, (AudioClient, AdvancedAudioServer)):
+        return Panel(rows, title=Text(_hop_rows(rows, end)), title_align="left")
     title = _client_rows(rows, end) if isinstance(end, AudioClient) else _server_rows(rows, end)
     if end.is_recording:
         last = Text("● ", style="red")
@@ -163,10 +180,29 @@ def _server_rows(rows: Table, server: AdvancedAudioServer) -> str:
     rows.add_row(
         "time", f"jitter {stats.jitter_ms:.2f} ms, delay {stats.delay_ms:.1f} ms (target {stats.delay_target_ms:.1f})"
     )
-    for source in stats.sources[:SOURCES_SHOWN]:
-        counts = f"{source.packets_received:,} packets, {source.packets_lost:,} lost"
-        figures = f"{source.wire}, {counts}, jitter {source.jitter_ms:.2f} ms"
-        rows.add_row("source", Text(f"{source.address}  {figures}"))
-    if len(stats.sources) > SOURCES_SHOWN:
-        rows.add_row("", f"and {len(stats.sources) - SOURCES_SHOWN} more")
+    for place, line in enumerate(roll.lines(stats.sources)):
+        rows.add_row("" if place else "sources", line)
+    if stats.recordings:
+        rows.add_row("recording", Text("● ", style="red").append(f"{stats.recordings} sources", style="default"))
     return f"server ← {server.protocol}://{server.local_address}"
+
+
+def _hop_rows(rows: Table, hop: Hop) -> str:
+    stats = hop.stats
+    rows.add_row("up", _way(stats.up))
+    rows.add_row("down", _way(stats.down))
+    for peer in stats.peers[: roll.MOST_LINES]:
+        rows.add_row("peer", Text(f"{peer.address}  {peer.up.packets_received:,} up, {peer.down.packets_sent:,} down"))
+    if len(stats.peers) > roll.MOST_LINES:
+        rows.add_row("", f"and {len(stats.peers) - roll.MOST_LINES} more")
+    if stats.packets_unreachable:
+        rows.add_row("nobody", Text(f"{stats.packets_unreachable:,} packets found nobody there", style="red"))
+    return f"hop {hop.local_address} → {hop.forward_address}"
+
+
+def _way(way: HopWayStats) -> Text:
+    dropped = way.packets_overflowed + way.packets_dropped + way.packets_unsent
+    text = Text(f"{way.packets_received:,} packets, {way.bytes_received / 1e6:,.2f} MB; ")
+    text.append(f"{way.packets_lost:,} lost", style="red" if way.packets_lost else "")
+    others = f", {way.packets_duplicated:,} doubled, {way.packets_reordered:,} held back, {dropped:,} dropped"
+    return text.append(f"{others}, {way.packets_waiting:,} under way")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import logs
+from ._stream import Stream
 from .client import AudioClient
 from .errors import AudioStreamError, ConfigError, DeviceError
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from typing_extensions import Self
 
+    from .lab import Hop
     from .server import AdvancedAudioServer
 
-    End = AudioClient | AdvancedAudioServer
+    End = AudioClient | AdvancedAudioServer | Hop
 
 STEP = 0.05
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -114,8 +116,9 @@ class Script:
         over = self._ask(ends[0]) if isinstance(ends[0], AudioClient) and self._may_ask() else lambda: False
         self._interruptible = False
         with self._figures(ends):
+            tell = self._comings(ends)
             while not self._signals and not over() and not any(end.wait(STEP / len(ends)) for end in ends):
-                pass
+                tell()
 
     def say(self, text: str) -> None:
         """Tells the user something, unless asked to be quiet."""
@@ -167,7 +170,7 @@ class Script:
 
     def _figures(self, ends: tuple[End, ...]) -> AbstractContextManager[object]:
         watched = ends[0] if getattr(self._args, "watch", False) else None
-        if watched is not None and not isinstance(watched, AudioClient) and not self._quiet:
+        if isinstance(watched, Stream) and not isinstance(watched, AudioClient) and not self._quiet:
             from .charts import Charts, Lines
 
             if self.console is None:
@@ -178,6 +181,23 @@ class Script:
         from .console import LiveFigures
 
         return LiveFigures(*ends, console=self.console, duration=self._args.duration)
+
+    def _comings(self, ends: tuple[End, ...]) -> Callable[[], None]:
+        """What tells, above live figures, who joins a server and leaves it; without those the log does."""
+        console = self.console
+        servers = [end for end in ends if not isinstance(end, AudioClient)]
+        if console is None or not servers:
+            return lambda: None
+        from .roll import Comings
+
+        comings = [Comings(server) for server in servers]
+
+        def tell() -> None:
+            for coming in comings:
+                for line in coming.lines():
+                    console.print(line)
+
+        return tell
 
     def _may_ask(self) -> bool:
         """The original asks what to record; a script that was told, or that nobody watches, does not."""
@@ -227,7 +247,7 @@ class Script:
 
             report(*self._ends, file=self._out)
         for end in self._ends:
-            if end.last_recording is not None:
+            if isinstance(end, Stream) and end.last_recording is not None:
                 self.say(f"Recording of the {_role(end)}: {end.last_recording}")
 
     def _fail(self, error: Exception) -> None:
@@ -248,7 +268,9 @@ class Script:
 
 
 def _role(end: End) -> str:
-    return "client" if isinstance(end, AudioClient) else "server"
+    if isinstance(end, AudioClient):
+        return "client"
+    return "server" if isinstance(end, Stream) else "hop"
 
 
 def _for_me_only(path: str, flags: int) -> int:

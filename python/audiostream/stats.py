@@ -16,7 +16,7 @@ from .tables import Table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ClientStats", "RemoteStats", "ServerStats", "SourceStats"]
+__all__ = ["ClientStats", "HopPeerStats", "HopStats", "HopWayStats", "RemoteStats", "ServerStats", "SourceStats"]
 
 SourceState = Literal["playing", "idle", "left"]
 _T = TypeVar("_T", bound="_Snapshot")
@@ -237,7 +237,8 @@ class SourceStats(_Received):
 class ServerStats(_Received):
     """What a server has received from all senders, those that have left included.
 
-    The attributes are those of `SourceStats`, as sums (times: the largest of the present sources), and:
+    The attributes are those of `SourceStats`, as sums (times: the largest of the present sources; `protocol` may be
+    `'both'`), and:
 
     Attributes:
         tier: How dear concealment is now: 0 to 3 for predictors of order 440, 256, 128, 64 (at 44.1 kHz), 4 for the
@@ -252,6 +253,9 @@ class ServerStats(_Received):
             in time. The newest are given up first; they are heard again when there is room.
         packets_forwarded: Packets sent on to other receivers (`forward=`), each receiver counted.
         packets_forward_dropped: Those of them that the system did not take, or that nobody was there for.
+        recordings: Recordings of senders by themselves that run (`record="each"`, `source.record()`).
+        recordings_refused: Senders that `record="each"` did not record, since 128 were being recorded.
+        recordings_failed: Files of those recordings that could not be made or grow: the log says why.
         pcap_dropped: Packets that are missing in the capture of `pcap=`: the disk was too slow.
         events_dropped: Events that somebody iterating over `events()` was too slow to see: the last 1024 are kept.
         frames_unspoken: Frames of our own microphone (`talk=`) that found no room on their way to the sources.
@@ -265,10 +269,89 @@ class ServerStats(_Received):
     sources_unheard: int = 0
     packets_forwarded: int = 0
     packets_forward_dropped: int = 0
+    recordings: int = 0
+    recordings_refused: int = 0
+    recordings_failed: int = 0
     pcap_dropped: int = 0
     events_dropped: int = 0
     frames_unspoken: int = 0
     sources: tuple[SourceStats, ...] = ()
+
+
+@dataclass(frozen=True)
+class HopWayStats(_Snapshot):
+    """What a hop did to the packets that went one way.
+
+    In every snapshot `packets_received + packets_duplicated == packets_sent + packets_lost + packets_overflowed +
+    packets_dropped + packets_unsent + packets_waiting`.
+
+    Attributes:
+        packets_received: Packets that came.
+        bytes_received: Their bytes, without the headers of UDP and IP.
+        packets_sent: Packets that went on.
+        bytes_sent: Their bytes.
+        packets_lost: Lost by chance (`loss=`).
+        packets_duplicated: Doubled by chance (`duplicate=`).
+        packets_reordered: Held back by chance (`reorder=`), so that those behind may overtake them.
+        packets_overflowed: Dropped by the full queue of the bottleneck (`rate=`, `trace=`, `queue=`).
+        packets_dropped: Dropped because too much was under way: 32,768 packets or 32 MiB.
+        packets_unsent: Not taken by the system when they should have gone on.
+        packets_waiting: Under way at this moment.
+        reports_received: Of the packets that came, those that are reports (RTCP).
+        reports_lost: Of the packets lost, those that are reports: a receiver misses the others.
+    """
+
+    packets_received: int = 0
+    bytes_received: int = 0
+    packets_sent: int = 0
+    bytes_sent: int = 0
+    packets_lost: int = 0
+    packets_duplicated: int = 0
+    packets_reordered: int = 0
+    packets_overflowed: int = 0
+    packets_dropped: int = 0
+    packets_unsent: int = 0
+    packets_waiting: int = 0
+    reports_received: int = 0
+    reports_lost: int = 0
+
+
+@dataclass(frozen=True)
+class HopPeerStats(_Snapshot):
+    """One program that speaks through a hop; after a minute of silence it is forgotten.
+
+    Attributes:
+        address: `host:port` that it speaks from.
+        idle_ms: How long nothing has come of it or for it.
+        up: What it sent, on the way to the far end.
+        down: What the far end answered, on the way to it.
+    """
+
+    address: str = ""
+    idle_ms: int = 0
+    up: HopWayStats = HopWayStats()
+    down: HopWayStats = HopWayStats()
+
+
+@dataclass(frozen=True)
+class HopStats(_Snapshot):
+    """A snapshot of `audiostream.lab.Hop`: what was injected, exactly.
+
+    Attributes:
+        up: From all peers to the far end, those forgotten included.
+        down: From the far end to all peers.
+        packets_refused: Turned away: there were 256 peers already, or the packet would have gone round in circles.
+        packets_unreachable: How often the far end's machine, or a router, said that nobody is there (ICMP).
+        packets_dropped_local: Dropped by the kernel of this machine because the hop did not read them in time.
+        peers: The programs that are known now, oldest first.
+    """
+
+    up: HopWayStats = HopWayStats()
+    down: HopWayStats = HopWayStats()
+    packets_refused: int = 0
+    packets_unreachable: int = 0
+    packets_dropped_local: int = 0
+    peers: tuple[HopPeerStats, ...] = ()
 
 
 def with_history(stats: _T, history: Table) -> _T:
@@ -294,6 +377,19 @@ def server_stats(figures: Mapping[str, Any]) -> ServerStats:
     """The public snapshot of a native server's `stats()`."""
     sources = tuple(source_stats({"protocol": figures["protocol"], **one}) for one in figures["sources"])
     return _snapshot(ServerStats, {**figures, "sources": sources})
+
+
+def hop_stats(figures: Mapping[str, Any]) -> HopStats:
+    """The public snapshot of a native hop's `stats()`."""
+    return _snapshot(HopStats, {**_ways(figures), "peers": tuple(_hop_peer(one) for one in figures["peers"])})
+
+
+def _hop_peer(figures: Mapping[str, Any]) -> HopPeerStats:
+    return _snapshot(HopPeerStats, _ways(figures))
+
+
+def _ways(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {**figures, "up": _snapshot(HopWayStats, figures["up"]), "down": _snapshot(HopWayStats, figures["down"])}
 
 
 def source_stats(figures: Mapping[str, Any]) -> SourceStats:

@@ -50,7 +50,7 @@ def command(*arguments: str | Path, folder: Path) -> str:
     return script.output
 
 
-@pytest.mark.parametrize("name", ["", "client", "server", "devices", "demo"])
+@pytest.mark.parametrize("name", ["", "client", "server", "devices", "demo", "hop", "probe"])
 def test_help_teaches_and_ends_well(name: str, tmp_path: Path) -> None:
     text = command("-m", "audiostream", *name.split(), "--help", folder=tmp_path)
     assert "%(" not in text

@@ -154,8 +154,27 @@ def test_the_server_shows_live_figures() -> None:
     options = ("--bind", "127.0.0.1", "--port", port, "--output", "null")
     with terminal(EXAMPLES / "server.py", *options) as shown:
         shown.shows("jitter")
-        with audiostream.AudioClient("udp", "127.0.0.1", port, input="tone"):
-            shown.shows("source")
+        with audiostream.AudioClient("udp", "127.0.0.1", port, input="tone", name="Ada"):
+            shown.shows("joined")
+            shown.shows("Ada  ")
+            shown.shows("playing")
+        shown.shows("it said goodbye")
         shown.types("\x03")
         assert shown.status() == 0
     assert "Statistics of the server" in shown.seen
+
+
+def test_a_hop_shows_both_ways_and_ends_with_the_figures() -> None:
+    with quiet_server() as server:
+        places = ("127.0.0.1:0", f"127.0.0.1:{server.port}")
+        with terminal("-m", "audiostream", "hop", *places, "--network", "loss=10,seed=1") as shown:
+            shown.shows("0 under way")
+            port = re.search(r"hop 127\.0\.0\.1:(\d+)", shown.seen)
+            assert port is not None
+            with audiostream.AudioClient(host="127.0.0.1", port=int(port.group(1)), input="tone"):
+                shown.shows("peer")
+                shown.shows("1 lost")
+            shown.types("\x03")
+            assert shown.status() == 0
+    assert "Statistics of the hop" in shown.seen
+    assert re.search(r"packets_sent +\d+ +\d+", shown.seen)

@@ -12,7 +12,7 @@ use super::gateway::{Close, Held};
 use super::key::read_key;
 use super::logging;
 use super::recording::{recorded_dict, state_dict};
-use super::stats::source_dict;
+use super::stats::{report_dict, source_dict};
 use crate::engine::coding::Coding;
 use crate::engine::config::{
     Audio, BlockSize, ClientConfig, Input, Latency, Output, Path, Protocol, Redundancy, Wire,
@@ -210,10 +210,7 @@ impl Client {
         dict.set_item("pcap_dropped", stats.pcap_dropped)?;
         dict.set_item("packets_unheard", stats.unheard)?;
         let received = stats.received.as_ref();
-        dict.set_item(
-            "received",
-            received.map(|received| source_dict(py, received, self.protocol)).transpose()?,
-        )?;
+        dict.set_item("received", received.map(|received| source_dict(py, received)).transpose()?)?;
         dict.set_item("next_sequence", stats.next_sequence)?;
         dict.set_item("level_db", stats.level_db)?;
         dict.set_item("ssrc", ssrc)?;
@@ -221,6 +218,18 @@ impl Client {
         dict.set_item("wire", self.wire.name())?;
         dict.set_item("remote", stats.remote.map(|remote| remote_dict(py, &remote)).transpose()?)?;
         Ok(dict)
+    }
+
+    fn take_reports<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let reports = self.held.call(py, |client| Ok(client.take_reports()))?;
+        reports.iter().map(|report| report_dict(py, report)).collect()
+    }
+
+    fn end_sound(&self, py: Python<'_>) -> PyResult<()> {
+        self.held.call(py, |client| {
+            client.end_sound();
+            Ok(())
+        })
     }
 
     fn set_gain(&self, py: Python<'_>, gain: f32) -> PyResult<()> {

@@ -10,6 +10,7 @@ mod devices;
 mod error;
 mod frames;
 mod gateway;
+mod hop;
 mod key;
 mod lab;
 mod logging;
@@ -31,6 +32,8 @@ mod engine_module {
     use super::frames::Frames;
     #[pymodule_export]
     use super::gateway::shutdown;
+    #[pymodule_export]
+    use super::hop::Hop;
     #[pymodule_export]
     use super::key::{key_suite, make_key};
     #[pymodule_export]

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use super::coding::Encoding;
-use super::config::Wire;
+use super::config::{Protocol, Wire};
 
 /// What sequence numbers and arrival times tell of one source.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -79,6 +79,23 @@ impl Reception {
         self.frames += other.frames;
         self.restarts += other.restarts;
     }
+
+    /// What has been counted since `before`; of jitter what it is now.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            expected: self.expected.saturating_sub(before.expected),
+            received: self.received.saturating_sub(before.received),
+            lost: self.lost.saturating_sub(before.lost),
+            repaired: self.repaired.saturating_sub(before.repaired),
+            duplicated: self.duplicated.saturating_sub(before.duplicated),
+            reordered: self.reordered.saturating_sub(before.reordered),
+            bytes: self.bytes.saturating_sub(before.bytes),
+            frames: self.frames.saturating_sub(before.frames),
+            restarts: self.restarts.saturating_sub(before.restarts),
+            ..*self
+        }
+    }
 }
 
 impl Playback {
@@ -138,6 +155,8 @@ pub struct SourceStats {
     pub ssrc: u32,
     /// Where it sends from.
     pub address: SocketAddr,
+    /// What it sends by.
+    pub protocol: Protocol,
     /// Its packet format.
     pub wire: Wire,
     /// What its payloads hold.
@@ -185,6 +204,8 @@ pub struct ServerStats {
     pub dropped_local: u64,
     /// Sent on to other receivers.
     pub forwarded: Forwarded,
+    /// Recordings of sources by themselves.
+    pub recordings: Recordings,
     /// Packets that are missing in the capture: the disk was too slow.
     pub pcap_dropped: u64,
     /// Events that whoever listens for them was too slow to see.
@@ -193,6 +214,19 @@ pub struct ServerStats {
     pub frames_unspoken: u64,
     /// The sources that are there now, oldest first.
     pub sources: Vec<SourceStats>,
+}
+
+/// Recordings of sources by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recordings {
+    /// Those that run.
+    pub running: usize,
+    /// Sources that were not recorded, for as many as may be were already.
+    pub refused: u64,
+    /// Files that could not be made, or could not grow.
+    pub failed: u64,
+    /// Packets that found no room on their way to the disk.
+    pub dropped: u64,
 }
 
 /// What was sent on to other receivers; each of them counts.
@@ -221,6 +255,37 @@ pub struct RemoteStats {
     pub age_ms: f64,
     /// What it says of voice, where it does.
     pub voice: Option<RemoteVoice>,
+}
+
+/// One report of our stream, as it came. Times are NTP's: seconds since 1900, in units of 2⁻³² s.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RemoteReport {
+    /// The how-many-eth of our stream, from 1.
+    pub number: u64,
+    /// When it came, by our clock.
+    pub arrived: u64,
+    /// When it was said, by the other end's clock; `None` where it does not tell.
+    pub said: Option<u64>,
+    /// The middle 32 bits of our sender report's time that it answers; 0 where it answers none.
+    pub last_sr: u32,
+    /// How long that had been there, in 1/65536 s.
+    pub delay: u32,
+    /// Lost of what was expected since the report before, 0 to 1.
+    pub fraction_lost: f64,
+    /// Lost since the beginning, copies counted as received.
+    pub packets_lost: i64,
+    /// The highest sequence number received, with its wraps.
+    pub highest: u32,
+    /// Interarrival jitter there, ms.
+    pub jitter_ms: f64,
+    /// The sequence number that it counts from; this and the rest is `None` where it does not tell.
+    pub first: Option<u16>,
+    /// Packets that came again.
+    pub duplicated: Option<u32>,
+    /// Packets that others had overtaken.
+    pub reordered: Option<u32>,
+    /// Our clock against its output's, ppm.
+    pub drift_ppm: Option<f64>,
 }
 
 /// How losses are spread at the other end, and its delay (RFC 3611 §4.7): shares from 0 to 1, since the beginning.
@@ -275,4 +340,66 @@ pub struct ClientStats {
     pub pcap_dropped: u64,
     /// What the other end says of our stream; `None` where it has said nothing.
     pub remote: Option<RemoteStats>,
+}
+
+/// What a hop did to the packets that went one way. At any moment `received + duplicated = sent + lost + overflowed + dropped +
+/// unsent + waiting`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HopCounts {
+    /// Packets that came.
+    pub received: u64,
+    /// Their bytes, without headers of UDP and IP.
+    pub bytes_received: u64,
+    /// Packets that went on.
+    pub sent: u64,
+    /// Their bytes.
+    pub bytes_sent: u64,
+    /// Lost by chance.
+    pub lost: u64,
+    /// Doubled.
+    pub duplicated: u64,
+    /// Held back, for others to overtake.
+    pub reordered: u64,
+    /// Dropped by the full queue of the bottleneck.
+    pub overflowed: u64,
+    /// Dropped because too much was under way.
+    pub dropped: u64,
+    /// Not taken by the system when they should have gone on.
+    pub unsent: u64,
+    /// Under way now.
+    pub waiting: u64,
+    /// Of those that came, reports (RTCP).
+    pub reports: u64,
+    /// Of those lost, reports.
+    pub reports_lost: u64,
+}
+
+/// One program that speaks through a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HopPeer {
+    /// Where it speaks from.
+    pub address: SocketAddr,
+    /// How long nothing has come of it or for it, ms.
+    pub idle_ms: u64,
+    /// From it to the far end.
+    pub up: HopCounts,
+    /// From the far end to it.
+    pub down: HopCounts,
+}
+
+/// A hop's figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HopStats {
+    /// From all peers to the far end, those forgotten included.
+    pub up: HopCounts,
+    /// From the far end to all peers.
+    pub down: HopCounts,
+    /// Packets turned away: there were too many peers, or they would have gone round in circles.
+    pub refused: u64,
+    /// Packets for which nobody listened at the far end, as its machine said.
+    pub unreachable: u64,
+    /// Packets that the kernel dropped before we could take them: a buffer of it was full.
+    pub dropped_local: u64,
+    /// The peers that are known now, oldest first.
+    pub peers: Vec<HopPeer>,
 }

@@ -13,19 +13,25 @@ if TYPE_CHECKING:
     Options = argparse._ActionsContainer  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
-def add_network(group: Options, port: int = 12345) -> None:
-    """Transport, port, a bad network, and what one is called."""
-    group.add_argument("--protocol", choices=["udp", "tcp"], default="udp", help="transport (udp)")
+def add_network(group: Options, port: int = 12345, *, listens: bool = False) -> None:
+    """Transport (who listens can do both), port, a bad network, and what one is called."""
+    both = ["both"] if listens else []
+    group.add_argument("--protocol", choices=["udp", "tcp", *both], default="udp", help="transport (udp)")
     group.add_argument("--udp", dest="protocol", action="store_const", const="udp", help="short for --protocol udp")
     group.add_argument("--tcp", dest="protocol", action="store_const", const="tcp", help="short for --protocol tcp")
     group.add_argument("--port", type=int, default=port, help=f"the server's port ({port or 'any'})")
+    add_link(group, "a bad network in the path, UDP only")
+    group.add_argument("--name", help="what you are called, for the other end to see")
+
+
+def add_link(group: Options, what: str) -> None:
+    """A bad network."""
     group.add_argument(
         "--network",
         metavar="LINK",
-        help="a bad network in the path, UDP only: loss=5,burst=3,delay=40,jitter=15,seed=1 (percent, packets, ms), or "
+        help=f"{what}: loss=5,burst=3,delay=40,jitter=15,seed=1 (percent, packets, ms), or "
         "wifi, cellular, satellite, congested, lan",
     )
-    group.add_argument("--name", help="what you are called, for the other end to see")
 
 
 def add_key(group: Options) -> None:
@@ -81,18 +87,29 @@ def add_recording(parser: argparse.ArgumentParser, name: str, **how: Any) -> Opt
 
 
 def add_common(parser: argparse.ArgumentParser, duration: float | None = None) -> Options:
-    """How long it runs and what it tells; returns the group."""
+    """How long a stream runs and what it tells; returns the group."""
+    group = add_running(parser, duration)
+    group.add_argument("--pcap", metavar="PATH", help="capture what passes, for Wireshark (pcapng)")
+    group.add_argument("--packet-log", metavar="PATH", help="write a line for each packet, as CSV")
+    add_verbosity(group)
+    return group
+
+
+def add_running(parser: argparse.ArgumentParser, duration: float | None = None) -> Options:
+    """How long anything runs, and its figures; returns the group."""
     group = parser.add_argument_group("running")
     so_long = "until Ctrl-C" if duration is None else f"{duration:g}"
     group.add_argument(
         "--duration", type=float, default=duration, metavar="SECONDS", help=f"end by itself after so long ({so_long})"
     )
     group.add_argument("--stats-json", metavar="PATH", help="write the final statistics as JSON; - for standard output")
-    group.add_argument("--pcap", metavar="PATH", help="capture what passes, for Wireshark (pcapng)")
-    group.add_argument("--packet-log", metavar="PATH", help="write a line for each packet, as CSV")
+    return group
+
+
+def add_verbosity(group: Options) -> None:
+    """How much it says."""
     group.add_argument("--quiet", action="store_true", help="show errors only")
     group.add_argument("-v", "--verbose", action="store_true", help="show every packet, and tracebacks")
-    return group
 
 
 def with_url(options: dict[str, Any], url: str | None, name: str, default: str | None) -> dict[str, Any]:

@@ -31,8 +31,22 @@ impl Buffer {
     }
 }
 
+/// poll(2), its timeout kept to the nanosecond.
+#[cfg(target_os = "linux")]
+pub fn poll(entries: &mut [libc::pollfd], timeout: std::time::Duration) -> std::io::Result<()> {
+    let timeout = libc::timespec {
+        tv_sec: timeout.as_secs().min(i32::MAX as u64) as libc::time_t,
+        tv_nsec: timeout.subsec_nanos() as libc::c_long,
+    };
+    // SAFETY: pointer and length are those of one exclusive slice of pollfd; the timeout lives for the call; no signal mask is given.
+    let n = unsafe {
+        libc::ppoll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, &raw const timeout, std::ptr::null())
+    };
+    if n < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// poll(2), its timeout rounded up to a millisecond.
-#[cfg(unix)]
+#[cfg(all(unix, not(target_os = "linux")))]
 pub fn poll(entries: &mut [libc::pollfd], timeout: std::time::Duration) -> std::io::Result<()> {
     let ms = i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
     // SAFETY: pointer and length are those of one exclusive slice of pollfd.

@@ -23,6 +23,7 @@ use super::resample::{Resampler, TAKEN_AHEAD};
 use super::stretch::Stretcher;
 use super::tape::Tape;
 use super::trend::Trend;
+use crate::engine::ahead;
 use crate::engine::format::Format;
 use crate::engine::stream::queue::{Head, Origin, Position};
 use crate::engine::time::Micros;
@@ -182,6 +183,15 @@ impl Live {
             late_run: 0,
             suspect: None,
             note_in: 0,
+        }
+    }
+
+    /// Has the processor fetch what playing needs; first, where the rest is.
+    pub fn fetch(&self, first: bool) {
+        if first {
+            ahead::fetch(self);
+        } else {
+            self.delay.fetch();
         }
     }
 

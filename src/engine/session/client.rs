@@ -37,7 +37,7 @@ use crate::engine::net::rest::Rest;
 use crate::engine::record::Recorded;
 use crate::engine::record::pcap::file::PcapFile;
 use crate::engine::record::tap::RecorderState;
-use crate::engine::stats::{ClientStats, RemoteStats};
+use crate::engine::stats::{ClientStats, RemoteReport, RemoteStats};
 use crate::engine::stream::repeat::Repeater;
 use crate::engine::stream::sender::{Outline, Sender};
 use crate::engine::time::Clock;
@@ -258,6 +258,16 @@ impl Client {
                 ..remote
             }),
         }
+    }
+
+    /// The other end's reports since this was asked last, oldest first; so many are kept, see their numbers.
+    pub fn take_reports(&self) -> Vec<RemoteReport> {
+        lock(&self.progress.reports).drain(..).collect()
+    }
+
+    /// Sends what is captured by now and no more sound; reports go on.
+    pub fn end_sound(&self) {
+        self.captured.streaming.store(false, Relaxed);
     }
 
     /// Records one side or both from now on into a file in `folder`, `frames` of them or until stopped. Returns the path.

@@ -179,7 +179,14 @@ impl Feedback {
             if let Ok(compound) = Compound::parse(bytes) {
                 match speaker.hear(compound, arrival, wall) {
                     Said::Nothing => {}
-                    Said::Report => reports = true,
+                    Said::Report => {
+                        reports = true;
+                        let mut kept = lock(&shared.reports);
+                        if kept.len() == REPORTS {
+                            kept.pop_front();
+                        }
+                        kept.push_back(speaker.report_heard());
+                    }
                     Said::Goodbye(reason) => goodbye = Some(reason),
                 }
             }
@@ -322,5 +329,7 @@ const TARGET: &str = "audiostream.client";
 const BESIDE_AFTER: Duration = Duration::from_secs(2);
 /// So long without a report is worth a warning.
 const MISSED_AFTER: Duration = Duration::from_secs(5);
+/// Reports that are kept for who asks for them; the oldest goes first, and their numbers show it.
+const REPORTS: usize = 1024;
 /// Bytes that the deframer takes at once.
 const PIECE: usize = 4096;

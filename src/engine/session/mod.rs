@@ -10,6 +10,7 @@ mod feedback;
 pub mod forwarding;
 pub mod frames;
 mod hearing;
+pub mod hop;
 mod impairment;
 mod mouth;
 mod notices;
@@ -29,6 +30,8 @@ pub mod sources;
 mod stepper;
 mod talking;
 mod timed;
+mod toil;
+mod tracks;
 mod transport;
 mod wiretap;
 

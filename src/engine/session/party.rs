@@ -13,11 +13,17 @@ pub fn party(ssrc: u32, name: Option<String>) -> Party {
     Party { ssrc, cname: CNAME.get_or_init(random_name).clone(), name }
 }
 
-/// A wall clock for session time, as the machine's shows now.
+/// A wall clock for session time, as the machine's shows now: read between two looks at the session's clock, and several times,
+/// for another thread may run between them. So two processes of one machine agree to a few microseconds.
 #[allow(clippy::disallowed_methods, reason = "reports carry wall-clock time")]
 pub fn wall_clock(clock: Clock) -> WallClock {
-    let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    WallClock::new(clock.now(), unix.unwrap_or(Duration::ZERO))
+    let read = || {
+        let before = clock.now();
+        let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        (clock.now().since(before), before, unix.unwrap_or(Duration::ZERO))
+    };
+    let (took, before, unix) = (0..READINGS).map(|_| read()).min().unwrap_or_else(read);
+    WallClock::new(before + took / 2, unix)
 }
 
 /// Random numbers for timers: not secret, only not the same everywhere.
@@ -55,6 +61,7 @@ fn random_name() -> String {
     (0..16).map(|n| char::from(LETTERS[(bits >> (6 * n)) as usize & 63])).collect()
 }
 
+const READINGS: usize = 5;
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 #[cfg(test)]

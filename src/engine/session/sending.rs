@@ -5,6 +5,7 @@
 //! When the network stalls (TCP), sound waits in the ring; past [`PATIENCE`] the oldest goes first, and is counted.
 //! The sequence numbers go on without a gap: the network lost nothing. On RTP the timestamps tell of the gap.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,7 +33,7 @@ use crate::engine::net::rest::Rest;
 use crate::engine::net::tcp::SendOutcome;
 use crate::engine::net::udp::Sent;
 use crate::engine::rate::Converter;
-use crate::engine::stats::RemoteStats;
+use crate::engine::stats::{RemoteReport, RemoteStats};
 use crate::engine::stream::remedy::Adviser;
 use crate::engine::stream::repeat::{Outgoing, Repeater};
 use crate::engine::stream::sender::Sender;
@@ -92,6 +93,8 @@ pub struct Progress {
     pub aborting: AtomicBool,
     /// The other end's last report, and when it came.
     pub remote: Mutex<Option<(RemoteStats, Micros)>>,
+    /// Its reports since somebody asked for them last.
+    pub reports: Mutex<VecDeque<RemoteReport>>,
 }
 
 /// What it takes from, and gives to.

@@ -48,14 +48,22 @@ pub struct LinkCounts {
 #[derive(Clone, Copy, Debug, Default)]
 struct Way {
     counts: LinkCounts,
-    /// Whether the loss model is in its bad state.
-    bad: bool,
+    /// What is drawn one by one, and what is drawn apart from it.
+    series: [Series; 2],
     /// When the bottleneck has sent what waits for it.
     free: Micros,
     /// How far its trace is.
     trace: Progress,
     /// Nothing in order arrives before this.
     floor: Micros,
+}
+
+/// Packets whose chances are drawn one after another.
+#[derive(Clone, Copy, Debug, Default)]
+struct Series {
+    sent: u64,
+    /// Whether the loss model is in its bad state.
+    bad: bool,
 }
 
 impl Link {
@@ -76,18 +84,30 @@ impl Link {
 
     /// Sends a packet of `bytes` bytes at `now`, and says when it arrives.
     pub fn send(&mut self, now: Micros, direction: Direction, bytes: usize) -> Deliveries {
+        self.pass(now, direction, bytes, false)
+    }
+
+    /// The same for a control packet: it takes its place at the bottleneck and in the order of things, but its chances are drawn
+    /// apart, so that it does not change which of the others are lost.
+    pub fn send_apart(&mut self, now: Micros, direction: Direction, bytes: usize) -> Deliveries {
+        self.pass(now, direction, bytes, true)
+    }
+
+    fn pass(&mut self, now: Micros, direction: Direction, bytes: usize, apart: bool) -> Deliveries {
         let config = &self.config;
         let way = &mut self.ways[direction as usize];
-        let number = way.counts.sent;
         way.counts.sent += 1;
+        let series = &mut way.series[usize::from(apart)];
+        let number = series.sent | if apart { APART } else { 0 };
+        series.sent += 1;
         let draw = |kind| Draw::new(config.seed, direction, kind, number);
 
         let lost = match config.loss {
             Loss::Independent(share) => draw(Kind::Loss).happens(share),
             Loss::Burst(burst) => {
                 let turn = draw(Kind::Burst);
-                way.bad = if way.bad { !turn.within(self.turns.1) } else { turn.within(self.turns.0) };
-                draw(Kind::Loss).happens(if way.bad { burst.density } else { burst.scatter })
+                series.bad = if series.bad { !turn.within(self.turns.1) } else { turn.within(self.turns.0) };
+                draw(Kind::Loss).happens(if series.bad { burst.density } else { burst.scatter })
             }
         };
         let Some(through) = way.squeeze(config, now, bytes) else {
@@ -174,6 +194,8 @@ impl Way {
     }
 }
 
+/// Added to the numbers of what is drawn apart.
+const APART: u64 = 1 << 63;
 /// A copy's mean distance where there is no jitter.
 const LEAST_APART: Duration = Duration::from_millis(1);
 
@@ -239,6 +261,24 @@ mod tests {
         });
         let same = pairs.filter(|&same| same).count();
         assert!((400..600).contains(&same), "{same}");
+    }
+
+    #[test]
+    fn what_is_drawn_apart_takes_room_and_moves_no_draw() {
+        for text in ["loss=30,seed=1", "loss=30,burst=3,seed=1"] {
+            let (mut alone, mut beside) = (link(text), link(text));
+            for n in 0..2000 {
+                let at = Micros(n * 1000);
+                if n % 3 == 0 {
+                    beside.send_apart(at, Direction::Up, 100);
+                }
+                let arrives = alone.send(at, Direction::Up, 100);
+                assert_eq!(beside.send(at, Direction::Up, 100), arrives, "{text}, packet {n}");
+            }
+        }
+        let mut narrow = link("rate=8k");
+        assert_eq!(narrow.send_apart(Micros(0), Direction::Up, 10).as_slice(), [Micros(10_000)]);
+        assert_eq!(narrow.send(Micros(0), Direction::Up, 10).as_slice(), [Micros(20_000)]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! RTCP (RFC 3550 §6): compound packets, read and written, with the extended reports (RFC 3611) that we use.
+//! RTCP (RFC 3550 §6): compound packets, read and written, with the extended reports (RFC 3611) that we use, and a packet of
+//! our own for what no standard has a place for.
 //!
 //! Guaranteed: what [`Compound::parse`] accepts is whole: every packet, report, item and block lies within the bytes,
 //! and reading it cannot fail. Packets of unknown types are passed over. A compound that does not begin with a report
@@ -9,6 +10,7 @@
 mod packet;
 mod report;
 mod sdes;
+mod tally;
 mod write;
 mod xr;
 
@@ -18,11 +20,14 @@ mod tests;
 pub use packet::{Goodbye, Packet};
 pub use report::{ReportBlock, ReportBlocks, SenderInfo};
 pub use sdes::{CNAME, Chunk, Chunks, Item, Items, NAME, TOOL};
+pub use tally::Tally;
 pub use write::{
     write_application, write_description, write_extended, write_goodbye, write_receiver_report,
     write_sender_report,
 };
-pub use xr::{Dlrr, DlrrBlocks, ExtendedBlock, ExtendedBlocks, UNAVAILABLE, VoipMetrics};
+pub use xr::{
+    Dlrr, DlrrBlocks, Extended, ExtendedBlock, ExtendedBlocks, Measurement, UNAVAILABLE, VoipMetrics,
+};
 
 use super::Malformed;
 

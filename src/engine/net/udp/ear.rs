@@ -26,6 +26,8 @@ pub struct Datagram<'a> {
     pub local: Option<IpAddr>,
     /// Whether it came to the port beside ours.
     pub beside: bool,
+    /// One that is handed over later and one that is soon, if they came with it: what they need can be fetched meanwhile.
+    pub next: [Option<(SocketAddr, &'a [u8])>; 2],
 }
 
 /// What it takes to hear on one socket.
@@ -34,12 +36,18 @@ pub struct Ear {
     clock: Clock,
     stamps: Stamps,
     batch: Batch,
+    at_once: usize,
 }
 
 impl Ear {
     /// For datagrams of at most `longest` bytes.
     pub fn new(clock: Clock, longest: usize) -> Self {
-        Self { clock, stamps: Stamps::new(clock), batch: Batch::new(longest, AT_ONCE) }
+        Self::of_few(clock, longest, AT_ONCE)
+    }
+
+    /// For one of many sockets: it takes `at_once` datagrams by one system call, in so much less room.
+    pub fn of_few(clock: Clock, longest: usize, at_once: usize) -> Self {
+        Self { clock, stamps: Stamps::new(clock), batch: Batch::new(longest, at_once), at_once }
     }
 
     /// Has the kernel say when datagrams come.
@@ -60,7 +68,7 @@ impl Ear {
         self.stamps.check();
         let mut count = 0;
         while count < most {
-            let asked = (most - count).min(AT_ONCE);
+            let asked = (most - count).min(self.at_once);
             let before = self.clock.now();
             let got = match self.batch.receive(socket, asked) {
                 Ok(got) => got,
@@ -76,7 +84,9 @@ impl Ear {
                 let arrival = said.stamp.map_or(now, |wall| self.stamps.arrival(wall, now));
                 // Only IP can come; anything else is nobody's.
                 if let Some(address) = from {
-                    handle(Datagram { address, arrival, bytes, truncated, local: said.local, beside });
+                    let next = NEXT.map(|by| self.batch.peek(place + by).filter(|_| place + by < got));
+                    let local = said.local;
+                    handle(Datagram { address, arrival, bytes, truncated, local, beside, next });
                 }
             }
             count += got;
@@ -89,6 +99,9 @@ impl Ear {
         (count, None)
     }
 }
+
+/// By how many datagrams that is: the second time, what was fetched the first time is there.
+const NEXT: [usize; 2] = [6, 3];
 
 /// Datagrams taken by one system call.
 const AT_ONCE: usize = 64;

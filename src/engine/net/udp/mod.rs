@@ -2,9 +2,11 @@
 
 mod batch;
 mod ear;
+mod junction;
 mod receiver;
 mod sender;
 
 pub use ear::Datagram;
+pub use junction::{Circle, Junction, JunctionCounts};
 pub use receiver::UdpReceiver;
 pub use sender::{Sent, UdpSender};

@@ -11,8 +11,8 @@ use crate::engine::sim::config::LinkConfig;
 use crate::engine::stats::RemoteStats;
 use crate::engine::stream::reports::Speaker;
 use crate::engine::wire::rtcp::{
-    Dlrr, ExtendedBlock, SenderInfo, write_description, write_extended, write_goodbye, write_receiver_report,
-    write_sender_report,
+    Dlrr, Extended, ExtendedBlock, SenderInfo, write_description, write_extended, write_goodbye,
+    write_receiver_report, write_sender_report,
 };
 use crate::engine::wire::rtp::RtpHeader;
 
@@ -161,7 +161,8 @@ fn echo(letter: &Letter, off: u32) -> Vec<u8> {
     let last_rr = ((ntp >> 16) as u32).wrapping_add(off);
     let mut bytes = Vec::new();
     write_receiver_report(SSRC, &[], &mut bytes);
-    write_extended(SSRC, None, Some(&Dlrr { ssrc, last_rr, delay: 0 }), None, &mut bytes);
+    let echo = Some(Dlrr { ssrc, last_rr, delay: 0 });
+    write_extended(SSRC, &Extended { echo, ..Extended::default() }, &mut bytes);
     bytes
 }
 
@@ -313,7 +314,7 @@ fn quality_is_told_where_it_is_asked_for() {
 
 /// A server on loopback.
 fn server(protocol: Protocol) -> (Server, u16) {
-    let server = Server::new(ServerConfig { protocol, ..config() }, None).unwrap();
+    let server = Server::new(ServerConfig { protocol: protocol.into(), ..config() }, None).unwrap();
     server.start().unwrap();
     let port = server.local_address().unwrap().port();
     (server, port)

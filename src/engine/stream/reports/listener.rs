@@ -12,8 +12,8 @@ use crate::engine::stats::Reception;
 use crate::engine::stream::sequence::FIRST_CYCLE;
 use crate::engine::time::Micros;
 use crate::engine::wire::rtcp::{
-    CNAME, Chunks, Compound, ExtendedBlock, NAME, Packet, ReportBlock, UNAVAILABLE, VoipMetrics,
-    write_extended, write_goodbye, write_receiver_report,
+    CNAME, Chunks, Compound, Extended, ExtendedBlock, Measurement, NAME, Packet, ReportBlock, Tally,
+    UNAVAILABLE, VoipMetrics, write_extended, write_goodbye, write_receiver_report,
 };
 
 /// Hears one source's reports, and reports of it.
@@ -23,11 +23,12 @@ use crate::engine::wire::rtcp::{
 #[derive(Debug)]
 pub struct Listener {
     source: u32,
+    began: Micros,
     schedule: Schedule,
     /// At the last report.
     before: Option<Before>,
-    /// The last sender report: the middle of its NTP time, and when it came.
-    sender_report: Option<(u32, Micros)>,
+    /// The last sender report: its NTP time, the same as an RTP timestamp, and when it came.
+    sender_report: Option<(Ntp, u32, Micros)>,
     bursts: Bursts,
     /// The first sequence number whose fate is not counted.
     unsettled: Option<u64>,
@@ -47,6 +48,7 @@ struct Before {
     expected: u64,
     received: u64,
     bytes: u64,
+    highest: u64,
 }
 
 /// What is known of a source when it is reported of.
@@ -54,8 +56,12 @@ struct Before {
 pub struct Hearing {
     /// The counts.
     pub reception: Reception,
-    /// The highest extended sequence number.
+    /// The lowest and the highest extended sequence number.
+    pub lowest: u64,
+    /// See above.
     pub highest: u64,
+    /// Its clock against the output's, ppm; 0 until it is known.
+    pub drift_ppm: f64,
     /// The length of its packets, as far as it can be told.
     pub packet: Duration,
     /// The delay in the playout buffer.
@@ -75,6 +81,7 @@ impl Listener {
     pub fn new(source: u32, bits: f64, now: Micros) -> Self {
         Self {
             source,
+            began: now,
             schedule: Schedule::new(now, bits, false).held_back(),
             before: None,
             sender_report: None,
@@ -114,7 +121,7 @@ impl Listener {
         for packet in compound.packets() {
             match packet {
                 Packet::SenderReport { ssrc, info, .. } if ssrc == self.source => {
-                    self.sender_report = Some((Ntp(info.ntp).middle(), arrival));
+                    self.sender_report = Some((Ntp(info.ntp), info.timestamp, arrival));
                 }
                 Packet::Description(chunks) => self.describe(chunks),
                 Packet::Extended { ssrc, blocks } if ssrc == self.source => {
@@ -154,7 +161,8 @@ impl Listener {
         if self.proved && self.schedule.is_held_back() { Micros::ZERO } else { self.schedule.next() }
     }
 
-    /// Appends a report, where one is due: receiver report, who we are, and voice metrics.
+    /// Appends a report, where one is due: receiver report, who we are, voice metrics, since when we count, and what else is
+    /// counted.
     pub fn report(
         &mut self,
         own: &Party,
@@ -169,6 +177,10 @@ impl Listener {
             self.schedule.release(chance);
         }
         let bytes = hearing.reception.bytes + hearing.reception.received * HEADERS;
+        if !self.schedule.expire(now, chance) {
+            return false;
+        }
+        // Not before: a source that falls silent would be told of its last packets the later, the sooner that is.
         if let Some(before) = self.before {
             let passed = now.since(before.at).as_secs_f64();
             if passed > LEAST_MEASURED {
@@ -176,15 +188,19 @@ impl Listener {
                 self.schedule.set_bandwidth(bits.max(LEAST_BITS));
             }
         }
-        if !self.schedule.expire(now, chance) {
-            return false;
-        }
         let is_silent = self.before.is_some_and(|before| before.received == hearing.reception.received);
         let start = out.len();
         if !is_silent {
             write_receiver_report(own.ssrc, &[self.block(&hearing.reception, hearing.highest, now)], out);
             own.describe(out);
-            write_extended(own.ssrc, Some(ntp.0), None, Some(&self.metrics(hearing)), out);
+            let extended = Extended {
+                reference_time: Some(ntp.0),
+                echo: None,
+                metrics: Some(self.metrics(hearing)),
+                measurement: Some(self.measurement(hearing, now)),
+            };
+            write_extended(own.ssrc, &extended, out);
+            self.tally(hearing).write(own.ssrc, out);
         }
         let length = out.len() - start;
         if is_silent {
@@ -201,7 +217,8 @@ impl Listener {
         }
         self.references.push_back(ntp.middle());
         let Reception { expected, received, .. } = hearing.reception;
-        self.before = Some(Before { at: now, expected, received, bytes });
+        let highest = hearing.highest;
+        self.before = Some(Before { at: now, expected, received, bytes, highest });
         self.balance.went(length, now);
         self.schedule.sent(length, now, chance);
         true
@@ -253,6 +270,12 @@ impl Listener {
         self.name.as_deref()
     }
 
+    /// A moment by its own clock, and the RTP timestamp that belongs to it, as its last report has them; `None` where it knows
+    /// no time of day (§6.4.1).
+    pub fn sender_clock(&self) -> Option<(Ntp, u32)> {
+        self.sender_report.map(|(ntp, timestamp, _)| (ntp, timestamp)).filter(|(ntp, _)| ntp.0 != 0)
+    }
+
     fn describe(&mut self, chunks: Chunks<'_>) {
         for item in
             chunks.iter().filter(|chunk| chunk.ssrc == self.source).flat_map(|chunk| chunk.items.iter())
@@ -275,10 +298,33 @@ impl Listener {
             ssrc: self.source,
             fraction_lost: (lost * 256).checked_div(expected).unwrap_or(0).min(255) as u8,
             lost: in_all.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32,
-            highest: highest.wrapping_sub(FIRST_CYCLE) as u32,
+            highest: told(highest),
             jitter: reception.jitter_frames as u32,
-            last_sr: self.sender_report.map_or(0, |(middle, _)| middle),
-            delay: self.sender_report.map_or(0, |(_, came)| short(now.since(came))),
+            last_sr: self.sender_report.map_or(0, |(ntp, _, _)| ntp.middle()),
+            delay: self.sender_report.map_or(0, |(_, _, came)| short(now.since(came))),
+        }
+    }
+
+    fn measurement(&self, hearing: &Hearing, now: Micros) -> Measurement {
+        let after = self.before.map_or(hearing.lowest, |before| before.highest.wrapping_add(1));
+        let time = now.since(self.began);
+        let fraction = (u64::from(time.subsec_nanos()) << 32) / 1_000_000_000;
+        Measurement {
+            ssrc: self.source,
+            first: hearing.lowest as u16,
+            interval: (told(after), told(hearing.highest)),
+            interval_time: short(now.since(self.before.map_or(self.began, |before| before.at))),
+            time: time.as_secs() << 32 | fraction,
+        }
+    }
+
+    fn tally(&self, hearing: &Hearing) -> Tally {
+        let known = hearing.drift_ppm != 0.0;
+        Tally {
+            ssrc: self.source,
+            duplicated: hearing.reception.duplicated as u32,
+            reordered: hearing.reception.reordered as u32,
+            drift_ppb: known.then_some((hearing.drift_ppm * 1e3) as i32),
         }
     }
 
@@ -312,6 +358,11 @@ impl Listener {
             ..VoipMetrics::default()
         }
     }
+}
+
+/// An extended sequence number as reports tell it.
+fn told(sequence: u64) -> u32 {
+    sequence.wrapping_sub(FIRST_CYCLE) as u32
 }
 
 /// Reference times that may still be echoed.

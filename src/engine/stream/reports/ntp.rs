@@ -20,6 +20,18 @@ impl Ntp {
         (self.0 >> 16) as u32
     }
 
+    /// The last time before this one that has these middle 32 bits.
+    #[must_use]
+    pub const fn before(self, middle: u32) -> Self {
+        let since = self.middle().wrapping_sub(middle);
+        Self((self.0 >> 16 << 16).wrapping_sub((since as u64) << 16))
+    }
+
+    /// Seconds since 1970; to about 0.2 µs.
+    pub fn unix_seconds(self) -> f64 {
+        (self.0 >> 32) as f64 - FROM_1900_TO_1970 as f64 + f64::from(self.0 as u32) / 4_294_967_296.0
+    }
+
     /// The round-trip time that a report tells which came now: it names the time `last` of what it answers, and how
     /// long that had been there, both in 1/65536 s (§6.4.1). `None` where it answers nothing, or nonsense.
     pub fn round_trip(self, last: u32, delay: u32) -> Option<Duration> {
@@ -89,6 +101,15 @@ mod tests {
         assert_eq!(arrival.round_trip(0xb710_8001, 0), Some(Duration::ZERO));
         assert_eq!(arrival.round_trip(0xb711_8000, 0), None);
         assert_eq!(arrival.round_trip(1, 0), None);
+    }
+
+    #[test]
+    fn a_time_is_found_again_by_its_middle() {
+        let arrival = Ntp::from_unix(Duration::new(1_780_000_000, 250_000_000));
+        let sent = Ntp::from_unix(Duration::new(1_779_990_000, 500_000_000));
+        assert!((arrival.before(sent.middle()).unix_seconds() - 1_779_990_000.5).abs() < 2e-5);
+        assert!((arrival.unix_seconds() - 1_780_000_000.25).abs() < 1e-6);
+        assert_eq!(arrival.before(arrival.middle()).0 >> 16, arrival.0 >> 16);
     }
 
     #[test]

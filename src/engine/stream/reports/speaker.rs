@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::ntp::short;
 use super::{Chance, HEADERS, LEAST_BITS, LEAST_MEASURED, Ntp, Party, Schedule, WallClock};
-use crate::engine::stats::{RemoteStats, RemoteVoice};
+use crate::engine::stats::{RemoteReport, RemoteStats, RemoteVoice};
 use crate::engine::time::Micros;
 use crate::engine::wire::rtcp::{
-    Compound, Dlrr, ExtendedBlock, Packet, ReportBlock, ReportBlocks, SenderInfo, VoipMetrics,
-    write_extended, write_goodbye, write_sender_report,
+    Compound, Dlrr, Extended, ExtendedBlock, Packet, ReportBlock, ReportBlocks, SenderInfo, Tally,
+    VoipMetrics, write_extended, write_goodbye, write_sender_report,
 };
 
 /// Reports what is sent, and keeps what is heard of it.
@@ -30,6 +30,8 @@ pub struct Speaker {
     reference: Option<(u32, u32, Micros)>,
     /// The last report of our stream.
     remote: Option<(RemoteStats, Micros)>,
+    /// The same, as it came.
+    report: RemoteReport,
     /// Echoes the first reference time at once.
     eager: bool,
 }
@@ -59,6 +61,7 @@ impl Speaker {
             anchor: None,
             reference: None,
             remote: None,
+            report: RemoteReport::default(),
             eager: false,
         }
     }
@@ -82,17 +85,28 @@ impl Speaker {
     pub fn hear(&mut self, compound: Compound<'_>, arrival: Micros, wall: &WallClock) -> Said {
         self.schedule.heard(compound.len());
         let mut said = Said::Nothing;
+        let mut report = RemoteReport { arrived: wall.at(arrival).0, ..RemoteReport::default() };
         for packet in compound.packets() {
             match packet {
                 Packet::SenderReport { blocks, .. } | Packet::ReceiverReport { blocks, .. } => {
-                    let is_ours = self.take_blocks(blocks, arrival, wall.at(arrival));
+                    if let Packet::SenderReport { info, .. } = packet {
+                        report.said.get_or_insert(info.ntp);
+                    }
+                    let is_ours = self.take_blocks(blocks, arrival, wall.at(arrival), &mut report);
                     if is_ours {
                         said = Said::Report;
                     }
                 }
                 Packet::Extended { ssrc, blocks } if ssrc != self.own.ssrc => {
                     for block in blocks.iter() {
-                        self.take_extended(ssrc, block, arrival);
+                        self.take_extended(ssrc, block, arrival, &mut report);
+                    }
+                }
+                Packet::Application { name, data, .. } => {
+                    if let Some(tally) = Tally::read(name, data).filter(|tally| tally.ssrc == self.own.ssrc) {
+                        report.duplicated = Some(tally.duplicated);
+                        report.reordered = Some(tally.reordered);
+                        report.drift_ppm = tally.drift_ppb.map(|ppb| f64::from(ppb) / 1e3);
                     }
                 }
                 Packet::Goodbye(leaving) if leaving.sources().any(|ssrc| ssrc != self.own.ssrc) => {
@@ -103,6 +117,7 @@ impl Speaker {
             }
         }
         if said == Said::Report {
+            self.report = report;
             self.schedule.set_members(2, 1, arrival);
         }
         said
@@ -146,6 +161,11 @@ impl Speaker {
         self.remote
     }
 
+    /// The last report as it came; after [`Said::Report`].
+    pub fn report_heard(&self) -> RemoteReport {
+        self.report
+    }
+
     fn say(&self, now: Micros, wall: WallClock, out: &mut Vec<u8>) {
         let info = SenderInfo {
             ntp: wall.at(now).0,
@@ -156,8 +176,8 @@ impl Speaker {
         write_sender_report(self.own.ssrc, &info, &[], out);
         self.own.describe(out);
         if let Some((ssrc, last_rr, came)) = self.reference {
-            let echo = Dlrr { ssrc, last_rr, delay: short(now.since(came)) };
-            write_extended(self.own.ssrc, None, Some(&echo), None, out);
+            let echo = Some(Dlrr { ssrc, last_rr, delay: short(now.since(came)) });
+            write_extended(self.own.ssrc, &Extended { echo, ..Extended::default() }, out);
         }
     }
 
@@ -168,9 +188,15 @@ impl Speaker {
         timestamp.wrapping_add(frames as u32)
     }
 
-    fn take_blocks(&mut self, blocks: ReportBlocks<'_>, arrival: Micros, ntp: Ntp) -> bool {
+    fn take_blocks(
+        &mut self,
+        blocks: ReportBlocks<'_>,
+        arrival: Micros,
+        ntp: Ntp,
+        report: &mut RemoteReport,
+    ) -> bool {
         let Some(block) = blocks.iter().find(|block| block.ssrc == self.own.ssrc) else { return false };
-        let ReportBlock { fraction_lost, lost, jitter, last_sr, delay, .. } = block;
+        let ReportBlock { fraction_lost, lost, highest, jitter, last_sr, delay, .. } = block;
         let before = self.remote.map(|(remote, _)| remote).unwrap_or_default();
         let round_trip = ntp.round_trip(last_sr, delay).map(|trip| trip.as_secs_f64() * 1e3);
         let remote = RemoteStats {
@@ -183,21 +209,41 @@ impl Speaker {
             voice: before.voice,
         };
         self.remote = Some((remote, arrival));
+        *report = RemoteReport {
+            number: remote.reports,
+            last_sr,
+            delay,
+            fraction_lost: remote.fraction_lost,
+            packets_lost: remote.packets_lost,
+            highest,
+            jitter_ms: remote.jitter_ms,
+            ..*report
+        };
         true
     }
 
-    fn take_extended(&mut self, ssrc: u32, block: ExtendedBlock<'_>, arrival: Micros) {
+    fn take_extended(
+        &mut self,
+        ssrc: u32,
+        block: ExtendedBlock<'_>,
+        arrival: Micros,
+        report: &mut RemoteReport,
+    ) {
         match block {
             ExtendedBlock::ReferenceTime(ntp) => {
                 if self.eager && self.reference.is_none_or(|(known, _, _)| known != ssrc) {
                     self.schedule.hasten(arrival);
                 }
                 self.reference = Some((ssrc, Ntp(ntp).middle(), arrival));
+                report.said = Some(ntp);
             }
             ExtendedBlock::Voip(metrics) if metrics.ssrc == self.own.ssrc => {
                 if let Some((remote, _)) = &mut self.remote {
                     remote.voice = Some(voice(&metrics));
                 }
+            }
+            ExtendedBlock::Measurement(measurement) if measurement.ssrc == self.own.ssrc => {
+                report.first = Some(measurement.first);
             }
             _ => {}
         }

@@ -94,6 +94,7 @@ impl Pair {
         if self.tracker.reception().received >= 2 {
             let hearing = Hearing {
                 reception: Reception { bytes: self.bytes, ..self.tracker.reception() },
+                lowest: self.tracker.span().unwrap_or_default().0,
                 highest: self.tracker.highest().unwrap_or_default(),
                 packet: 10 * MS,
                 delay: 25 * MS,
@@ -156,6 +157,36 @@ fn the_sender_is_told_what_was_lost_lately_and_in_all() {
     assert!(remote.fraction_lost.abs() < 1e-9);
     assert_eq!(remote.packets_lost, lost);
     assert!(remote.jitter_ms < 0.1);
+}
+
+#[test]
+fn a_report_tells_both_clocks_and_what_it_counts_from() {
+    let mut pair = Pair::new(30, 50);
+    pair.run(2_000 * MS, |n| n > 4 && n % 10 != 5);
+    let report = pair.speaker.report_heard();
+    assert_eq!(report.first, Some(6));
+    assert_eq!((report.duplicated, report.reordered, report.drift_ppm), (Some(0), Some(0), None));
+    assert_eq!(report.number, pair.remote().reports);
+    assert_eq!(report.packets_lost, i64::from((report.highest - 5) / 10));
+    // The four times (RFC 5905 §8): the ends' clocks are 777 s apart.
+    let (arrived, said) = (Ntp(report.arrived), Ntp(report.said.unwrap()));
+    let (sent, held) = (arrived.before(report.last_sr).unix_seconds(), f64::from(report.delay) / 65_536.0);
+    let there = said.unix_seconds() - held - sent;
+    let back = arrived.unix_seconds() - said.unix_seconds();
+    assert!((there - 777.03).abs() < 1e-3 && (back + 776.95).abs() < 1e-3, "{there} {back}");
+}
+
+#[test]
+fn a_source_that_falls_silent_is_soon_told_of_its_last_packets() {
+    for length in [4_000, 4_130, 4_290, 4_440] {
+        let mut pair = Pair::new(10, 10);
+        pair.run(length * MS, |_| true);
+        for _ in 0..1_000 {
+            pair.exchange();
+            pair.now = pair.now + MS;
+        }
+        assert_eq!(u64::from(pair.speaker.report_heard().highest), pair.sent - 1);
+    }
 }
 
 #[test]

@@ -56,7 +56,15 @@ fn a_whole_compound_is_read_as_it_was_written() {
     let echo = Dlrr { ssrc: 7, last_rr: 8, delay: 9 };
     write_sender_report(5, &info, &[block(), block()], &mut out);
     write_description(5, &[(CNAME, "häuschen"), (TOOL, "")], &mut out);
-    write_extended(5, Some(77), Some(&echo), Some(&metrics), &mut out);
+    let measurement =
+        Measurement { ssrc: 6, first: 65_535, interval: (1, 2), interval_time: 3, time: 1 << 40 | 5 };
+    let extended = Extended {
+        reference_time: Some(77),
+        echo: Some(echo),
+        metrics: Some(metrics),
+        measurement: Some(measurement),
+    };
+    write_extended(5, &extended, &mut out);
     write_application(5, *b"test", &[1, 2, 3], &mut out);
     write_goodbye(&[5, 6], "so long\u{7}", &mut out);
     assert!(out.len().is_multiple_of(4));
@@ -76,6 +84,7 @@ fn a_whole_compound_is_read_as_it_was_written() {
     let ExtendedBlock::Dlrr(echoes) = blocks[1] else { panic!() };
     assert!(echoes.iter().eq([echo]));
     assert_eq!(blocks[2], ExtendedBlock::Voip(metrics));
+    assert_eq!(blocks[3], ExtendedBlock::Measurement(measurement));
     assert_eq!(packets[3], Packet::Application { ssrc: 5, name: *b"test", data: &[1, 2, 3, 0] });
     let Packet::Goodbye(goodbye) = packets[4] else { panic!() };
     assert!(goodbye.sources().eq([5, 6]));

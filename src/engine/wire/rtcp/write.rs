@@ -1,7 +1,7 @@
 //! Packets appended to a compound. What does not fit its field is cut to what does.
 
 use super::report::{ReportBlock, SenderInfo};
-use super::xr::{Dlrr, VoipMetrics, write_reference_time};
+use super::xr::Extended;
 use super::{APPLICATION, DESCRIPTION, EXTENDED, GOODBYE, RECEIVER_REPORT, SENDER_REPORT, VERSION};
 
 /// Appends a sender report (§6.4.1) with at most 31 blocks.
@@ -64,25 +64,11 @@ pub fn write_application(ssrc: u32, name: [u8; 4], data: &[u8], out: &mut Vec<u8
     });
 }
 
-/// Appends an extended report (RFC 3611) of what is given.
-pub fn write_extended(
-    ssrc: u32,
-    reference_time: Option<u64>,
-    echo: Option<&Dlrr>,
-    metrics: Option<&VoipMetrics>,
-    out: &mut Vec<u8>,
-) {
+/// Appends an extended report (RFC 3611).
+pub fn write_extended(ssrc: u32, blocks: &Extended, out: &mut Vec<u8>) {
     packet(EXTENDED, 0, out, |out| {
         out.extend_from_slice(&ssrc.to_be_bytes());
-        if let Some(ntp) = reference_time {
-            write_reference_time(ntp, out);
-        }
-        if let Some(echo) = echo {
-            echo.write(out);
-        }
-        if let Some(metrics) = metrics {
-            metrics.write(out);
-        }
+        blocks.write(out);
     });
 }
 

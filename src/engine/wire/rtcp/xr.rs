@@ -1,4 +1,4 @@
-//! Extended reports (RFC 3611): receiver reference time, its echo, and the metrics of voice.
+//! Extended reports (RFC 3611): receiver reference time, its echo, the metrics of voice, and what is measured (RFC 6776).
 
 /// The blocks of an extended report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum ExtendedBlock<'a> {
     Dlrr(DlrrBlocks<'a>),
     /// How a source is heard (§4.7).
     Voip(VoipMetrics),
+    /// Since when, and of which packets, the reports tell (RFC 6776).
+    Measurement(Measurement),
     /// A type that we do not know.
     Other(u8),
 }
@@ -31,6 +33,34 @@ pub struct Dlrr {
 /// The echoes in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DlrrBlocks<'a>(&'a [[u8; 12]]);
+
+/// Since when, and of which packets, the reports tell (RFC 6776 §4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measurement {
+    /// The source.
+    pub ssrc: u32,
+    /// The sequence number that everything is counted from: the lowest that was received.
+    pub first: u16,
+    /// The extended sequence numbers of the packets since the last report.
+    pub interval: (u32, u32),
+    /// How long ago the last report was, in 1/65536 s.
+    pub interval_time: u32,
+    /// How long the source has been heard, in units of 2⁻³² s.
+    pub time: u64,
+}
+
+/// What an extended report is to hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extended {
+    /// A reference time (§4.4), NTP.
+    pub reference_time: Option<u64>,
+    /// The echo of the other end's.
+    pub echo: Option<Dlrr>,
+    /// The metrics of voice.
+    pub metrics: Option<VoipMetrics>,
+    /// What is measured.
+    pub measurement: Option<Measurement>,
+}
 
 /// How a source is heard (§4.7): shares in 1/256, times in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +150,47 @@ impl Dlrr {
     }
 }
 
+impl Measurement {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[MEASUREMENT, 0, 0, 7]);
+        for word in [self.ssrc, self.first.into(), self.interval.0, self.interval.1, self.interval_time] {
+            out.extend_from_slice(&word.to_be_bytes());
+        }
+        out.extend_from_slice(&self.time.to_be_bytes());
+    }
+
+    fn parse(bytes: &[u8; 28]) -> Self {
+        let words = bytes.as_chunks::<4>().0;
+        let word = |place: usize| u32::from_be_bytes(words[place]);
+        Self {
+            ssrc: word(0),
+            first: word(1) as u16,
+            interval: (word(2), word(3)),
+            interval_time: word(4),
+            time: u64::from(word(5)) << 32 | u64::from(word(6)),
+        }
+    }
+}
+
+impl Extended {
+    /// Appends the blocks.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        if let Some(ntp) = self.reference_time {
+            out.extend_from_slice(&[REFERENCE_TIME, 0, 0, 2]);
+            out.extend_from_slice(&ntp.to_be_bytes());
+        }
+        if let Some(echo) = &self.echo {
+            echo.write(out);
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.write(out);
+        }
+        if let Some(measurement) = &self.measurement {
+            measurement.write(out);
+        }
+    }
+}
+
 impl VoipMetrics {
     /// Appends the block.
     pub fn write(&self, out: &mut Vec<u8>) {
@@ -187,12 +258,6 @@ impl Default for VoipMetrics {
     }
 }
 
-/// Appends a reference time block (§4.4).
-pub(super) fn write_reference_time(ntp: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[REFERENCE_TIME, 0, 0, 2]);
-    out.extend_from_slice(&ntp.to_be_bytes());
-}
-
 /// `None` where the block is not as long as its type says, or reaches past the end.
 fn split(bytes: &[u8]) -> Option<(ExtendedBlock<'_>, &[u8])> {
     let (&[kind, _, l0, l1], rest) = bytes.split_first_chunk::<4>()?;
@@ -204,6 +269,7 @@ fn split(bytes: &[u8]) -> Option<(ExtendedBlock<'_>, &[u8])> {
             ExtendedBlock::Dlrr(DlrrBlocks(blocks))
         }
         VOIP => ExtendedBlock::Voip(VoipMetrics::parse(body.try_into().ok()?)),
+        MEASUREMENT => ExtendedBlock::Measurement(Measurement::parse(body.try_into().ok()?)),
         other => ExtendedBlock::Other(other),
     };
     Some((block, after))
@@ -212,6 +278,8 @@ fn split(bytes: &[u8]) -> Option<(ExtendedBlock<'_>, &[u8])> {
 const REFERENCE_TIME: u8 = 4;
 const DLRR: u8 = 5;
 const VOIP: u8 = 7;
+/// RFC 6776 §4.
+const MEASUREMENT: u8 = 14;
 
 /// What a metric of [`VoipMetrics`] is where it is not known.
 pub const UNAVAILABLE: u8 = 127;
