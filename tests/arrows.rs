@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 /// Each room with its floor; a room may use those on floors below, and the neighbours named here.
-const FLOORS: [(&str, u8); 24] = [
+const FLOORS: [(&str, u8); 25] = [
+    ("ahead", 0),
     ("error", 0),
     ("time", 0),
     ("format", 1),

@@ -2,6 +2,7 @@
 //!
 //! Arrows point one way: session → (net, audio, record) → (stream, playout) → (wire, codec) → plain value types.
 
+pub mod ahead;
 pub mod audio;
 pub mod codec;
 pub mod coding;

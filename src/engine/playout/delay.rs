@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use super::histogram::{Bar, Bucket, Histogram};
 use super::transit::{Observed, Transit};
+use crate::engine::ahead;
 use crate::engine::stream::queue::Position;
 use crate::engine::time::Micros;
 
@@ -104,6 +105,12 @@ impl DelayEstimator {
             unbelieved: 0,
             resets: 0,
         }
+    }
+
+    /// Has the processor fetch where the next packet is noted.
+    pub fn fetch(&self) {
+        self.recent.iter().take(1).chain(self.recent.back()).for_each(ahead::fetch);
+        self.delays.fetch();
     }
 
     /// A packet of `frames` frames came, its first at `position`. Says its delay relative to the fastest; `None` where it

@@ -184,6 +184,7 @@ impl Receiving {
                     tap.datagram(datagram.arrival, address, local, datagram.bytes);
                 }
                 let sources = guard.get_or_insert_with(|| lock(&shared.sources));
+                sources.expect(datagram.next);
                 // Sealed ones are not believed for their tag.
                 if datagram.truncated && config.key.is_none() {
                     sources.not_believed(datagram.address, datagram.arrival, datagram.bytes);

@@ -20,6 +20,7 @@ mod scene;
 mod speaking;
 mod strangers;
 mod suspicion;
+mod taking;
 mod telling;
 
 use std::collections::HashMap;
@@ -39,8 +40,8 @@ use crate::engine::error::Result;
 use crate::engine::playout::render::Roster;
 use crate::engine::record::reception::Labels;
 use crate::engine::stats::{Playback, Reception, Recordings};
-use crate::engine::stream::queue::{Head, PacketWriter};
-use crate::engine::stream::receiver::{Receiver, Verdict};
+use crate::engine::stream::queue::PacketWriter;
+use crate::engine::stream::receiver::Receiver;
 use crate::engine::time::Micros;
 use crate::engine::wire::{classic, rtp};
 use access::Access;
@@ -49,7 +50,6 @@ use onward::Onward;
 use opening::Opening;
 use speaking::Answer;
 use suspicion::Suspicion;
-use telling::tell;
 
 /// All sources of a server.
 pub struct Sources {
@@ -67,6 +67,8 @@ pub struct Sources {
     /// It was said that something cannot be decoded here.
     told: bool,
     out: Outlets,
+    /// Where a packet's sound is decoded.
+    room: Vec<i16>,
     /// What becomes of the packet at hand.
     onward: Onward,
     /// With a key.
@@ -147,9 +149,6 @@ impl std::hash::Hash for Name {
     }
 }
 
-/// Takes a packet's sound.
-type Deliver<'a> = &'a mut dyn FnMut(Head, &[i16]);
-
 #[derive(Default)]
 struct Departed {
     reception: Reception,
@@ -175,6 +174,7 @@ impl Sources {
             unheard: 0,
             told: false,
             out: Outlets::default(),
+            room: Vec::new(),
             onward: Onward::default(),
             events: Arc::default(),
             talking: None,
@@ -206,6 +206,9 @@ impl Sources {
             return;
         }
         let rtp = self.as_rtp(way, bytes);
+        if rtp.is_some_and(|name| self.goes_on(&name, way, arrival, bytes)) {
+            return;
+        }
         if rtp.is_some_and(|name| self.copied(name, way, arrival, bytes)) {
             return;
         }
@@ -313,85 +316,8 @@ impl Sources {
                 }
             }
         }
-        let Some(entry) = self.entries.get_mut(&name) else { return true };
-        entry.last_arrival = arrival;
-        if let Some(reports) = &mut entry.reports {
-            reports.came(way);
-        }
-        let before = entry.receiver.reception().received;
-        let Some(verdict) =
-            self.feed(&name, &mut |receiver, deliver| receiver.receive(bytes, arrival, deliver))
-        else {
-            return true;
-        };
-        let Some(entry) = self.entries.get_mut(&name) else { return true };
-        let (receiver, counted) = (&mut entry.receiver, !matches!(entry.outlet, Outlet::Unplayable));
-        self.malformed += receiver.take_refused();
-        let sequence = receiver.last_sequence();
-        match verdict {
-            Ok(verdict) => {
-                if verdict == Verdict::Believed {
-                    self.reporting.hurry(arrival);
-                }
-                let receiver_believed = receiver.is_believed();
-                if receiver_believed && counted {
-                    self.packets += receiver.reception().received - before;
-                    self.last_sequence = Some(sequence);
-                    tell(&name, receiver, verdict, bytes.len(), arrival, &mut self.access.budget);
-                }
-                if verdict == Verdict::Believed {
-                    self.access.strangers.remove(&name);
-                }
-                self.onward = self.onward.after(name, receiver_believed, verdict);
-                self.log(name.address, arrival, Some(sequence), bytes, verdict.name());
-                if verdict == Verdict::Believed {
-                    self.forget_copies(&name);
-                }
-            }
-            Err(why) => self.disbelieve(&name, arrival, bytes, why),
-        }
+        self.take(&name, way, arrival, bytes);
         true
-    }
-
-    /// Lets a source's receiver take something; what it delivers is played and recorded.
-    fn feed<R>(&mut self, name: &Name, take: &mut dyn FnMut(&mut Receiver, Deliver<'_>) -> R) -> Option<R> {
-        let Entry { number, encoding, receiver, outlet, dropped, last_arrival, recorded, reports, .. } =
-            self.entries.get_mut(name)?;
-        let now = *last_arrival;
-        let begins = self.out.tracks.as_ref().is_some_and(|tracks| tracks.wants(recorded));
-        let before = if begins && *number != 0 { receiver.reception() } else { Reception::default() };
-        let wall = self.reporting.wall();
-        let (config, out, next_number) = (&self.config, &mut self.out, &mut self.next_number);
-        let was_playing = outlet.is_playing();
-        let taken = take(receiver, &mut |head, samples| {
-            if *number == 0 {
-                *number = *next_number;
-                *next_number = next_number.wrapping_add(1).max(1);
-            }
-            let head = Head { source: *number, ..head };
-            outlet.open(config, *encoding, out, name, *number);
-            if let Outlet::Playing { queue: Some(queue), .. } = outlet
-                && !queue.push(head, samples)
-            {
-                *dropped += 1;
-            }
-            if !matches!(outlet, Outlet::Unplayable) {
-                out.record(head, samples, encoding.format);
-                if let Some(tracks) = &mut out.tracks {
-                    if begins && tracks.wants(recorded) {
-                        let listener = reports.as_deref().map(Correspondence::listener);
-                        let about = || recording::about(name, *number, *encoding, listener, wall);
-                        tracks.begin_each(recorded, encoding.format, before, about);
-                    }
-                    tracks.record(recorded, head, samples);
-                }
-            }
-            out.read(&head, samples, encoding.format);
-        });
-        if !was_playing && outlet.is_playing() {
-            self.appeared(*name, now);
-        }
-        Some(taken)
     }
 
     fn new_entry(&mut self, name: Name, bytes: &[u8]) -> Result<Entry> {

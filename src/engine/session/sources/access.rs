@@ -160,8 +160,8 @@ impl Sources {
 
 impl Entry {
     /// A file may be sent at once; but nobody fills a disk faster than time passes for long.
-    fn is_too_fast(&self, now: Micros) -> bool {
-        let sound = self.encoding.format.duration(self.receiver.reception().frames);
+    pub(super) fn is_too_fast(&self, now: Micros) -> bool {
+        let sound = self.encoding.format.duration(self.receiver.frames());
         sound > now.since(self.came) + MOST_AHEAD
     }
 }

@@ -57,7 +57,7 @@ impl Sources {
         if !self.reporting.is_due(now) {
             return Vec::new();
         }
-        self.reporting.rest(now);
+        self.reporting.rest(now, self.entries.len());
         let (mut letters, mut gone) = (Vec::new(), Vec::new());
         let own = self.reporting.ssrc();
         for (name, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.counts()) {
