@@ -8,6 +8,7 @@ pub mod codec;
 pub mod coding;
 pub mod config;
 pub mod error;
+pub mod exact;
 pub mod format;
 pub mod key;
 pub mod lab;

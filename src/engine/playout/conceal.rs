@@ -10,6 +10,7 @@
 //! and, where it is known, behind it. Between two edges the hole is filled by least squares, beyond one the sound is
 //! continued by prediction. The channels are concealed each for itself.
 
+use std::f64::consts::FRAC_PI_2;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::burg::Burg;
 use super::interpolate::Interpolator;
 use super::kernel::Kernel;
 use super::repetition::{Repetition, repeated, repeated_backwards};
+use crate::engine::exact::{power, sin};
 use crate::engine::format::Format;
 
 /// How dear concealment may be, dearest and best first. The number is the model's order at 44.1 kHz; at other rates it
@@ -408,7 +410,7 @@ fn limit(sound: &mut [f32], bound: f32) {
 /// A squared sine from 0 to 1.
 fn rise(n: usize, frames: usize) -> f32 {
     let phase = (n as f32 + 0.5) / frames as f32;
-    (phase * std::f32::consts::FRAC_PI_2).sin().powi(2)
+    power(sin(f64::from(phase) * FRAC_PI_2), 2) as f32
 }
 
 /// A one-sided model has no equations to solve and can afford a little more than a pitch period: in bursts of 3 worth

@@ -18,6 +18,7 @@ use std::time::Duration;
 use super::histogram::{Bar, Bucket, Histogram};
 use super::transit::{Observed, Transit};
 use crate::engine::ahead;
+use crate::engine::exact::exp;
 use crate::engine::stream::queue::Position;
 use crate::engine::time::Micros;
 
@@ -227,7 +228,7 @@ impl DelayEstimator {
         let frames = frames.min(self.rate / 5);
         let seconds = f64::from(frames) / f64::from(self.rate);
         if self.growth.0 != frames {
-            self.growth = (frames, (seconds / MEMORY_SECONDS).exp());
+            self.growth = (frames, exp(seconds / MEMORY_SECONDS));
         }
         self.weight *= self.growth.1;
         if self.weight > LARGEST_WEIGHT {

@@ -21,6 +21,7 @@ use super::pulse::{Beat, Pulse};
 use super::tap::{Pour, Tap};
 use super::taps::{MOST_TAPS, Taps};
 use crate::engine::error::Result;
+use crate::engine::exact::{log10, pow};
 use crate::engine::format::Format;
 use crate::engine::time::Micros;
 
@@ -293,7 +294,7 @@ impl Renderer {
 
     /// What a level meter falls to while so many frames pass.
     fn decay(&self, frames: usize) -> f32 {
-        PEAK_DECAY.powf(100.0 * frames as f32 / self.format.rate() as f32)
+        pow(f64::from(PEAK_DECAY), 100.0 * frames as f64 / f64::from(self.format.rate())) as f32
     }
 }
 
@@ -404,7 +405,7 @@ impl Controls {
 
     /// The loudest sample lately, dBFS; negative infinity for silence.
     pub fn level_db(&self) -> f64 {
-        20.0 * f64::from(f32::from_bits(self.peak.load(Relaxed))).log10()
+        20.0 * log10(f64::from(f32::from_bits(self.peak.load(Relaxed))))
     }
 
     /// Gain, mute and level meter, in this order.

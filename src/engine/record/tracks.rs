@@ -458,7 +458,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Recordings of sources at once: each has a file open and holds back seconds of sound, about 0.4 MB of mono at 44.1 kHz.
+/// Recordings of sources at once: each has a file open and holds back seconds of sound, about 0.8 MB of mono at 44.1 kHz.
 pub const MOST_TAKES: usize = 128;
 /// What may wait for the disk, of all takes together: seconds of 128 sources, more of fewer.
 const QUEUE_PACKETS: usize = 1 << 16;
