@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import linear_regression
 from tempfile import TemporaryDirectory
 
 from measure.table import show, verdict
@@ -154,7 +155,8 @@ def row(name: str, outcome: Outcome, bare: Outcome | None, cores: float | None) 
     """One run as a line of the table."""
     lost = outcome.sent - outcome.counted
     stats = outcome.stats
-    held = lost == 0 and (cores is None or outcome.cores <= cores)
+    unheard = int(stats.get("sources_unheard", 0))
+    held = lost == unheard == 0 and (cores is None or outcome.cores <= cores)
     if bare is not None and name.endswith("played and mixed"):
         held = held and outcome.each <= 2 * bare.each
     return [
@@ -167,8 +169,16 @@ def row(name: str, outcome: Outcome, bare: Outcome | None, cores: float | None) 
         f"{outcome.each / bare.each:.2f}" if bare else "",
         "/".join(map(str, outcome.tiers)),
         f"{stats['frames_concealed'] / max(stats['frames_received'], 1) * 100:.2f}" if stats else "",
+        str(unheard) if stats else "",
         verdict(held) if stats else "",
     ]
+
+
+def straight(points: list[tuple[int, float]]) -> str:
+    """The line that goes through the points best, and how well it does."""
+    slope, start = linear_regression(*zip(*points, strict=True))
+    off = max(abs(cores - start - slope * count) for count, cores in points)
+    return f"; cores = {start:.3f} + {slope * 1e3:.3f} per 1,000 sources, no point further off than {off:.3f}"
 
 
 def main() -> None:
@@ -182,7 +192,7 @@ def main() -> None:
     if not sys.platform.startswith("linux"):
         print("many sources: left out, Linux only")
         return
-    seconds, rows = args.seconds, []
+    seconds, rows, line = args.seconds, [], ""
     with TemporaryDirectory() as folder:
         bench = Bench(folder)
         bare = bench.bare(1000, min(seconds, args.curve_seconds * 2))
@@ -196,6 +206,7 @@ def main() -> None:
         if "curve" in args.runs:
             points = [(count, bench.server(count, args.curve_seconds)) for count in CURVE]
             rows += [row(f"{count:,} sources, played", outcome, bare, None) for count, outcome in points]
+            line = straight([(count, outcome.cores) for count, outcome in points])
             if args.csv:
                 args.csv.parent.mkdir(parents=True, exist_ok=True)
                 with args.csv.open("w", newline="") as file:
@@ -204,7 +215,7 @@ def main() -> None:
                     writer.writerows((count, outcome.cores, bare.each) for count, outcome in points)
     show(
         f"Many sources of 10 ms L16, {seconds:g} s each",
-        "tier: how dear concealment was at a quarter, half and three quarters of the run, 0 the best, 4 the cheapest",
+        f"tier: concealment at a quarter, half and three quarters of the run, 0 the dearest, 4 the cheapest{line}",
         [
             "",
             "counted",
@@ -215,6 +226,7 @@ def main() -> None:
             "of the bare loop",
             "tier",
             "concealed %",
+            "unheard",
             "bound",
         ],
         rows,

@@ -1,8 +1,8 @@
 //! Many microphones on one machine, and the least that a receiver of theirs can cost: run by `thousand.py`, which says
 //! what to do; started without a word (by `cargo bench`) it does nothing.
 //!
-//! `send PORT SOURCES SECONDS LOSS`: so many sources of 10 ms L16 (894 bytes), spread evenly within 10 ms, of whose packets
-//! that part (0 to 1) is kept back; prints how many packets were sent and kept back. `count`: receives and counts, no more
+//! `send PORT SOURCES SECONDS LOSS`: so many sources of 10 ms L16 (894 bytes), spread evenly within 10 ms, one after another
+//! beginning within the first second, of whose packets that part (0 to 1) is kept back; prints how many packets were sent and kept back. `count`: receives and counts, no more
 //! than that, until nothing has come for a second; prints its port, then the count.
 
 #[cfg(target_os = "linux")]
@@ -38,6 +38,10 @@ mod linux {
                 let range = sources * slice / SLICES..sources * (slice + 1) / SLICES;
                 let mut chosen: Vec<(usize, &mut [u8; PACKET])> = Vec::with_capacity(range.len());
                 for (source, packet) in range.clone().zip(&mut packets[range]) {
+                    // The neighbours in time do not begin together.
+                    if round < (source * 7919 % sources * BEGINNING / sources) as u64 {
+                        continue;
+                    }
                     advance(packet);
                     if chance(source as u64, round) < loss {
                         kept += 1;
@@ -172,6 +176,8 @@ mod linux {
     const FRAMES: usize = 441;
     const PACKET: usize = 12 + 2 * FRAMES;
     const ROUND: Duration = Duration::from_millis(10);
+    /// Rounds within which all have begun.
+    const BEGINNING: usize = 100;
     /// Pieces of 10 ms in which packets go together.
     const SLICES: usize = 40;
     /// Sources that share a port.

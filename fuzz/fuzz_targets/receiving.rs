@@ -41,7 +41,7 @@ pub fn run(key: Option<&Key>, seals: bool, mut input: &[u8]) {
         let bytes = senders.packet(key, who, how, bytes);
         fed += 1;
         match how & 3 {
-            0 | 1 => sources.datagram(Path { address, local: None, beside: how & 4 != 0 }, now, bytes),
+            0 | 1 => sources.datagram(Path { address, local: None, beside: how & 4 != 0, connected: false }, now, bytes),
             2 => _ = sources.framed(address, Wire::Rtp, now, bytes),
             _ if how & 4 == 0 => _ = sources.framed(address, Wire::Classic, now, bytes),
             _ => sources.disconnected(address, (how & 16 != 0).then_some("cut"), now),

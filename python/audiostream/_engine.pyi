@@ -144,8 +144,10 @@ class Server:
         key: str | None,
         spare_key: str | None,
         keep_listening: bool,
-        record: str | None,
+        record: bool,
+        record_each: bool,
         record_name: str | None,
+        recordings: str | os.PathLike[str],
         network: str | None,
         name: str | None,
         quality: bool,
@@ -184,6 +186,12 @@ class Server:
         """Multiplies what is played of one source by `gain`; `StateError` where it is forgotten."""
     def source_set_muted(self, number: int, muted: bool) -> None:
         """Plays one source as silence, or no longer; `StateError` where it is forgotten."""
+    def source_record(self, number: int, name: str | None) -> Path:
+        """Records one sender from now on to a new file; its path."""
+    def source_stop_recording(self, number: int) -> RecordedDict | None:
+        """Finishes one sender's recording: that one, or the last; None if there was none."""
+    def source_recording(self, number: int) -> RecordingStateDict:
+        """What one sender's recorder is doing."""
     def frames(self, source: int | None, each: bool, raw: bool, length: int, queue: int) -> Frames:
         """Hands out blocks of `length` frames: of a source, of each, or of the mix; `raw`: packets."""
     def start_recording(self, folder: str | os.PathLike[str], name: str | None) -> Path:

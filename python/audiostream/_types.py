@@ -165,6 +165,9 @@ class ServerStatsDict(_Received):
     frames_unspoken: int
     packets_unauthentic: int
     sources_unheard: int
+    recordings: int
+    recordings_refused: int
+    recordings_failed: int
     pcap_dropped: int
 
 

@@ -1,4 +1,7 @@
-"""What `audiostream server --watch` shows: level, loss, jitter, delay and concealment as small charts. Needs rich."""
+"""What `audiostream server --watch` shows: level, loss, jitter, delay, concealment as small charts, and who is there.
+
+Needs rich.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from . import roll
 from .sampler import KEPT, SAMPLES_PER_SECOND, SERVER, Sampler
 
 if TYPE_CHECKING:
@@ -78,8 +82,9 @@ class Charts:
             grid.add_row(*panels[place : place + columns])
         passed = time.monotonic() - self._since
         head = Text(f"  {self._sampler.title}", style="bold")
+        senders = [Text("  ").append_text(line) for line in roll.lines(self._sampler.sources)]
         footer = Text(f"  {self._sampler.counts}   {passed:.0f} s{self._of}   Ctrl-C to stop", style="dim")
-        return Group(head, grid, footer)
+        return Group(head, grid, *senders, footer)
 
     def _panel(self, name: str, width: int, rows: int) -> Panel:
         unit, meaning, top, bottom = SERVER[name]

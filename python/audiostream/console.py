@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from . import roll
 from .client import AudioClient
 from .server import AdvancedAudioServer
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 REFRESHES_PER_SECOND = 8
 METER_CELLS = 40
 METER_FLOOR_DB = -60.0
-SOURCES_SHOWN = 10
 
 
 class LiveFigures:
@@ -180,12 +180,10 @@ def _server_rows(rows: Table, server: AdvancedAudioServer) -> str:
     rows.add_row(
         "time", f"jitter {stats.jitter_ms:.2f} ms, delay {stats.delay_ms:.1f} ms (target {stats.delay_target_ms:.1f})"
     )
-    for source in stats.sources[:SOURCES_SHOWN]:
-        counts = f"{source.packets_received:,} packets, {source.packets_lost:,} lost"
-        figures = f"{source.wire}, {counts}, jitter {source.jitter_ms:.2f} ms"
-        rows.add_row("source", Text(f"{source.address}  {figures}"))
-    if len(stats.sources) > SOURCES_SHOWN:
-        rows.add_row("", f"and {len(stats.sources) - SOURCES_SHOWN} more")
+    for place, line in enumerate(roll.lines(stats.sources)):
+        rows.add_row("" if place else "sources", line)
+    if stats.recordings:
+        rows.add_row("recording", Text("● ", style="red").append(f"{stats.recordings} sources", style="default"))
     return f"server ← {server.protocol}://{server.local_address}"
 
 
@@ -193,10 +191,10 @@ def _hop_rows(rows: Table, hop: Hop) -> str:
     stats = hop.stats
     rows.add_row("up", _way(stats.up))
     rows.add_row("down", _way(stats.down))
-    for peer in stats.peers[:SOURCES_SHOWN]:
+    for peer in stats.peers[: roll.MOST_LINES]:
         rows.add_row("peer", Text(f"{peer.address}  {peer.up.packets_received:,} up, {peer.down.packets_sent:,} down"))
-    if len(stats.peers) > SOURCES_SHOWN:
-        rows.add_row("", f"and {len(stats.peers) - SOURCES_SHOWN} more")
+    if len(stats.peers) > roll.MOST_LINES:
+        rows.add_row("", f"and {len(stats.peers) - roll.MOST_LINES} more")
     if stats.packets_unreachable:
         rows.add_row("nobody", Text(f"{stats.packets_unreachable:,} packets found nobody there", style="red"))
     return f"hop {hop.local_address} → {hop.forward_address}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .server import AdvancedAudioServer
-    from .stats import ServerStats
+    from .stats import ServerStats, SourceStats
 
 __all__ = ["CLIENT", "KEPT", "SAMPLES_PER_SECOND", "SERVER", "Measure", "Sampler"]
 
@@ -59,6 +59,7 @@ class Sampler:
         times: When they were taken, seconds since the sampler was made.
         title: Who speaks with whom.
         counts: Packets, in words and figures.
+        sources: A server's senders.
     """
 
     def __init__(self, stream: AdvancedAudioServer | AudioClient) -> None:
@@ -72,6 +73,7 @@ class Sampler:
         self.times: deque[float] = deque(maxlen=KEPT)
         self.title = ""
         self.counts = ""
+        self.sources: tuple[SourceStats, ...] = ()
 
     def take(self) -> bool:
         """Takes one sample; False, and nothing taken, where the stream is no more."""
@@ -84,7 +86,7 @@ class Sampler:
         if isinstance(stats, ClientStats):
             self.title = f"{stream.local_address} to {stream.protocol}://{self._destination}"
         else:
-            sources = stats.sources
+            self.sources = sources = stats.sources
             who = f"1 source, {sources[0].address}" if len(sources) == 1 else f"{len(sources)} sources"
             self.title = f"{stream.protocol}://{stream.local_address}  {who}"
         self.times.append(time.monotonic() - self._since)

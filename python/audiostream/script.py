@@ -15,6 +15,7 @@ from . import logs
 from ._stream import Stream
 from .client import AudioClient
 from .errors import AudioStreamError, ConfigError, DeviceError
+from .server import AdvancedAudioServer
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .lab import Hop
-    from .server import AdvancedAudioServer
 
     End = AudioClient | AdvancedAudioServer | Hop
 
@@ -116,8 +116,9 @@ class Script:
         over = self._ask(ends[0]) if isinstance(ends[0], AudioClient) and self._may_ask() else lambda: False
         self._interruptible = False
         with self._figures(ends):
+            tell = self._comings(ends)
             while not self._signals and not over() and not any(end.wait(STEP / len(ends)) for end in ends):
-                pass
+                tell()
 
     def say(self, text: str) -> None:
         """Tells the user something, unless asked to be quiet."""
@@ -180,6 +181,23 @@ class Script:
         from .console import LiveFigures
 
         return LiveFigures(*ends, console=self.console, duration=self._args.duration)
+
+    def _comings(self, ends: tuple[End, ...]) -> Callable[[], None]:
+        """What tells, above live figures, who joins a server and leaves it; without those the log does."""
+        console = self.console
+        servers = [end for end in ends if isinstance(end, AdvancedAudioServer)]
+        if console is None or not servers:
+            return lambda: None
+        from .roll import Comings
+
+        comings = [Comings(server) for server in servers]
+
+        def tell() -> None:
+            for coming in comings:
+                for line in coming.lines():
+                    console.print(line)
+
+        return tell
 
     def _may_ask(self) -> bool:
         """The original asks what to record; a script that was told, or that nobody watches, does not."""

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AdvancedAudioServer"]
 
+# What `record=` says to record each sender by itself.
+EACH = "each"
+
 
 class AdvancedAudioServer(Stream):
     """Receives streams, plays them mixed, counts what was lost, and records.
@@ -97,7 +100,8 @@ class AdvancedAudioServer(Stream):
         """Binds the port and opens the output.
 
         Args:
-            protocol: `'udp'` or `'tcp'`. The default gives way to the sdp's.
+            protocol: `'udp'`, `'tcp'`, or `'both'` at one port number: each sender as it likes. The default gives way
+                to the sdp's.
             port: The port to listen on; 0 lets the system choose (see `port`, `local_address`). The default gives way
                 to the URL's and the sdp's.
             size: The block that the output works in, ms: 10, 20, … 150, or 5, or 2.5. A sender may use another.
@@ -119,7 +123,8 @@ class AdvancedAudioServer(Stream):
             min_delay: What it is kept at least where it follows the network, ms, besides the device's block.
             max_delay: What it is kept at most where it follows the network, ms, up to 2000.
             record: Records what arrives, losses as silence of exact length: True for a name with the time in it, or
-                the file's name in the folder.
+                the file's name in the folder. `'each'` records each sender to a file of its own, as it sends it, named
+                by what it is called; at most 128 at once (`recordings_refused`).
             recordings: The folder for recordings; made when one is begun.
             max_sources: How many senders are heard at once, 1 to 2048, of one address 8 at most (of this machine all).
                 What others send is refused and counted until one has left or has been silent for 10 s; with 1 nobody
@@ -135,10 +140,10 @@ class AdvancedAudioServer(Stream):
                 the sdp's is taken, or else the environment's `AUDIOSTREAM_KEY`; without those, what is in clear is
                 heard.
             key_file: A file that holds the key, in place of `key`. Others than its owner must not be able to open it.
-            keep_listening: With TCP, go on when the last client has left; otherwise that ends `run()`, as in the
-                original.
+            keep_listening: With `'tcp'`, go on when the last client has left; otherwise that ends `run()`, as in the
+                original. Other protocols always go on.
             duration: `run()` and `wait()` end by themselves so many seconds after the start.
-            network: A bad network to receive through, UDP only, as `AudioClient` has it.
+            network: A bad network to receive through, as `AudioClient` has it; what comes by TCP goes past it.
             name: What you are called, for the other end to see (SDES NAME of RFC 3550 §6.5.2).
             quality: Judge each sender as ITU-T G.107 (E-model, default parameters) would a call: `r_factor` and `mos`
                 in the statistics, and in the reports to it. The delay is a packet's length, half the round trip and
@@ -192,8 +197,10 @@ class AdvancedAudioServer(Stream):
             key=told_key,
             spare_key=spare_key,
             keep_listening=keep_listening,
-            record=str(recordings) if record else None,
+            record=bool(record),
+            record_each=record == EACH,
             record_name=record if isinstance(record, str) else None,
+            recordings=recordings,
             pcap=None if pcap is None else str(pcap),
             packet_log=None if packet_log is None else str(packet_log),
         )
@@ -235,7 +242,8 @@ class AdvancedAudioServer(Stream):
         if self.port == 0 and address is not None:
             self.port = int(address.rpartition(":")[2])
         waiting = "waiting for a connection" if self.protocol.lower() == "tcp" else "waiting for packets"
-        self._log.info("Listening on %s by %s, %s", address, self.protocol.upper(), waiting)
+        protocol = "UDP and TCP" if self.protocol.lower() == "both" else self.protocol.upper()
+        self._log.info("Listening on %s by %s, %s", address, protocol, waiting)
 
     def setup_audio(self) -> None:
         """Opens the output, after `setup_socket`; called by the constructor.
@@ -274,7 +282,8 @@ class AdvancedAudioServer(Stream):
         return False
 
     def start_recording(self, name: str | None = None) -> Path:
-        """Keeps what arrives from now on, in sequence order, losses as silence of exact length.
+        """Keeps what arrives from now on, in sequence order, losses as silence of exact length: of all senders, mixed.
+        `Source.record` keeps one.
 
         Args:
             name: The file's name in the folder; None makes one of the time. Never a file that was there.

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .errors import StateError
+from .recording import from_engine
 from .stats import SourceState, SourceStats, source_stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from . import _engine
     from .frames import Frame, Frames
+    from .recording import Recording
 
 __all__ = ["Source"]
 
@@ -150,6 +153,46 @@ class Source:
             queue=queue,
             callback=callback,
         )
+
+    def record(self, name: str | None = None) -> Path:
+        """Keeps what comes of it from now on in a file of its own, in its own rate and channels, bit for bit.
+
+        Losses are silence of exact length. Falling silent (10 s) or leaving ends it, and so does the server's end.
+
+            path = source.record()
+            ...
+            recording = source.stop_recording()
+
+        Args:
+            name: The file's name in the server's folder for recordings; None makes one of the sender's name and the
+                time. Never a file that was there.
+
+        Returns:
+            The file's path. A sidecar beside it (JSON) says who it is, when it began, and what was lost.
+
+        Raises:
+            ConfigError: The name leads out of the folder.
+            RecordingError: The file cannot be made.
+            StateError: It is being recorded, silent or forgotten; 128 senders are being recorded; the server is closed.
+        """
+        return self._engine.source_record(self._number, name)
+
+    def stop_recording(self) -> Recording | None:
+        """Finishes its recording; with `record="each"` it is not recorded again.
+
+        Returns:
+            The recording; the last one where it has ended already. None where there was none.
+
+        Raises:
+            RecordingError: The disk is too slow to finish it within 10 s.
+        """
+        recorded = self._engine.source_stop_recording(self._number)
+        return None if recorded is None else from_engine(recorded)
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether it is being recorded by itself."""
+        return self._engine.source_recording(self._number)["recording"]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Source):

@@ -237,7 +237,8 @@ class SourceStats(_Received):
 class ServerStats(_Received):
     """What a server has received from all senders, those that have left included.
 
-    The attributes are those of `SourceStats`, as sums (times: the largest of the present sources), and:
+    The attributes are those of `SourceStats`, as sums (times: the largest of the present sources; `protocol` may be
+    `'both'`), and:
 
     Attributes:
         tier: How dear concealment is now: 0 to 3 for predictors of order 440, 256, 128, 64 (at 44.1 kHz), 4 for the
@@ -252,6 +253,9 @@ class ServerStats(_Received):
             in time. The newest are given up first; they are heard again when there is room.
         packets_forwarded: Packets sent on to other receivers (`forward=`), each receiver counted.
         packets_forward_dropped: Those of them that the system did not take, or that nobody was there for.
+        recordings: Recordings of senders by themselves that run (`record="each"`, `source.record()`).
+        recordings_refused: Senders that `record="each"` did not record, since 128 were being recorded.
+        recordings_failed: Files of those recordings that could not be made or grow: the log says why.
         pcap_dropped: Packets that are missing in the capture of `pcap=`: the disk was too slow.
         events_dropped: Events that somebody iterating over `events()` was too slow to see: the last 1024 are kept.
         frames_unspoken: Frames of our own microphone (`talk=`) that found no room on their way to the sources.
@@ -265,6 +269,9 @@ class ServerStats(_Received):
     sources_unheard: int = 0
     packets_forwarded: int = 0
     packets_forward_dropped: int = 0
+    recordings: int = 0
+    recordings_refused: int = 0
+    recordings_failed: int = 0
     pcap_dropped: int = 0
     events_dropped: int = 0
     frames_unspoken: int = 0

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -147,33 +148,45 @@ def chirp(seconds: float = 0.5) -> Samples:
     return (9_000 * np.sin(2 * np.pi * (300 * at + 5_700 / seconds / 2 * at**2))).astype(np.int16)
 
 
-def test_both_sides_lie_beside_each_other_as_they_were_said_and_heard(tmp_path: Path) -> None:
+def beside(path: Path, seconds: float, *places: float) -> list[float]:
+    """How far right lies from where it was heard, ms, for chirps said at these seconds of a recording of both sides."""
+    said = np.zeros(60 * RATE, np.int16)
+    for place in places:
+        said[round(place * RATE) : round(place * RATE) + len(chirp())] = chirp()
+    write_wav(path, said)
+    delays: list[float] = []
     # A mirror in place of a server: what is said comes back in another's name, and is heard as late as playout says.
-    said = np.concatenate([np.zeros(RATE, np.int16), chirp(), np.zeros(60 * RATE, np.int16)])
-    path = write_wav(tmp_path / "chirp.wav", said)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mirror:
         mirror.bind(("127.0.0.1", 0))
         mirror.settimeout(0.05)
         with AudioClient("udp", "127.0.0.1", mirror.getsockname()[1], input=f"file:{path}", output="null") as talker:
-            talker.start_recording(2.5, what="both")
+            talker.start_recording(seconds, what="both")
             while talker.is_recording:
-                try:
+                with suppress(TimeoutError):
                     packet, sender = mirror.recvfrom(4096)
-                except TimeoutError:
-                    continue
-                if packet[1] & 0x7F == 11:
-                    mirror.sendto(packet[:8] + b"else" + packet[12:], sender)
-            delay = heard(talker).delay_ms
+                    if packet[1] & 0x7F == 11:
+                        mirror.sendto(packet[:8] + b"else" + packet[12:], sender)
+                if len(delays) < len(places) and talker.recording_seconds > places[len(delays)] + 0.3:
+                    delays.append(heard(talker).delay_ms)
             recording = talker.last_recording
     assert recording is not None
     sound = read_wav(recording.path)
-    alike, left = correlation(chirp(), sound[:, 0])
-    assert alike > 0.99
-    alike, right = correlation(chirp(), sound[:, 1])
-    assert alike > 0.9
-    # A packet to be filled, and the delay; besides, no more than a packet.
-    apart = (right - left) / RATE * 1e3
-    assert abs(apart - 10.0 - delay) < 10.0, (apart, delay)
+    assert sound.shape == (round(seconds * RATE), 2)
+    errors: list[float] = []
+    for place, delay in zip(places, delays, strict=True):
+        part = sound[round((place - 0.9) * RATE) : round((place + 1.4) * RATE)]
+        alike, left = correlation(chirp(), part[:, 0])
+        assert alike > 0.99
+        alike, right = correlation(chirp(), part[:, 1])
+        assert alike > 0.9
+        # A packet to be filled, and the delay.
+        errors.append((right - left) / RATE * 1e3 - 10.0 - delay)
+    return errors
+
+
+def test_both_sides_lie_beside_each_other_as_they_were_said_and_heard(tmp_path: Path) -> None:
+    [error] = beside(tmp_path / "chirp.wav", 2.5, 1.0)
+    assert abs(error) < 10.0, "no more than a packet"
 
 
 def together(sound: Samples, *tones: float, never: float) -> int:
@@ -183,10 +196,13 @@ def together(sound: Samples, *tones: float, never: float) -> int:
     return sum(all(loudness(piece, hz) > 0.4 for hz in tones) for piece in pieces)
 
 
-def test_on_sound_cards_everybody_hears_everybody_else(sound_server: SoundServer, tmp_path: Path) -> None:
+@pytest.mark.timeout(150)
+def test_on_sound_cards_everybody_hears_everybody_else_for_half_a_minute(
+    sound_server: SoundServer, tmp_path: Path
+) -> None:
     # The room speaks by a microphone, one caller hears by a speaker; the other is all files.
     port = free_port()
-    tones = {hz: write_wav(tmp_path / f"{hz}.wav", tone(hz)) for hz in (500, 1100)}
+    tones = {hz: write_wav(tmp_path / f"{hz}.wav", tone(hz, 90)) for hz in (500, 1100)}
     bad = "loss=5,jitter=15,seed=3"
     with (
         audiostream.AdvancedAudioServer(
@@ -194,20 +210,32 @@ def test_on_sound_cards_everybody_hears_everybody_else(sound_server: SoundServer
         ) as room,
         AudioClient("udp", "127.0.0.1", port, input=f"file:{tones[500]}", output="default") as a,
         AudioClient("udp", "127.0.0.1", port, input=f"file:{tones[1100]}", output="null") as b,
+        ThreadPoolExecutor(1) as pool,
     ):
         heard(a, 20)
         heard(b, 20)
         until(lambda: sound_server.streams("source-outputs") > 0, "the microphone")
+        # Meanwhile: do both sides stay beside each other?
+        errors = pool.submit(beside, tmp_path / "chirp.wav", 30.0, 1.0, 15.0, 28.0)
         with sound_server.listening() as ear:
+            a.start_recording(what="both")
             b.start_recording(what="remote")
-            sound_server.say(tone(1900, 5.0))
+            sound_server.say(tone(1900, 30.0))
+            a.stop_recording()
             b.stop_recording()
             speaker = ear.samples()
         lost = [source.packets_lost for source in room.stats.sources]
+        assert a.last_recording is not None
         assert b.last_recording is not None
+        sides = read_wav(a.last_recording.path)
         other = read_wav(b.last_recording.path)[:, 0]
-    assert together(speaker, 1100, 1900, never=500) >= 5
-    assert together(other, 500, 1900, never=1100) >= 5
+        # The delay may change while a chirp is heard; of three, two are met by none.
+        assert sorted(abs(error) for error in errors.result())[1] < 10.0, "no more than a packet, to the end"
+    # Of about 60 half seconds, on a machine that may be busy; 5 % of the packets of each voice are lost.
+    assert together(speaker, 1100, 1900, never=500) >= 30
+    assert together(sides[:, 1], 1100, 1900, never=500) >= 30
+    assert together(sides[:, 0], 500, never=1100) >= 45
+    assert together(other, 500, 1900, never=1100) >= 30
     assert all(lost)
 
 

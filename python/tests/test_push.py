@@ -12,6 +12,7 @@ import pytest
 
 import audiostream
 from audiostream import AdvancedAudioServer, AudioClient
+from harness.scripts import Script
 from harness.signals import noise, read_wav
 from harness.streams import quiet_server
 from harness.wait import until
@@ -130,3 +131,13 @@ def test_only_a_client_made_for_it_can_be_written_to() -> None:
         client = AudioClient(host="127.0.0.1", port=server.port, input="silence")
         with client, pytest.raises(audiostream.StateError, match="push"):
             client.write(b"\0\0")
+
+
+def test_the_script_says_that_push_is_for_programs(tmp_path: Path) -> None:
+    for name in ("client", "-m"):
+        arguments = ("audiostream", "client") if name == "-m" else ()
+        with Script(name, *arguments, "--input", "push", folder=tmp_path) as client:
+            assert client.wait() == 1
+            [line] = client.errors.splitlines()
+            assert "AudioClient(input='push')" in line
+            assert "client.write()" in line

@@ -59,6 +59,9 @@ AT_ALL = (
     "sources_unheard",
     "packets_forwarded",
     "packets_forward_dropped",
+    "recordings",
+    "recordings_refused",
+    "recordings_failed",
 )
 SERVER_KEYS = {**RECEIVED, **TURNED_AWAY, "sources": list, **dict.fromkeys(AT_ALL, int)}
 JUDGED = {"r_factor": float | None, "mos": float | None}

@@ -35,7 +35,8 @@ def test_the_fields_are_the_json_keys():
     forwarded = {"packets_forwarded", "packets_forward_dropped"}
     turned_away = {"packets_refused", "packets_wrong_source", "packets_unauthentic"}
     own = {"sources", "tier", "pcap_dropped", "events_dropped", "frames_unspoken", "sources_unheard"}
-    assert names(ServerStats) == RECEIVED | turned_away | forwarded | own
+    recorded = {"recordings", "recordings_refused", "recordings_failed"}
+    assert names(ServerStats) == RECEIVED | turned_away | forwarded | recorded | own
 
 
 def test_a_snapshot_takes_its_fields_and_leaves_the_rest():

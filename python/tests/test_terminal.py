@@ -154,8 +154,11 @@ def test_the_server_shows_live_figures() -> None:
     options = ("--bind", "127.0.0.1", "--port", port, "--output", "null")
     with terminal(EXAMPLES / "server.py", *options) as shown:
         shown.shows("jitter")
-        with audiostream.AudioClient("udp", "127.0.0.1", port, input="tone"):
-            shown.shows("source")
+        with audiostream.AudioClient("udp", "127.0.0.1", port, input="tone", name="Ada"):
+            shown.shows("joined")
+            shown.shows("Ada  ")
+            shown.shows("playing")
+        shown.shows("it said goodbye")
         shown.types("\x03")
         assert shown.status() == 0
     assert "Statistics of the server" in shown.seen

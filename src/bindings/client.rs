@@ -210,10 +210,7 @@ impl Client {
         dict.set_item("pcap_dropped", stats.pcap_dropped)?;
         dict.set_item("packets_unheard", stats.unheard)?;
         let received = stats.received.as_ref();
-        dict.set_item(
-            "received",
-            received.map(|received| source_dict(py, received, self.protocol)).transpose()?,
-        )?;
+        dict.set_item("received", received.map(|received| source_dict(py, received)).transpose()?)?;
         dict.set_item("next_sequence", stats.next_sequence)?;
         dict.set_item("level_db", stats.level_db)?;
         dict.set_item("ssrc", ssrc)?;

@@ -15,7 +15,7 @@ use super::logging;
 use super::recording::{recorded_dict, state_dict};
 use super::stats::{Figures, server_dict, source_dict};
 use crate::engine::config::{
-    Audio, BlockSize, DEFAULT_PORT, Input, Latency, Output, Protocol, ServerConfig, Wire,
+    Audio, BlockSize, DEFAULT_PORT, Input, Latency, Output, ServerConfig, Transports, Wire,
 };
 use crate::engine::error::Result;
 use crate::engine::networks::Networks;
@@ -31,12 +31,20 @@ use crate::engine::session::server;
 #[pyclass(frozen, module = "audiostream._engine")]
 pub struct Server {
     held: Held<server::Server>,
-    protocol: Protocol,
+    protocol: Transports,
     wire: Option<Wire>,
     port: u16,
     rate: u32,
     channels: usize,
-    record: Option<(PathBuf, Option<String>)>,
+    recordings: PathBuf,
+    record: Option<Record>,
+}
+
+/// What is recorded from the start.
+#[derive(Clone)]
+enum Record {
+    Mix(Option<String>),
+    Each,
 }
 
 /// Kind, seconds ago, the source's number, detail.
@@ -52,7 +60,7 @@ impl Close for server::Server {
 impl Server {
     #[new]
     #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
-                        max_delay, max_sources, forward, allow, key, spare_key, keep_listening, record, record_name, network, name, quality, talk, conference,
+                        max_delay, max_sources, forward, allow, key, spare_key, keep_listening, record, record_each, record_name, recordings, network, name, quality, talk, conference,
                         pcap, packet_log))]
     #[allow(
         clippy::too_many_arguments,
@@ -82,8 +90,10 @@ impl Server {
         key: Option<String>,
         spare_key: Option<String>,
         keep_listening: bool,
-        record: Option<PathBuf>,
+        record: bool,
+        record_each: bool,
         record_name: Option<String>,
+        recordings: PathBuf,
         network: Option<String>,
         name: Option<String>,
         quality: bool,
@@ -97,7 +107,7 @@ impl Server {
         let config = || -> Result<ServerConfig> {
             let block = BlockSize::from_ms(size)?;
             // Python cannot tell a default from the same value given: both give way.
-            let protocol = Some(Protocol::parse(protocol)?).filter(|&protocol| protocol != Protocol::Udp);
+            let protocol = Some(Transports::parse(protocol)?).filter(|&protocol| protocol != Transports::Udp);
             let port = Some(port).filter(|&port| port != DEFAULT_PORT);
             let wire = Wire::parse(wire)?;
             let (key, spare_key) = (read_key(key)?, read_key(spare_key)?);
@@ -145,7 +155,8 @@ impl Server {
             port,
             rate: format.rate(),
             channels: format.channels(),
-            record: record.map(|folder| (folder, record_name)),
+            recordings,
+            record: if record_each { Some(Record::Each) } else { record.then_some(Record::Mix(record_name)) },
         })
     }
 
@@ -163,16 +174,16 @@ impl Server {
 
     fn start(&self, py: Python<'_>) -> PyResult<()> {
         logging::open(py)?;
-        let record = self.record.clone();
+        let (folder, record) = (self.recordings.clone(), self.record.clone());
         self.held.call_long(
             py,
             |_| {},
             move |server| {
                 // Before the first packet can be taken.
-                if let Some((folder, name)) = record
-                    && !server.is_started()
-                {
-                    server.start_recording(&folder, name.as_deref())?;
+                match record.filter(|_| !server.is_started()) {
+                    Some(Record::Mix(name)) => _ = server.start_recording(&folder, name.as_deref())?,
+                    Some(Record::Each) => server.record_each(&folder)?,
+                    None => {}
                 }
                 server.start()
             },
@@ -228,7 +239,7 @@ impl Server {
 
     fn source_stats<'py>(&self, py: Python<'py>, number: u32) -> PyResult<Option<Bound<'py, PyDict>>> {
         let stats = self.held.call(py, move |server| Ok(server.source_stats(number)))?;
-        stats.map(|stats| source_dict(py, &stats, self.protocol)).transpose()
+        stats.map(|stats| source_dict(py, &stats)).transpose()
     }
 
     fn source_set_gain(&self, py: Python<'_>, number: u32, gain: f32) -> PyResult<()> {
@@ -237,6 +248,26 @@ impl Server {
 
     fn source_set_muted(&self, py: Python<'_>, number: u32, muted: bool) -> PyResult<()> {
         self.held.call(py, move |server| server.source_set_muted(number, muted))
+    }
+
+    #[pyo3(signature = (number, name))]
+    fn source_record(&self, py: Python<'_>, number: u32, name: Option<String>) -> PyResult<PathBuf> {
+        let folder = self.recordings.clone();
+        self.held.call(py, move |server| server.source_record(number, &folder, name.as_deref()))
+    }
+
+    fn source_stop_recording<'py>(
+        &self,
+        py: Python<'py>,
+        number: u32,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let recorded = self.held.call(py, move |server| server.source_stop_recording(number))?;
+        recorded.map(|recorded| recorded_dict(py, &recorded)).transpose()
+    }
+
+    fn source_recording<'py>(&self, py: Python<'py>, number: u32) -> PyResult<Bound<'py, PyDict>> {
+        let state = self.held.call(py, move |server| Ok(server.source_recording(number)))?;
+        state_dict(py, &state)
     }
 
     #[pyo3(signature = (source, each, raw, length, queue))]

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::engine::config::{Protocol, Wire};
+use crate::engine::config::{Transports, Wire};
 use crate::engine::stats::{Playback, Reception, RemoteReport, ServerStats, SourceStats};
 use crate::engine::stream::reports::Ntp;
 
@@ -16,7 +16,7 @@ pub struct Figures<'a> {
     /// How dear concealment is.
     pub tier: u32,
     /// What was asked for.
-    pub protocol: Protocol,
+    pub protocol: Transports,
     /// What was asked for, if anything.
     pub wire: Option<Wire>,
     /// The output's.
@@ -37,6 +37,9 @@ pub fn server_dict<'py>(py: Python<'py>, figures: &Figures<'_>) -> PyResult<Boun
     dict.set_item("packets_dropped_local", stats.dropped_local)?;
     dict.set_item("packets_forwarded", stats.forwarded.packets)?;
     dict.set_item("packets_forward_dropped", stats.forwarded.dropped)?;
+    dict.set_item("recordings", stats.recordings.running)?;
+    dict.set_item("recordings_refused", stats.recordings.refused)?;
+    dict.set_item("recordings_failed", stats.recordings.failed)?;
     dict.set_item("pcap_dropped", stats.pcap_dropped)?;
     dict.set_item("frames_unspoken", stats.frames_unspoken)?;
     let wire = stats.sources.first().map(|source| source.wire).or(wire);
@@ -44,24 +47,20 @@ pub fn server_dict<'py>(py: Python<'py>, figures: &Figures<'_>) -> PyResult<Boun
     dict.set_item("last_sequence", last.map_or(-1, i32::from))?;
     dict.set_item("tier", tier)?;
     dict.set_item("events_dropped", stats.events_dropped)?;
-    let sources = stats.sources.iter().map(|source| source_dict(py, source, protocol));
+    let sources = stats.sources.iter().map(|source| source_dict(py, source));
     dict.set_item("sources", sources.collect::<PyResult<Vec<_>>>()?)?;
     Ok(dict)
 }
 
 /// One source's figures.
-pub fn source_dict<'py>(
-    py: Python<'py>,
-    source: &SourceStats,
-    protocol: Protocol,
-) -> PyResult<Bound<'py, PyDict>> {
+pub fn source_dict<'py>(py: Python<'py>, source: &SourceStats) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     fill(&dict, &source.reception, &source.playback, source.coding.format.rate())?;
     dict.set_item("number", source.number)?;
     dict.set_item("state", source.presence.name())?;
     dict.set_item("gain", source.gain)?;
     dict.set_item("muted", source.muted)?;
-    dict.set_item("protocol", protocol.name())?;
+    dict.set_item("protocol", source.protocol.name())?;
     dict.set_item("packets_malformed", 0)?;
     dict.set_item("packets_dropped_local", source.dropped_local)?;
     dict.set_item("wire", source.wire.name())?;

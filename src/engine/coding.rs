@@ -1,5 +1,7 @@
 //! How a payload holds sound, and what the payload types of a session mean.
 
+use std::sync::Arc;
+
 use std::fmt;
 
 use super::error::{Error, Result};
@@ -105,7 +107,8 @@ pub enum Payload {
 /// The payload types of a session: the static ones of RFC 3551, ours for dynamic ones, or what an SDP says instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PayloadTypes {
-    known: Vec<(u8, Payload)>,
+    /// One list for all sources: looked into with every packet.
+    known: Arc<Vec<(u8, Payload)>>,
 }
 
 impl PayloadTypes {
@@ -113,7 +116,7 @@ impl PayloadTypes {
     pub fn new(session: Format) -> Self {
         let sound = |coding, format| Payload::Sound(Encoding { coding, format });
         let narrow = Format::NARROW;
-        let mut types = Self { known: Vec::new() };
+        let mut types = Self::empty();
         types.set(PCMU, sound(Coding::Pcmu, narrow));
         types.set(PCMA, sound(Coding::Pcma, narrow));
         types.set(L16_STEREO, sound(Coding::L16, Format::STEREO));
@@ -125,14 +128,15 @@ impl PayloadTypes {
     }
 
     /// None at all.
-    pub const fn empty() -> Self {
-        Self { known: Vec::new() }
+    pub fn empty() -> Self {
+        Self { known: Arc::default() }
     }
 
     /// Says what a type stands for.
     pub fn set(&mut self, payload_type: u8, payload: Payload) {
-        self.known.retain(|(known, _)| *known != payload_type);
-        self.known.push((payload_type, payload));
+        let known = Arc::make_mut(&mut self.known);
+        known.retain(|(known, _)| *known != payload_type);
+        known.push((payload_type, payload));
     }
 
     /// What a type stands for; `None` for those that nobody told of.

@@ -2,6 +2,7 @@
 
 mod ends;
 mod redundancy;
+mod transport;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 pub use ends::{DeviceChoice, Input, Output};
 pub use redundancy::Redundancy;
+pub use transport::{Protocol, Transports, Wire};
 
 use super::coding::{Coding, DYNAMIC, Encoding, PayloadTypes};
 use super::error::{Error, Result};
@@ -16,65 +18,6 @@ use super::format::Format;
 use super::key::Key;
 use super::networks::Networks;
 use super::sim::config::LinkConfig;
-
-/// The transport.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// Datagrams.
-    Udp,
-    /// A byte stream.
-    Tcp,
-}
-
-impl Protocol {
-    /// `"udp"` or `"tcp"`, in any case.
-    pub fn parse(text: &str) -> Result<Self> {
-        match text.to_ascii_lowercase().as_str() {
-            "udp" => Ok(Self::Udp),
-            "tcp" => Ok(Self::Tcp),
-            _ => Err(Error::config(format!("protocol must be 'udp' or 'tcp', not {text:?}"))),
-        }
-    }
-
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-        }
-    }
-}
-
-/// The packet format of one sender.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Wire {
-    /// RTP (RFC 3550) with L16 payload (RFC 3551); framed by RFC 4571 on TCP.
-    Rtp,
-    /// The original's: a 2-byte little-endian sequence number, then PCM; unframed on TCP.
-    Classic,
-}
-
-impl Wire {
-    /// `"rtp"` or `"classic"`; `"auto"` is `None`.
-    pub fn parse(text: &str) -> Result<Option<Self>> {
-        match text.to_ascii_lowercase().as_str() {
-            "rtp" => Ok(Some(Self::Rtp)),
-            "classic" => Ok(Some(Self::Classic)),
-            "auto" => Ok(None),
-            _ => {
-                Err(Error::config(format!("wire must be 'rtp', 'classic' or (server) 'auto', not {text:?}")))
-            }
-        }
-    }
-
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rtp => "rtp",
-            Self::Classic => "classic",
-        }
-    }
-}
 
 /// The length of the block that the devices work in: 2.5, 5, or a multiple of 10 from 10 to 150 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -353,7 +296,7 @@ pub struct ServerConfig {
     /// The sound.
     pub audio: Audio,
     /// The transport.
-    pub protocol: Protocol,
+    pub protocol: Transports,
     /// The address to listen on; `None` is every interface, IPv4 and IPv6.
     pub bind: Option<String>,
     /// The port to listen on; 0 lets the system choose.
@@ -398,7 +341,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             audio: Audio::default(),
-            protocol: Protocol::Udp,
+            protocol: Transports::Udp,
             bind: None,
             port: DEFAULT_PORT,
             wire: None,
@@ -458,7 +401,7 @@ impl ServerConfig {
         {
             return Err(Error::config(format!("delay must be at most {} ms", MAX_DELAY.as_millis())));
         }
-        if self.network.is_some() && self.protocol == Protocol::Tcp {
+        if self.network.is_some() && self.protocol == Transports::Tcp {
             return Err(Error::config(NO_NETWORK_OVER_TCP));
         }
         if self.forward.len() > MOST_FORWARD {

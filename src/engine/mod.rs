@@ -2,11 +2,13 @@
 //!
 //! Arrows point one way: session → (net, audio, record) → (stream, playout) → (wire, codec) → plain value types.
 
+pub mod ahead;
 pub mod audio;
 pub mod codec;
 pub mod coding;
 pub mod config;
 pub mod error;
+pub mod exact;
 pub mod format;
 pub mod key;
 pub mod lab;

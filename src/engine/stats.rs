@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use super::coding::Encoding;
-use super::config::Wire;
+use super::config::{Protocol, Wire};
 
 /// What sequence numbers and arrival times tell of one source.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -79,6 +79,23 @@ impl Reception {
         self.frames += other.frames;
         self.restarts += other.restarts;
     }
+
+    /// What has been counted since `before`; of jitter what it is now.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            expected: self.expected.saturating_sub(before.expected),
+            received: self.received.saturating_sub(before.received),
+            lost: self.lost.saturating_sub(before.lost),
+            repaired: self.repaired.saturating_sub(before.repaired),
+            duplicated: self.duplicated.saturating_sub(before.duplicated),
+            reordered: self.reordered.saturating_sub(before.reordered),
+            bytes: self.bytes.saturating_sub(before.bytes),
+            frames: self.frames.saturating_sub(before.frames),
+            restarts: self.restarts.saturating_sub(before.restarts),
+            ..*self
+        }
+    }
 }
 
 impl Playback {
@@ -138,6 +155,8 @@ pub struct SourceStats {
     pub ssrc: u32,
     /// Where it sends from.
     pub address: SocketAddr,
+    /// What it sends by.
+    pub protocol: Protocol,
     /// Its packet format.
     pub wire: Wire,
     /// What its payloads hold.
@@ -185,6 +204,8 @@ pub struct ServerStats {
     pub dropped_local: u64,
     /// Sent on to other receivers.
     pub forwarded: Forwarded,
+    /// Recordings of sources by themselves.
+    pub recordings: Recordings,
     /// Packets that are missing in the capture: the disk was too slow.
     pub pcap_dropped: u64,
     /// Events that whoever listens for them was too slow to see.
@@ -193,6 +214,19 @@ pub struct ServerStats {
     pub frames_unspoken: u64,
     /// The sources that are there now, oldest first.
     pub sources: Vec<SourceStats>,
+}
+
+/// Recordings of sources by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recordings {
+    /// Those that run.
+    pub running: usize,
+    /// Sources that were not recorded, for as many as may be were already.
+    pub refused: u64,
+    /// Files that could not be made, or could not grow.
+    pub failed: u64,
+    /// Packets that found no room on their way to the disk.
+    pub dropped: u64,
 }
 
 /// What was sent on to other receivers; each of them counts.

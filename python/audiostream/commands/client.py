@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ..client import AudioClient
+from ..errors import ConfigError
 from ..script import Script
 from .devices import run_devices
 from .options import (
@@ -77,6 +78,11 @@ def client_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 def client_options(args: argparse.Namespace) -> dict[str, Any]:
     """The keywords of `AudioClient` among parsed options: they have the same names."""
+    if args.input == "push":
+        raise ConfigError(
+            "--input push is for programs, which write the sound themselves: AudioClient(input='push') and "
+            "client.write() in Python; a script's own is --input - (PCM on standard input)"
+        )
     return with_url({name: getattr(args, name) for name in CLIENT_KEYWORDS}, args.url, "host", "localhost")
 
 

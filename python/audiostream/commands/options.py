@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     Options = argparse._ActionsContainer  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
-def add_network(group: Options, port: int = 12345) -> None:
-    """Transport, port, a bad network, and what one is called."""
-    group.add_argument("--protocol", choices=["udp", "tcp"], default="udp", help="transport (udp)")
+def add_network(group: Options, port: int = 12345, *, listens: bool = False) -> None:
+    """Transport (who listens can do both), port, a bad network, and what one is called."""
+    both = ["both"] if listens else []
+    group.add_argument("--protocol", choices=["udp", "tcp", *both], default="udp", help="transport (udp)")
     group.add_argument("--udp", dest="protocol", action="store_const", const="udp", help="short for --protocol udp")
     group.add_argument("--tcp", dest="protocol", action="store_const", const="tcp", help="short for --protocol tcp")
     group.add_argument("--port", type=int, default=port, help=f"the server's port ({port or 'any'})")

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..script import Script
-from ..server import AdvancedAudioServer
+from ..server import EACH, AdvancedAudioServer
 from .devices import run_devices
 from .options import add_common, add_key, add_network, add_recording, add_sound, parser_for, rtp_url, with_url
 
@@ -23,8 +23,12 @@ examples:
       play what arrives by UDP on port 12345
   %(prog)s --tcp
       the same by TCP; ends when its last client has left
+  %(prog)s --protocol both
+      by UDP and TCP, as each client likes
   %(prog)s --output null --record
       no speaker needed: record what arrives
+  %(prog)s --output null --max-sources 100 --record-each
+      a conference of many: a file each
   %(prog)s --sdp stream.sdp
       what a session description says, as ffmpeg and GStreamer write them
   %(prog)s rtp://@239.1.2.3:5004
@@ -92,7 +96,7 @@ def add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     network.add_argument(
         "--bind", metavar="ADDRESS", help="address to listen on, or a multicast group (every interface)"
     )
-    add_network(network)
+    add_network(network, listens=True)
     network.add_argument(
         "--wire",
         choices=["auto", "rtp", "classic"],
@@ -137,7 +141,14 @@ def add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     sound.add_argument("--min-delay", type=float, default=0.0, metavar="MS", help="at least, where it follows (0)")
     sound.add_argument("--max-delay", type=float, default=500.0, metavar="MS", help="at most, where it follows (500)")
     add_sound(sound, told=False)
-    add_recording(parser, "--record", metavar="NAME", help="record what arrives, under this name if given")
+    recording = add_recording(parser, "--record", metavar="NAME", help="record what arrives, under this name if given")
+    recording.add_argument(
+        "--record-each",
+        action="store_const",
+        const=EACH,
+        dest="record",
+        help="record each sender to a file of its own, at most 128 at once",
+    )
     running = add_common(parser)
     running.add_argument(
         "--watch", action="store_true", help="show level, loss, jitter, delay and concealment as live charts"

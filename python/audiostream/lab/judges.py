@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=none, reportMissingTypeStubs=none, reportUnknownVariableType=none, reportUnknownArgumentType=none
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from decimal import Decimal
 from importlib.util import find_spec
@@ -53,12 +54,19 @@ def _narrowed(sound: Sound) -> npt.NDArray[np.int16]:
     mono = sound.to_numpy().astype(np.float64).mean(axis=1)
     if sound.rate == 16_000:
         return mono.astype(np.int16)
+    common = math.gcd(sound.rate, 16_000)
+    up, down = 16_000 // common, sound.rate // common
     cutoff = min(1.0, 16_000 / sound.rate) * 0.95
-    places = np.arange(int(len(mono) * 16_000 / sound.rate)) * sound.rate / 16_000
     reach = int(24 / cutoff)
     offsets = np.arange(-reach, reach + 1)
-    padded = np.pad(mono, reach + 1)
-    whole = places.astype(int)
-    distance = offsets[None, :] - (places - whole)[:, None]
-    kernel = cutoff * np.sinc(cutoff * distance) * (0.5 + 0.5 * np.cos(np.pi * np.clip(distance / (reach + 1), -1, 1)))
-    return np.sum(padded[whole[:, None] + offsets[None, :] + reach + 1] * kernel, axis=1).astype(np.int16)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(mono, reach), len(offsets))
+    narrow = np.zeros(len(mono) * up // down)
+    # Each `up`-th sample lies at the same place between two of the old ones.
+    for first in range(min(up, len(narrow))):
+        whole, part = divmod(first * down, up)
+        distance = offsets - part / up
+        window = 0.5 + 0.5 * np.cos(np.pi * distance / (reach + 1))
+        kernel = cutoff * np.sinc(cutoff * distance) * window
+        samples = narrow[first::up]
+        samples[:] = around[whole::down][: len(samples)] @ kernel
+    return narrow.astype(np.int16)

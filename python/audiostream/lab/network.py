@@ -38,7 +38,7 @@ class Network:
         reorder_delay: How long they are held, ms (25).
         duplicate: Packets that arrive twice, percent (0).
         rate: Of the narrowest part of the path, bits a second, as a number or as `'256k'`, `'1.5M'` (no limit).
-        queue: How long a packet may wait there before it is dropped, ms (200); needs `rate`.
+        queue: How long a packet may wait there before it is dropped, ms (200; 1000 with `trace`); needs one of them.
         trace: A file that says when the narrowest part lets bytes through (Mahimahi's format), in place of `rate`.
         seed: What chance is drawn from (0).
 

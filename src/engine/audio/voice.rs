@@ -4,6 +4,7 @@
 
 use std::f64::consts::{PI, TAU};
 
+use crate::engine::exact::{cos, exp, sin};
 use crate::engine::format::Format;
 
 use super::pacer::Halt;
@@ -52,7 +53,7 @@ pub fn synthesise(rate: u32) -> Box<[i16]> {
                     formant.tune(from + (to - from) * glide, BANDWIDTHS[index], step);
                 }
                 // The melody falls a little along each syllable, and wavers as a voice does.
-                let pitch = syllable.pitch * (1.06 - 0.12 * along) * (1.0 + 0.012 * (TAU * 5.2 * time).sin());
+                let pitch = syllable.pitch * (1.06 - 0.12 * along) * (1.0 + 0.012 * sin(TAU * 5.2 * time));
                 phase = (phase + pitch * step).fract();
                 glottal_flow(phase) * syllable.loudness * swell(time - syllable.start, syllable.length)
             }
@@ -70,9 +71,9 @@ pub fn synthesise(rate: u32) -> Box<[i16]> {
 /// Rosenberg's glottal pulse: opens over 40 % of the cycle, closes over 16 %.
 fn glottal_flow(phase: f64) -> f64 {
     if phase < 0.4 {
-        0.5 * (1.0 - (PI * phase / 0.4).cos())
+        0.5 * (1.0 - cos(PI * phase / 0.4))
     } else if phase < 0.56 {
-        (PI * (phase - 0.4) / 0.32).cos()
+        cos(PI * (phase - 0.4) / 0.32)
     } else {
         0.0
     }
@@ -82,7 +83,7 @@ fn glottal_flow(phase: f64) -> f64 {
 fn swell(time: f64, length: f64) -> f64 {
     let rise = (time / 0.04).clamp(0.0, 1.0);
     let fall = ((length - time) / 0.09).clamp(0.0, 1.0);
-    (0.5 - 0.5 * (PI * rise).cos()) * (0.5 - 0.5 * (PI * fall).cos())
+    (0.5 - 0.5 * cos(PI * rise)) * (0.5 - 0.5 * cos(PI * fall))
 }
 
 /// A two-pole resonance with unit gain at zero frequency (Klatt 1980).
@@ -102,9 +103,9 @@ impl Resonator {
             (self.a, self.b, self.c) = (1.0, 0.0, 0.0);
             return;
         }
-        let radius = (-PI * bandwidth * step).exp();
+        let radius = exp(-PI * bandwidth * step);
         self.c = -radius * radius;
-        self.b = 2.0 * radius * (TAU * hertz * step).cos();
+        self.b = 2.0 * radius * cos(TAU * hertz * step);
         self.a = 1.0 - self.b - self.c;
     }
 

@@ -10,7 +10,7 @@ pub fn encode(samples: &[i16], out: &mut Vec<u8>) {
 
 /// Big-endian bytes to samples.
 pub fn decode(payload: &[u8], out: &mut Vec<i16>) {
-    out.extend(payload.as_chunks().0.iter().map(|&pair| i16::from_be_bytes(pair)));
+    extend(payload, i16::from_be_bytes, out);
 }
 
 /// Samples to little-endian bytes.
@@ -20,7 +20,15 @@ pub fn encode_le(samples: &[i16], out: &mut Vec<u8>) {
 
 /// Little-endian bytes to samples.
 pub fn decode_le(payload: &[u8], out: &mut Vec<i16>) {
-    out.extend(payload.as_chunks().0.iter().map(|&pair| i16::from_le_bytes(pair)));
+    extend(payload, i16::from_le_bytes, out);
+}
+
+fn extend(payload: &[u8], sample: impl Fn([u8; 2]) -> i16, out: &mut Vec<i16>) {
+    let (pairs, start) = (payload.as_chunks().0, out.len());
+    out.resize(start + pairs.len(), 0);
+    for (out, &pair) in out[start..].iter_mut().zip(pairs) {
+        *out = sample(pair);
+    }
 }
 
 /// Resizing first lets the loop run over two slices of known length, which the compiler turns into SIMD.

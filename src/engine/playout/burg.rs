@@ -9,6 +9,7 @@
 //! and costs half.
 
 use super::kernel::Kernel;
+use crate::engine::exact::{power, sin};
 
 /// A predictor and all that is needed to fit it.
 pub struct Burg {
@@ -31,7 +32,7 @@ impl Burg {
             forward_error: vec![0.0; past + future].into(),
             backward_error: vec![0.0; past + future].into(),
             weight: vec![0.0; past + future].into(),
-            taper: (0..past).map(|i| ((i as f64 + 0.5) * step).sin().powi(2) as f32).collect(),
+            taper: (0..past).map(|i| power(sin((i as f64 + 0.5) * step), 2) as f32).collect(),
             forward: vec![0.0; order + 1].into(),
             reversed: vec![0.0; order + 1].into(),
             order: 0,

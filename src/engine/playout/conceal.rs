@@ -10,10 +10,15 @@
 //! and, where it is known, behind it. Between two edges the hole is filled by least squares, beyond one the sound is
 //! continued by prediction. The channels are concealed each for itself.
 
+use std::f64::consts::FRAC_PI_2;
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::burg::Burg;
 use super::interpolate::Interpolator;
 use super::kernel::Kernel;
 use super::repetition::{Repetition, repeated, repeated_backwards};
+use crate::engine::exact::{power, sin};
 use crate::engine::format::Format;
 
 /// How dear concealment may be, dearest and best first. The number is the model's order at 44.1 kHz; at other rates it
@@ -89,9 +94,14 @@ pub struct Concealer {
     future: Window,
     voice: Box<[f32]>,
     rise: Box<[f32]>,
-    /// Holes that were modelled since somebody looked.
+    /// Holes that were modelled since somebody looked, and the time that all concealment took.
     modelled: u32,
+    took: Duration,
+    watch: Option<Watch>,
 }
+
+/// Tells how long something has been going on.
+pub type Watch = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 impl Concealer {
     /// All scratch for sound of `format` (about half a megabyte at 44.1 kHz).
@@ -115,7 +125,19 @@ impl Concealer {
             voice: vec![0.0; frames(SILENT_AFTER_MS)].into(),
             rise: vec![0.0; frames(EDGE_MS)].into(),
             modelled: 0,
+            took: Duration::ZERO,
+            watch: None,
         }
+    }
+
+    /// From now on the time is taken with `watch`.
+    pub fn set_watch(&mut self, watch: Watch) {
+        self.watch = Some(watch);
+    }
+
+    /// How long concealment took since this was asked last; zero without a watch.
+    pub fn take_time(&mut self) -> Duration {
+        std::mem::take(&mut self.took)
     }
 
     /// How often sound was modelled, which is dear, since this was asked last.
@@ -142,6 +164,10 @@ impl Concealer {
     ///
     /// `already` frames at the end of `past` were themselves made by this method for the same hole: their fade goes on.
     pub fn extrapolate(&mut self, past: &[f32], already: usize, out: &mut [f32], tier: Tier) {
+        self.timed(|own| own.extend(past, already, out, tier));
+    }
+
+    fn extend(&mut self, past: &[f32], already: usize, out: &mut [f32], tier: Tier) {
         self.modelled += u32::from(tier != Tier::Pitch);
         let twin = self.twin_channels(past, &[]);
         for channel in 0..self.channels {
@@ -164,8 +190,12 @@ impl Concealer {
     /// `already` frames at the end of `past` were made by [`extrapolate`](Self::extrapolate) for the same hole and have
     /// been heard: what is filled now begins where they ended.
     pub fn interpolate(&mut self, past: &[f32], future: &[f32], already: usize, out: &mut [f32], tier: Tier) {
+        self.timed(|own| own.connect(past, future, already, out, tier));
+    }
+
+    fn connect(&mut self, past: &[f32], future: &[f32], already: usize, out: &mut [f32], tier: Tier) {
         if future.len() < self.channels {
-            self.extrapolate(past, already, out, tier);
+            self.extend(past, already, out, tier);
             return;
         }
         if out.len() / self.channels > tier.longest_fill(self.rate) {
@@ -188,6 +218,14 @@ impl Concealer {
         }
     }
 
+    fn timed(&mut self, work: impl FnOnce(&mut Self)) {
+        let began = self.watch.as_ref().map(|watch| watch());
+        work(self);
+        if let (Some(watch), Some(began)) = (&self.watch, began) {
+            self.took += watch().saturating_sub(began);
+        }
+    }
+
     /// Fades from `continuation`, which was to be heard, into the beginning of `follows`, which has come after all: as
     /// long as the shortest of both and [`join_frames`](Self::join_frames).
     pub fn join(&mut self, continuation: &[f32], follows: &mut [f32]) {
@@ -205,7 +243,7 @@ impl Concealer {
 
     /// A hole too long to be filled as one: out of the past, and shortly before the future into it.
     fn bridge(&mut self, past: &[f32], future: &[f32], already: usize, out: &mut [f32], tier: Tier) {
-        self.extrapolate(past, already, out, tier);
+        self.extend(past, already, out, tier);
         let first = out.len() / self.channels - self.edge;
         for channel in 0..self.channels {
             self.past.take_last(past, channel, self.channels);
@@ -372,7 +410,7 @@ fn limit(sound: &mut [f32], bound: f32) {
 /// A squared sine from 0 to 1.
 fn rise(n: usize, frames: usize) -> f32 {
     let phase = (n as f32 + 0.5) / frames as f32;
-    (phase * std::f32::consts::FRAC_PI_2).sin().powi(2)
+    power(sin(f64::from(phase) * FRAC_PI_2), 2) as f32
 }
 
 /// A one-sided model has no equations to solve and can afford a little more than a pitch period: in bursts of 3 worth

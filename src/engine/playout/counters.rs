@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use super::histogram::{BUCKETS, Bar, Bucket};
+use crate::engine::exact::log10;
 use crate::engine::stats::Playback;
 
 /// One source's counters.
@@ -57,7 +58,7 @@ impl PlayerCounters {
             delay_ms: self.delay_us.load(Relaxed) as f64 / 1e3,
             delay_target_ms: self.target_us.load(Relaxed) as f64 / 1e3,
             drift_ppm: self.drift_ppb.load(Relaxed) as f64 / 1e3,
-            level_db: 20.0 * f64::from(f32::from_bits(self.peak.load(Relaxed))).log10(),
+            level_db: 20.0 * log10(f64::from(f32::from_bits(self.peak.load(Relaxed)))),
         }
     }
 

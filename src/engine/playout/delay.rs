@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use super::histogram::{Bar, Bucket, Histogram};
 use super::transit::{Observed, Transit};
+use crate::engine::ahead;
+use crate::engine::exact::exp;
 use crate::engine::stream::queue::Position;
 use crate::engine::time::Micros;
 
@@ -104,6 +106,12 @@ impl DelayEstimator {
             unbelieved: 0,
             resets: 0,
         }
+    }
+
+    /// Has the processor fetch where the next packet is noted.
+    pub fn fetch(&self) {
+        self.recent.iter().take(1).chain(self.recent.back()).for_each(ahead::fetch);
+        self.delays.fetch();
     }
 
     /// A packet of `frames` frames came, its first at `position`. Says its delay relative to the fastest; `None` where it
@@ -220,7 +228,7 @@ impl DelayEstimator {
         let frames = frames.min(self.rate / 5);
         let seconds = f64::from(frames) / f64::from(self.rate);
         if self.growth.0 != frames {
-            self.growth = (frames, (seconds / MEMORY_SECONDS).exp());
+            self.growth = (frames, exp(seconds / MEMORY_SECONDS));
         }
         self.weight *= self.growth.1;
         if self.weight > LARGEST_WEIGHT {

@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use crate::engine::exact::power;
 use crate::engine::time::Micros;
 
 /// One stream's drift.
@@ -180,7 +181,7 @@ impl Drift {
         let known = (self.spread * self.spread / NOISE_OF_SPREAD_US).clamp(LEAST_NOISE_US, MOST_NOISE_US);
         let young = f64::from(EARLY / 2) / f64::from(self.filter.seen + 1);
         let overlap = if self.filter.seen < EARLY { OVERLAP } else { 1.0 };
-        (known * young.max(1.0)).powi(2) * overlap
+        power(known * young.max(1.0), 2) * overlap
     }
 
     fn decide(&mut self) {

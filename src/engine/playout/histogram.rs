@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::engine::ahead;
+
 /// Delays by bucket: 1 ms wide to 40 ms, 5 ms to 300 ms, 20 ms to 2 s; the last one holds all that is longer.
 #[derive(Clone, Debug)]
 pub struct Histogram {
@@ -35,6 +37,11 @@ impl Histogram {
     /// An empty one, to be asked for the delay that only `share` of all are longer than.
     pub fn new(share: f64) -> Self {
         Self { mass: Box::new([0.0; BUCKETS]), total: 0.0, index: 0, tail: 0.0, share }
+    }
+
+    /// Has the processor fetch the quantile's surroundings.
+    pub fn fetch(&self) {
+        ahead::fetch(&self.mass[self.index]);
     }
 
     /// Adds a delay of this weight.

@@ -8,6 +8,7 @@ use super::counters::PlayerCounters;
 use super::ledger::{Kind, Ledger};
 use super::tape::HISTORY;
 use super::window::{Inserted, Window};
+use crate::engine::ahead;
 use crate::engine::format::Format;
 use crate::engine::stream::queue::{Head, PacketReader, Position};
 
@@ -66,6 +67,17 @@ impl Inlet {
         self.window.reset(Position(head.position.0.saturating_sub(room)), &mut self.reader);
     }
 
+    /// Has the processor fetch what playing needs; first, where the rest is.
+    pub fn fetch(&self, first: bool) {
+        if first {
+            ahead::fetch(self);
+            ahead::fetch(&*self.counters);
+        } else {
+            self.window.fetch();
+        }
+        self.reader.fetch();
+    }
+
     /// Whether all sound that was taken is given out.
     pub fn is_played_out(&self) -> bool {
         self.window.end() <= self.position
@@ -108,7 +120,9 @@ impl Inlet {
             let made_up = run.present && !self.rough;
             let begins = !std::mem::replace(&mut self.made_up, made_up) && made_up;
             let counters = &self.counters;
-            counters.concealments.fetch_add(u64::from(begins), Relaxed);
+            if begins {
+                counters.concealments.fetch_add(1, Relaxed);
+            }
             let counter = if made_up { &counters.frames_concealed } else { &counters.frames_played };
             counter.fetch_add(run.frames as u64, Relaxed);
             done += run.frames;

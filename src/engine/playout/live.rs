@@ -23,6 +23,7 @@ use super::resample::{Resampler, TAKEN_AHEAD};
 use super::stretch::Stretcher;
 use super::tape::Tape;
 use super::trend::Trend;
+use crate::engine::ahead;
 use crate::engine::format::Format;
 use crate::engine::stream::queue::{Head, Origin, Position};
 use crate::engine::time::Micros;
@@ -58,6 +59,8 @@ pub struct Live {
     /// How far the delay has been from the one aimed at all the time lately, and from the one needed, µs.
     off: Trend,
     lacking: Trend,
+    /// The first of these, of the last moments only.
+    lately: Trend,
     /// Where the sound lies that came back last.
     mended: (Position, Position),
     /// Whether what is heard is rough.
@@ -68,6 +71,8 @@ pub struct Live {
     direct: usize,
     /// Frames heard since sound was stretched.
     unstretched: usize,
+    /// When the last packet came.
+    newest: Micros,
     /// Frames in a row that came too late.
     late_run: u64,
     /// Where a packet was that nobody believes yet.
@@ -168,14 +173,25 @@ impl Live {
             settling: false,
             off: Trend::new(format.frames(STEADY)),
             lacking: Trend::new(format.frames(STEADY)),
+            lately: Trend::new(format.frames(BRIEF)),
             mended: (Position::default(), Position::default()),
             in_rough: false,
             rest: 0,
             direct: 0,
             unstretched: 0,
+            newest: Micros::ZERO,
             late_run: 0,
             suspect: None,
             note_in: 0,
+        }
+    }
+
+    /// Has the processor fetch what playing needs; first, where the rest is.
+    pub fn fetch(&self, first: bool) {
+        if first {
+            ahead::fetch(self);
+        } else {
+            self.delay.fetch();
         }
     }
 
@@ -231,6 +247,7 @@ impl Live {
             // They were off by another measure.
             self.off.forget();
             self.lacking.forget();
+            self.lately.forget();
         }
     }
 
@@ -296,6 +313,7 @@ impl Live {
     fn put(&mut self, inlet: &mut Inlet, head: &Head) {
         self.foresight.heard(head);
         if !head.origin.is_made_up() {
+            self.newest = head.arrival;
             self.delay.arrived(head.position, head.frames, head.arrival);
             self.foresight.arrived(inlet.format, head.frames as usize);
             self.grid.packet(inlet.format, head.position, head.frames as usize);
@@ -351,6 +369,7 @@ impl Live {
         self.suspect = None;
         self.off.forget();
         self.lacking.forget();
+        self.lately.forget();
         self.drift.resume();
     }
 
@@ -393,6 +412,8 @@ impl Bounds {
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// The delay must have been wrong for so long, or twice, before sound is stretched in peace.
 const STEADY: Duration = Duration::from_millis(1200);
+/// The same on a path that is known to the millisecond, for what costs nothing.
+const BRIEF: Duration = Duration::from_millis(300);
 /// When only late sound has come for so long, playout begins anew.
 const LATE_FOR: Duration = Duration::from_millis(50);
 /// After so long a new epoch does not wait for the end of the last one any more.

@@ -5,6 +5,7 @@
 //! number counts as silence; no allocation after construction.
 
 use super::peak::peak;
+use crate::engine::exact::{exp, log10, power};
 
 /// Mixes block by block: [`begin`](Self::begin), [`add`](Self::add) each source, [`finish`](Self::finish).
 pub struct Mixer {
@@ -48,7 +49,7 @@ impl Mixer {
             limiter: Limiter {
                 envelope: 0.0,
                 knee: 1.0,
-                fall: (-1.0 / (RELEASE_SECONDS * rate)).exp(),
+                fall: exp(f64::from(-1.0 / (RELEASE_SECONDS * rate))) as f32,
                 knee_step: (1.0 - KNEE) / (KNEE_SECONDS * rate),
             },
         }
@@ -113,7 +114,7 @@ impl Mixer {
     /// How much the limiter takes away now, dB; 0 where it does nothing.
     pub fn reduction_db(&self) -> f32 {
         let l = &self.limiter;
-        if l.envelope <= l.knee { 0.0 } else { -20.0 * (l.curve() / l.envelope).log10() }
+        if l.envelope <= l.knee { 0.0 } else { -20.0 * log10(f64::from(l.curve() / l.envelope)) as f32 }
     }
 }
 
@@ -151,7 +152,7 @@ impl Limiter {
         let loudest = peak(sum);
         // False where something is not a number, too.
         if steady && loudest <= self.knee {
-            self.envelope = loudest.max(self.envelope * self.fall.powi(frames.min(1 << 20) as i32));
+            self.envelope = loudest.max(self.envelope * power(self.fall, frames.min(1 << 20) as u32));
             return;
         }
         for frame in sum.chunks_mut(channels) {

@@ -152,6 +152,14 @@ impl Player {
         }
     }
 
+    /// Has the processor fetch what playing needs; first, where the rest is.
+    pub fn fetch(&self, first: bool) {
+        self.inlet.fetch(first);
+        if let Way::Live(live) = &self.way {
+            live.fetch(first);
+        }
+    }
+
     /// Its gain, as it was set last.
     pub fn gain(&mut self) -> &mut Gain {
         self.gain.set(self.inlet.counters.heard_gain());

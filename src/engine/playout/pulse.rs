@@ -1,7 +1,7 @@
 //! When a device pulls: how early it may ask for a frame, whatever the sizes and the jitter of its pulls.
 //!
 //! Guaranteed: fixed memory; any sizes and times are taken. The moments that come out advance with the frames pulled, not
-//! with the jitter of the calls: each is the earliest at which the device, by its habit of the last two seconds, would have
+//! with the jitter of the calls: each is the earliest at which the device, by its habit of the last second, would have
 //! asked.
 
 use std::time::Duration;
@@ -49,7 +49,7 @@ impl Pulse {
     pub fn new(format: Format, block: usize) -> Self {
         Self {
             format,
-            pulls: Transit::new(format.rate()),
+            pulls: Transit::new(format.rate()).brief(),
             pulled: Position(FIRST),
             called: Micros::ZERO,
             call: 0,
@@ -76,7 +76,7 @@ impl Pulse {
         if late > (LATEST + block * 2).as_micros() as i64 {
             // The device has stood still; what it asked for before was to fill it.
             self.steps = [0, frames];
-            self.pulls = Transit::new(self.format.rate());
+            self.pulls = Transit::new(self.format.rate()).brief();
             self.pulls.observe(self.pulled, now);
         }
         let needed = self.pulls.earliest(first, now).unwrap_or(now);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::conceal::{Concealer, Tier};
+use super::conceal::{Concealer, Tier, Watch};
 use super::inlet::STRIDE;
 use super::listeners::{Listener, Listeners};
 use super::live::{Bounds, Pull};
@@ -21,6 +21,7 @@ use super::pulse::{Beat, Pulse};
 use super::tap::{Pour, Tap};
 use super::taps::{MOST_TAPS, Taps};
 use crate::engine::error::Result;
+use crate::engine::exact::{log10, pow};
 use crate::engine::format::Format;
 use crate::engine::time::Micros;
 
@@ -145,6 +146,16 @@ impl Renderer {
         self.tier
     }
 
+    /// From now on it is known how long concealment takes, by `watch`.
+    pub fn set_watch(&mut self, watch: &Watch) {
+        self.concealers.iter_mut().for_each(|concealer| concealer.set_watch(Arc::clone(watch)));
+    }
+
+    /// How long concealment took since this was asked last.
+    pub fn take_concealing(&mut self) -> Duration {
+        self.concealers.iter_mut().map(Concealer::take_time).sum()
+    }
+
     /// How many sources it holds, those included that have just fallen silent.
     pub fn players(&self) -> usize {
         self.players.len()
@@ -191,27 +202,25 @@ impl Renderer {
                 }
             }
         }
-        let mut index = 0;
-        while index < self.players.len() {
-            if self.players[index].is_finished() && !self.finished.is_full() {
-                // In order of their coming: the newest is given up first.
-                let player = self.players.remove(index);
-                self.taps.leave(player.number());
-                player.note_peak(0.0, 0.0);
-                // There is room: it was asked, and only this thread fills it.
-                let _ = self.finished.push(Guest::Player(player));
-            } else {
-                index += 1;
-            }
-        }
+    }
+
+    /// Gives up the newest of too many.
+    fn give_up(&mut self) {
         while self.players.len() > self.controls.most_players()
             && !self.finished.is_full()
-            && let Some(player) = self.players.pop()
+            && !self.players.is_empty()
         {
-            self.taps.leave(player.number());
-            player.note_peak(0.0, 0.0);
-            let _ = self.finished.push(Guest::Player(player));
+            self.dismiss(self.players.len() - 1);
         }
+    }
+
+    /// Hands a player back, for which there is room.
+    fn dismiss(&mut self, place: usize) {
+        // They stay in order of their coming: the newest is given up first.
+        let player = self.players.remove(place);
+        self.taps.leave(player.number());
+        player.note_peak(0.0, 0.0);
+        let _ = self.finished.push(Guest::Player(player));
     }
 
     fn mix(&mut self, beat: Beat, left: usize, out: &mut [f32], starved: Starved) -> usize {
@@ -222,7 +231,21 @@ impl Renderer {
         let decay = self.decay(frames);
         self.mixer.begin(frames);
         self.listeners.begin(frames);
-        for (place, player) in self.players.iter_mut().enumerate() {
+        let mut next = 0;
+        while next < self.players.len() {
+            let place = next;
+            for (by, first) in [(2, true), (1, false)] {
+                if let Some(player) = self.players.get(place + by) {
+                    player.fetch(first);
+                }
+            }
+            // Here, where it is at hand.
+            if self.players[place].is_finished() && !self.finished.is_full() {
+                self.dismiss(place);
+                continue;
+            }
+            next += 1;
+            let player = &mut self.players[place];
             player.keep_ledger(!player.is_apart() && self.taps.want(player.number()));
             let from = player.format().channels();
             let sound = &mut self.sound[..frames * from];
@@ -259,8 +282,8 @@ impl Renderer {
             }
             player.note_peak(peak, decay);
         }
-        for player in &mut self.players {
-            player.given_out(sound_frames);
+        if starved != Starved::Advance {
+            self.players.iter_mut().for_each(|player| player.given_out(sound_frames));
         }
         self.listeners.give(&self.mixer);
         out.copy_from_slice(self.mixer.finish());
@@ -271,7 +294,7 @@ impl Renderer {
 
     /// What a level meter falls to while so many frames pass.
     fn decay(&self, frames: usize) -> f32 {
-        PEAK_DECAY.powf(100.0 * frames as f32 / self.format.rate() as f32)
+        pow(f64::from(PEAK_DECAY), 100.0 * frames as f64 / f64::from(self.format.rate())) as f32
     }
 }
 
@@ -298,6 +321,7 @@ impl Render for Renderer {
                 break;
             }
         }
+        self.give_up();
         self.listeners.ring();
         self.controls.apply(&mut out[..last * channels]);
         last
@@ -381,7 +405,7 @@ impl Controls {
 
     /// The loudest sample lately, dBFS; negative infinity for silence.
     pub fn level_db(&self) -> f64 {
-        20.0 * f64::from(f32::from_bits(self.peak.load(Relaxed))).log10()
+        20.0 * log10(f64::from(f32::from_bits(self.peak.load(Relaxed))))
     }
 
     /// Gain, mute and level meter, in this order.

@@ -9,6 +9,8 @@
 use std::f64::consts::PI;
 use std::sync::OnceLock;
 
+use crate::engine::exact::{power, sin};
+
 /// One stream's resampler.
 pub struct Resampler {
     channels: usize,
@@ -222,9 +224,9 @@ fn table() -> &'static [Row] {
         let filter = |phase: usize| {
             let at = |tap: usize| {
                 let x = tap as f64 - PAST as f64 - phase as f64 / PHASES as f64;
-                let inside = 1.0 - (x / (PAST as f64 + 1.0)).powi(2);
+                let inside = 1.0 - power(x / (PAST as f64 + 1.0), 2);
                 let window = bessel(BETA * inside.max(0.0).sqrt()) / bessel(BETA);
-                if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) * window }
+                if x == 0.0 { 1.0 } else { sin(PI * x) / (PI * x) * window }
             };
             let sum: f64 = (0..TAPS).map(at).sum();
             match phase {
@@ -248,7 +250,7 @@ fn bessel(x: f64) -> f64 {
     let mut term = 1.0;
     let mut sum = 1.0;
     for n in 1..60 {
-        term *= (x / (2.0 * f64::from(n))).powi(2);
+        term *= power(x / (2.0 * f64::from(n)), 2);
         sum += term;
     }
     sum

@@ -5,6 +5,8 @@
 //! stretches that are alike, never a jump; all channels are joined alike; no allocation after construction. A join takes
 //! the first two periods of what it is given.
 
+use crate::engine::exact::power;
+
 /// Removes and adds periods of one stream's sound.
 pub struct Stretcher {
     channels: usize,
@@ -71,7 +73,7 @@ impl Stretcher {
     /// Takes note of sound that is heard, so that pauses are known by comparison.
     pub fn hear(&mut self, block: &[f32]) {
         let frames = block.len() / self.channels;
-        self.loud = mean_square(block).max(self.loud * self.fall.powi(frames.min(1 << 20) as i32));
+        self.loud = mean_square(block).max(self.loud * power(self.fall, frames.min(1 << 20) as u32));
         if !self.loud.is_finite() {
             self.loud = 0.0;
         }

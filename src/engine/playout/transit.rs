@@ -20,6 +20,8 @@ pub struct Transit {
     /// The fastest packets of the last eight quarters of a second in which any came, newest last.
     floors: [Floor; FLOORS],
     used: usize,
+    /// How many of them are kept.
+    most: usize,
     /// How fast the floor rises, in µs a µs; zero unless the sender's clock is wrong by percents.
     slope: f64,
 }
@@ -52,8 +54,15 @@ impl Transit {
             suspect: None,
             floors: [Floor::default(); FLOORS],
             used: 0,
+            most: FLOORS,
             slope: 0.0,
         }
+    }
+
+    /// The same, forgetting what is older than a second.
+    #[must_use]
+    pub fn brief(self) -> Self {
+        Self { most: FLOORS / 2, ..self }
     }
 
     /// A packet whose first frame is at `position` arrived.
@@ -107,7 +116,7 @@ impl Transit {
     }
 
     fn begin(&mut self, position: Position, arrival: Micros) {
-        *self = Self::new(self.rate);
+        *self = Self { most: self.most, ..Self::new(self.rate) };
         self.origin = Some((position, arrival));
         self.note(0, arrival);
     }
@@ -123,8 +132,8 @@ impl Transit {
             return;
         }
         self.slope = self.steady_rise();
-        if self.used == FLOORS {
-            self.floors.rotate_left(1);
+        if self.used == self.most {
+            self.floors[..self.most].rotate_left(1);
             self.used -= 1;
         }
         self.floors[self.used] = Floor { quarter, transit, at: arrival };

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::ahead;
 use crate::engine::format::to_f32;
 use crate::engine::stream::queue::{Origin, Packet, PacketReader, Position};
 
@@ -92,6 +93,13 @@ impl Window {
     /// One past the last frame present; `start` where nothing is.
     pub fn end(&self) -> Position {
         self.end
+    }
+
+    /// Has the processor fetch the sound at the start.
+    pub fn fetch(&self) {
+        if let Some(piece) = self.pieces.get(self.over) {
+            ahead::fetch(&piece.packet.samples[..]);
+        }
     }
 
     /// Forgets everything and begins anew at `start`.

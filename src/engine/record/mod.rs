@@ -1,7 +1,7 @@
 //! Recordings: WAV files, written by threads of their own through bounded queues.
 //!
 //! The client's side ([`tap`]) records what the microphone delivers; the server's side ([`reception`]) what arrived, in
-//! sequence order, with a list of what did not.
+//! sequence order, with a list of what did not; [`tracks`] does that for each source by itself.
 
 use std::path::PathBuf;
 
@@ -15,6 +15,7 @@ pub mod folder;
 mod lane;
 mod lead;
 pub mod local_time;
+pub mod naming;
 mod part;
 pub mod pcap;
 pub mod reception;
@@ -22,6 +23,8 @@ pub mod sidecar;
 mod sync;
 pub mod tap;
 pub mod traces;
+mod track;
+pub mod tracks;
 pub mod wav;
 
 #[cfg(test)]

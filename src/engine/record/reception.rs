@@ -3,33 +3,21 @@
 //! Guaranteed: what the queue held when [`ReceptionRecorder::stop`] was called is in the file. A process that is killed
 //! loses what is held back for packets that may still come (the patience). A disk that is full ends the recording valid; the queue is emptied on.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle, park_timeout};
 use std::time::Duration;
-use std::{fs, io};
 
 use super::Recorded;
-use super::assembly::{Assembly, Counts, Tape};
-use super::sidecar::Sidecar;
+use super::assembly::Counts;
+use super::track::Track;
+pub use super::track::{Labels, Notes};
 use super::wav::WavWriter;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::Format;
 use crate::engine::stream::queue::PacketReader;
 use crate::engine::time::{Clock, Micros};
-
-/// What the sources are called in the notes: number and text. Whoever knows them adds them.
-pub type Labels = Arc<Mutex<Vec<(u32, String)>>>;
-
-/// What goes into the notes and does not come with the packets.
-#[derive(Clone, Debug, Default)]
-pub struct Notes {
-    /// When the recording began, ISO 8601.
-    pub started: String,
-    /// What the sources are called.
-    pub labels: Labels,
-}
 
 /// A recording that runs, and its thread "as-record".
 pub struct ReceptionRecorder {
@@ -65,24 +53,18 @@ impl ReceptionRecorder {
         notes: Notes,
     ) -> Result<Self> {
         let writer = WavWriter::create(&path, format)?;
-        let sidecar = sidecar_path(&path);
         let shared = Arc::new(Shared::default());
         {
             let mut inner = lock(&shared.inner);
             inner.state.recording = true;
             inner.state.path = path;
         }
-        let worker = Worker {
-            packets,
-            assembly: Assembly::new(format, patience),
-            reel: Reel { writer, error: None },
-            sidecar,
-            notes,
-            shared: shared.clone(),
-        };
+        let clock = Clock::new();
+        let track = Track::new(writer, patience, notes, clock.now());
+        let worker = Worker { packets, track, shared: shared.clone() };
         let thread = Builder::new()
             .name("as-record".into())
-            .spawn(move || worker.run())
+            .spawn(move || worker.run(clock))
             .map_err(|e| Error::io(ErrorKind::Recording, "cannot start the recorder's thread", &e))?;
         Ok(Self { thread: Some(thread), shared })
     }
@@ -139,148 +121,60 @@ struct Inner {
     ended: bool,
 }
 
-/// The file, and the error that ended it.
-struct Reel {
-    writer: WavWriter,
-    error: Option<Error>,
-}
-
-impl Tape for Reel {
-    fn sound(&mut self, samples: &[i16]) {
-        let result = self.writer.append(samples);
-        self.note(result);
-    }
-
-    fn silence(&mut self, frames: u64) {
-        let result = self.writer.append_silence(frames);
-        self.note(result);
-    }
-}
-
-impl Reel {
-    fn note(&mut self, result: Result<()>) {
-        if let Err(error) = result {
-            self.error.get_or_insert(error);
-        }
-    }
-}
-
 /// The thread "as-record".
 struct Worker {
     packets: PacketReader,
-    assembly: Assembly,
-    reel: Reel,
-    sidecar: PathBuf,
-    notes: Notes,
+    track: Track,
     shared: Arc<Shared>,
 }
 
 impl Worker {
-    fn run(mut self) {
+    fn run(mut self, clock: Clock) {
         let _ending = Ending(self.shared.clone());
-        let clock = Clock::new();
-        // The last packet's stamp and, on this thread's clock, when it was read: the two clocks need not agree.
-        let mut last = (Micros::ZERO, clock.now());
-        let mut synced = clock.now();
-        let mut noted = clock.now();
-        let mut interval = NOTES_EVERY;
         loop {
             // Looked at before the queue: what was in it by then is read.
             let stopping = self.shared.stop.load(Ordering::Acquire);
-            if let Some(arrival) = self.read_packets() {
-                last = (last.0.max(arrival), clock.now());
-            }
-            let now = clock.now();
-            if last.0 > Micros::ZERO && self.reel.error.is_none() {
-                self.assembly.settle(last.0 + now.since(last.1), &mut self.reel);
-            }
+            self.read_packets(clock.now());
             if stopping || (self.packets.is_abandoned() && self.packets.is_empty()) {
                 break;
             }
-            if now.since(synced) >= SYNC_EVERY {
-                synced = now;
-                let result = self.reel.writer.sync();
-                self.reel.note(result);
-            }
-            if now.since(noted) >= interval {
-                // Long notes are renewed less often.
-                let length = self.write_notes(false).unwrap_or(0);
-                interval = NOTES_EVERY + Duration::from_micros(length as u64 * 10);
-                noted = clock.now();
-            }
+            self.track.round(clock.now());
             self.publish();
             park_timeout(ROUND);
         }
         self.complete();
     }
 
-    /// Takes all packets that wait, a queue's worth at most; returns the latest arrival.
-    fn read_packets(&mut self) -> Option<Micros> {
-        let mut latest = None;
+    /// Takes all packets that wait, a queue's worth at most.
+    fn read_packets(&mut self, now: Micros) {
+        let Self { packets, track, .. } = self;
         for _ in 0..MOST_AT_ONCE {
-            let Self { packets, assembly, reel, .. } = self;
-            let ended = reel.error.is_some();
-            let popped = packets.pop(|head, samples| {
-                latest = latest.max(Some(head.arrival));
-                if !ended {
-                    assembly.take(head, samples, &[], reel);
-                }
-            });
-            if !popped {
+            if !packets.pop(|head, samples| track.take(head, samples, now)) {
                 break;
             }
         }
-        latest
     }
 
-    fn complete(mut self) {
-        if self.reel.error.is_none() {
-            self.assembly.finish(&mut self.reel);
-        }
-        let mut recorded = Recorded::complete(&mut self.reel.writer, self.reel.error.clone());
-        self.reel.error.clone_from(&recorded.error);
-        if let Err(error) = self.write_notes(true) {
-            let what = format!("cannot write {}", self.sidecar.display());
-            recorded.error.get_or_insert(Error::io(ErrorKind::Recording, what, &error));
-        }
+    fn complete(self) {
         self.publish();
-        let Self { reel, shared, .. } = self;
-        drop(reel);
+        let Self { track, shared, .. } = self;
+        let counts = track.assembly().counts();
+        let recorded = track.complete();
         let mut inner = lock(&shared.inner);
         inner.state.recording = false;
+        inner.state.frames = recorded.frames;
+        inner.state.counts = counts;
         inner.state.error.clone_from(&recorded.error);
         inner.recorded = Some(recorded);
     }
 
     fn publish(&self) {
         let mut inner = lock(&self.shared.inner);
-        inner.state.recording = self.reel.error.is_none();
-        inner.state.frames = self.reel.writer.frames();
-        inner.state.sources = self.assembly.lanes().count();
-        inner.state.counts = self.assembly.counts();
-        inner.state.error.clone_from(&self.reel.error);
-    }
-
-    /// Replaces the notes in one step of the file system; returns their length.
-    fn write_notes(&self, finished: bool) -> io::Result<usize> {
-        let file = self.reel.writer.path().file_name().unwrap_or_default().to_string_lossy();
-        let labels = lock(&self.notes.labels).clone();
-        let json = Sidecar {
-            file: &file,
-            format: self.reel.writer.format(),
-            frames: self.reel.writer.frames(),
-            started: &self.notes.started,
-            finished,
-            error: self.reel.error.as_ref(),
-            assembly: &self.assembly,
-            labels: &labels,
-        }
-        .encode();
-        let new = self.sidecar.with_extension("json.new");
-        fs::write(&new, &json).and_then(|()| fs::rename(&new, &self.sidecar)).inspect_err(|_| {
-            let _ = fs::remove_file(&new);
-        })?;
-        Ok(json.len())
+        inner.state.recording = self.track.error().is_none();
+        inner.state.frames = self.track.frames();
+        inner.state.sources = self.track.assembly().lanes().count();
+        inner.state.counts = self.track.assembly().counts();
+        inner.state.error = self.track.error().cloned();
     }
 }
 
@@ -297,12 +191,6 @@ impl Drop for Ending {
     }
 }
 
-/// Where the notes of the recording at `path` go; never the recording itself.
-fn sidecar_path(path: &Path) -> PathBuf {
-    let beside = path.with_extension("json");
-    if beside == path { path.with_extension("json.json") } else { beside }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -311,9 +199,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const ROUND: Duration = Duration::from_millis(20);
 /// Packets taken before anything else is looked after.
 const MOST_AT_ONCE: usize = 100_000;
-/// How often the disk is asked to follow where the sound is too sparse to bring that about.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// How often the notes are renewed.
-const NOTES_EVERY: Duration = Duration::from_secs(5);
 /// How long stopping waits for the disk.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);

@@ -54,7 +54,7 @@ fn ramp(from: usize, count: usize) -> Vec<i16> {
     (from..from + count).map(|i| i as i16).collect()
 }
 
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+pub(super) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let clock = Clock::new();
     let start = clock.now();
     while !done() {

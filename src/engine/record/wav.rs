@@ -11,16 +11,17 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::sync::Syncer;
+use super::sync::{SyncThread, Syncer};
 use crate::engine::codec::wav::WavHeader;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::Format;
 
 /// Writes 16-bit PCM to one file.
 pub struct WavWriter {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
     format: Format,
     frames: u64,
@@ -31,24 +32,50 @@ pub struct WavWriter {
     failed: bool,
     bytes: Vec<u8>,
     syncer: Option<Syncer>,
+    /// How long its end waits for the disk.
+    patience: Duration,
 }
 
 impl WavWriter {
     /// Creates the file, or empties the one that is there.
     pub fn create(path: &Path, format: Format) -> Result<Self> {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).map_err(
-                |e| Error::io(ErrorKind::Recording, format!("cannot write {}", path.display()), &e),
-            )?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)
+            .map_err(|e| refused(path, &e))?;
         Self::take_over(file, path, format)
     }
 
     /// Writes to `file`, which was just created, is empty and lies at `path`.
     pub fn take_over(file: File, path: &Path, format: Format) -> Result<Self> {
-        let begun = file.write_all_at(&WavHeader::encode(format, 0), 0).and_then(|()| Syncer::start(&file));
-        let syncer = begun
-            .map_err(|e| Error::io(ErrorKind::Recording, format!("cannot write {}", path.display()), &e))?;
+        let thread = SyncThread::start().map_err(|e| refused(path, &e))?;
+        Self::begin(file, path, format, &thread, SYNC_PATIENCE)
+    }
+
+    /// The same, one of many: `thread` brings it to the disk, and its end does not wait for that.
+    pub(super) fn take_over_beside(
+        file: File,
+        path: &Path,
+        format: Format,
+        thread: &SyncThread,
+    ) -> Result<Self> {
+        Self::begin(file, path, format, thread, Duration::ZERO)
+    }
+
+    fn begin(
+        file: File,
+        path: &Path,
+        format: Format,
+        thread: &SyncThread,
+        patience: Duration,
+    ) -> Result<Self> {
+        file.write_all_at(&WavHeader::encode(format, 0), 0).map_err(|e| refused(path, &e))?;
+        let file = Arc::new(file);
         Ok(Self {
+            syncer: Some(thread.syncer(Arc::clone(&file))),
             file,
             path: path.into(),
             format,
@@ -57,7 +84,7 @@ impl WavWriter {
             synced: 0,
             failed: false,
             bytes: Vec::new(),
-            syncer: Some(syncer),
+            patience,
         })
     }
 
@@ -135,7 +162,7 @@ impl WavWriter {
         self.end_on(result)
     }
 
-    /// Completes the file and returns its frames; waits at most two seconds for the disk.
+    /// Completes the file and returns its frames; waits at most two seconds for the disk, one of many not at all.
     pub fn finish(mut self) -> Result<u64> {
         self.complete()?;
         Ok(self.frames)
@@ -145,7 +172,7 @@ impl WavWriter {
     pub fn complete(&mut self) -> Result<()> {
         let mut result = if self.failed { Ok(()) } else { self.state_frames() };
         if let Some(syncer) = self.syncer.take() {
-            let synced = syncer.finish(SYNC_PATIENCE);
+            let synced = syncer.finish(self.patience);
             result = result.and(if self.failed { Ok(()) } else { synced });
         }
         self.end_on(result)
@@ -226,6 +253,10 @@ impl Drop for WavWriter {
             let _ = self.state_frames();
         }
     }
+}
+
+fn refused(path: &Path, error: &io::Error) -> Error {
+    Error::io(ErrorKind::Recording, format!("cannot write {}", path.display()), error)
 }
 
 /// How long [`WavWriter::finish`] waits for the disk.

@@ -21,7 +21,7 @@ const SSRC: u32 = 77;
 
 fn server(protocol: Protocol, allow: &[&str]) -> (Server, SocketAddr) {
     let config = ServerConfig {
-        protocol,
+        protocol: protocol.into(),
         bind: Some("0.0.0.0".into()),
         port: 0,
         output: Output::Null,

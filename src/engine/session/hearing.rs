@@ -130,7 +130,7 @@ impl Figures {
 pub(super) fn heard_by(config: &ClientConfig, output: Output, ssrc: u32, clock: Clock) -> Sources {
     let mut sources = Sources::new(ServerConfig {
         audio: config.audio.clone(),
-        protocol: config.path.protocol,
+        protocol: config.path.protocol.into(),
         wire: Some(Wire::Rtp),
         payloads: PayloadTypes::new(config.audio.format),
         output,

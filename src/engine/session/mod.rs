@@ -30,6 +30,8 @@ pub mod sources;
 mod stepper;
 mod talking;
 mod timed;
+mod toil;
+mod tracks;
 mod transport;
 mod wiretap;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::forwarding::Forwarding;
 use super::packet_log::PacketLog;
+use super::tracks::Tracks;
 use crate::engine::coding::Encoding;
 use crate::engine::config::{Output, ServerConfig};
 use crate::engine::format::Format;
@@ -44,6 +45,8 @@ pub struct Outlets {
     pub roster: Option<Roster>,
     /// To be recorded.
     pub recorder: Option<Recorder>,
+    /// To be recorded, each source by itself.
+    pub tracks: Option<Tracks>,
     /// To be sent on, as they came.
     pub forwarding: Option<Forwarding>,
     /// To be read by programs, packet by packet.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 
 use crate::engine::coding::{Coding, Encoding, Payload, PayloadTypes};
-use crate::engine::config::{ClientConfig, DEFAULT_PORT, Path, Protocol, Wire};
+use crate::engine::config::{ClientConfig, DEFAULT_PORT, Path, Protocol, Transports, Wire};
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
 use crate::engine::key::Key;
@@ -16,7 +16,7 @@ use crate::engine::wire::sdp::{Description, Setup};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// The transport.
-    pub protocol: Option<Protocol>,
+    pub protocol: Option<Transports>,
     /// The address or the group to listen on, or an `rtp://` URL.
     pub bind: Option<String>,
     /// The port to listen on.
@@ -37,7 +37,7 @@ pub struct Told {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listening {
     /// The transport.
-    pub protocol: Protocol,
+    pub protocol: Transports,
     /// The address or the group; `None` is every interface.
     pub bind: Option<String>,
     /// The port.
@@ -71,13 +71,13 @@ impl Listening {
         };
         let Some(description) = description else {
             let format = format(told.rate, told.channels, Format::DEFAULT)?;
-            let protocol = told.protocol.unwrap_or(Protocol::Udp);
+            let protocol = told.protocol.unwrap_or(Transports::Udp);
             let payloads = PayloadTypes::new(format);
             let (port, key) = (port.unwrap_or(DEFAULT_PORT), told.key.or(told.spare_key));
             return Ok(Self { protocol, bind, port, wire, format, payloads, key });
         };
         let protocol = description.transport.protocol;
-        if told.protocol.is_some_and(|told| told != protocol) {
+        if told.protocol.is_some_and(|told| !told.has(protocol)) {
             let (name, transport) = (protocol.name(), description.transport.name());
             return Err(Error::config(format!(
                 "the sdp is of {transport}: protocol must be '{name}', or left out"
@@ -89,7 +89,7 @@ impl Listening {
         let group = description.group().filter(|_| protocol == Protocol::Udp);
         let sound = description.first_sound().map_or(Format::DEFAULT, |(_, encoding)| encoding.format);
         Ok(Self {
-            protocol,
+            protocol: told.protocol.unwrap_or(protocol.into()),
             bind: bind.or_else(|| group.map(|group| group.to_string())),
             port: port.or(offered).unwrap_or(DEFAULT_PORT),
             wire,

@@ -16,10 +16,11 @@ use super::server::{Shared, lock};
 use super::sources::Sources;
 use super::wiretap::{ServerTap, Wiretap};
 use crate::engine::audio::Notice;
-use crate::engine::config::{Protocol, ServerConfig, Wire};
+use crate::engine::config::{ServerConfig, Transports, Wire};
 use crate::engine::error::Result;
-use crate::engine::net::tcp::{ConnectionId, TcpEvent, TcpReceiver};
-use crate::engine::net::udp::{Datagram, UdpReceiver};
+use crate::engine::net::ports::Ports;
+use crate::engine::net::tcp::{ConnectionId, TcpEvent};
+use crate::engine::net::udp::Datagram;
 use crate::engine::net::waker::Waker;
 use crate::engine::record::pcap::file::Kind;
 use crate::engine::time::{Clock, Micros};
@@ -31,26 +32,12 @@ use crate::engine::wire::rtp;
 pub struct Receiving {
     config: ServerConfig,
     clock: Clock,
-    socket: Socket,
+    ports: Ports,
     connections: HashMap<ConnectionId, Connection>,
     doors: Doors,
     tried_beside: bool,
     network: Option<Impairment<Way>>,
     tap: ServerTap,
-}
-
-enum Socket {
-    Udp(Box<UdpReceiver>),
-    Tcp(TcpReceiver),
-}
-
-impl Socket {
-    fn local_addr(&self) -> SocketAddr {
-        match self {
-            Self::Udp(udp) => udp.local_addr(),
-            Self::Tcp(tcp) => tcp.local_addr(),
-        }
-    }
 }
 
 struct Connection {
@@ -62,15 +49,12 @@ impl Receiving {
     /// Binds as the config says.
     pub fn bind(config: &ServerConfig, clock: Clock, tap: Wiretap) -> Result<Self> {
         let bind = config.bind.as_deref();
-        let socket = match config.protocol {
-            Protocol::Udp => Socket::Udp(Box::new(UdpReceiver::bind(bind, config.port, clock)?)),
-            Protocol::Tcp => Socket::Tcp(TcpReceiver::bind(bind, config.port, clock, MAX_CONNECTIONS)?),
-        };
-        let local = socket.local_addr();
+        let ports = Ports::bind(config.protocol, bind, config.port, clock, MAX_CONNECTIONS)?;
+        let local = ports.local_addr();
         Ok(Self {
             config: config.clone(),
             clock,
-            socket,
+            ports,
             connections: HashMap::new(),
             doors: Doors::new(config.max_sources),
             tried_beside: false,
@@ -81,15 +65,12 @@ impl Receiving {
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
-        self.socket.local_addr()
+        self.ports.local_addr()
     }
 
     /// Ends a wait of [`run`](Self::run).
-    pub fn waker(&self) -> Waker {
-        match &self.socket {
-            Socket::Udp(udp) => udp.waker(),
-            Socket::Tcp(tcp) => tcp.waker(),
-        }
+    pub fn waker(&self) -> Option<Waker> {
+        self.ports.waker()
     }
 
     /// The thread: receives until told to stop, then gives itself back.
@@ -143,30 +124,26 @@ impl Receiving {
     /// What cannot go now is out of date when it can.
     fn send(&mut self, letters: &[Letter]) {
         for Letter { way, bytes } in letters {
-            match &mut self.socket {
-                Socket::Udp(udp) => {
-                    if udp.send(bytes, way.address, way.local, way.beside) {
-                        self.tap.sent(self.clock.now(), *way, bytes);
-                    }
+            if way.connected {
+                let mut frame = Vec::with_capacity(bytes.len() + 2);
+                write_frame(bytes, &mut frame);
+                let id = self.connections.iter().find(|(_, connection)| connection.address == way.address);
+                if let (Some((id, _)), Some(tcp)) = (id, &mut self.ports.tcp)
+                    && tcp.send(*id, &frame)
+                {
+                    self.tap.answered(self.clock.now(), way.address, &frame);
                 }
-                Socket::Tcp(tcp) => {
-                    let mut frame = Vec::with_capacity(bytes.len() + 2);
-                    write_frame(bytes, &mut frame);
-                    let id =
-                        self.connections.iter().find(|(_, connection)| connection.address == way.address);
-                    if let Some((id, _)) = id
-                        && tcp.send(*id, &frame)
-                    {
-                        self.tap.answered(self.clock.now(), way.address, &frame);
-                    }
-                }
+            } else if let Some(udp) = &self.ports.udp
+                && udp.send(bytes, way.address, way.local, way.beside)
+            {
+                self.tap.sent(self.clock.now(), *way, bytes);
             }
         }
     }
 
     /// Senders that do not know RFC 5761 send their reports to the next port.
     fn listen_beside(&mut self) {
-        if let Socket::Udp(udp) = &mut self.socket {
+        if let Some(udp) = &mut self.ports.udp {
             let port = udp.local_addr().port();
             if !std::mem::replace(&mut self.tried_beside, true) && udp.listen_beside() {
                 log::debug!(target: TARGET, "listening for reports on port {} too", port + 1);
@@ -176,77 +153,76 @@ impl Receiving {
 
     fn receive(&mut self, shared: &Shared, timeout: Duration) -> Result<usize> {
         let mut guard = None;
-        let Self { config, clock, socket, connections, doors, network, tap, .. } = self;
-        let count = match socket {
-            Socket::Udp(udp) => {
-                let timeout = network.as_ref().map_or(timeout, |network| network.wait(clock.now(), timeout));
-                let count = udp.receive(timeout, &mut |datagram| {
-                    let Datagram { address, local, beside, .. } = datagram;
-                    let way = Way { address, local, beside };
-                    if !config.allow.admit(address.ip()) {
-                        guard.get_or_insert_with(|| lock(&shared.sources)).refuse(
-                            Refusal::NotAllowed,
-                            address,
-                            datagram.arrival,
-                        );
-                        return;
-                    }
-                    if let Some(network) = network {
-                        // Drawn apart, so that reports do not change which packets of sound are lost.
-                        let passage = if is_control(config, datagram.bytes) {
-                            network.enter_control(datagram.arrival, way, datagram.bytes)
-                        } else {
-                            network.enter(datagram.arrival, way, datagram.bytes)
-                        };
-                        tap.entered(datagram.arrival, way, passage, datagram.bytes);
-                        return;
-                    }
-                    tap.datagram(datagram.arrival, way, datagram.bytes);
-                    let sources = guard.get_or_insert_with(|| lock(&shared.sources));
-                    // Sealed ones are not believed for their tag.
-                    if datagram.truncated && config.key.is_none() {
-                        sources.not_believed(datagram.address, datagram.arrival, datagram.bytes);
+        let Self { config, clock, ports, connections, doors, network, tap, .. } = self;
+        let timeout = network.as_ref().map_or(timeout, |network| network.wait(clock.now(), timeout));
+        let timeout = ports.wait(timeout)?;
+        let mut count = 0;
+        if let Some(udp) = &mut ports.udp {
+            count += udp.receive(timeout, &mut |datagram| {
+                let Datagram { address, local, beside, .. } = datagram;
+                let way = Way { address, local, beside, connected: false };
+                if !config.allow.admit(address.ip()) {
+                    guard.get_or_insert_with(|| lock(&shared.sources)).refuse(
+                        Refusal::NotAllowed,
+                        address,
+                        datagram.arrival,
+                    );
+                    return;
+                }
+                if let Some(network) = network {
+                    // Drawn apart, so that reports do not change which packets of sound are lost.
+                    let passage = if is_control(config, datagram.bytes) {
+                        network.enter_control(datagram.arrival, way, datagram.bytes)
                     } else {
-                        sources.datagram(way, datagram.arrival, datagram.bytes);
-                    }
-                })?;
-                while let Some((arrival, way, bytes)) = network.as_mut().and_then(|n| n.leave(clock.now())) {
-                    tap.datagram(arrival, way, bytes);
-                    guard.get_or_insert_with(|| lock(&shared.sources)).datagram(way, arrival, bytes);
+                        network.enter(datagram.arrival, way, datagram.bytes)
+                    };
+                    tap.entered(datagram.arrival, way, passage, datagram.bytes);
+                    return;
                 }
-                shared.kernel_drops.store(udp.kernel_drops(), Relaxed);
-                count
+                tap.datagram(datagram.arrival, way, datagram.bytes);
+                let sources = guard.get_or_insert_with(|| lock(&shared.sources));
+                sources.expect(datagram.next);
+                // Sealed ones are not believed for their tag.
+                if datagram.truncated && config.key.is_none() {
+                    sources.not_believed(datagram.address, datagram.arrival, datagram.bytes);
+                } else {
+                    sources.datagram(way, datagram.arrival, datagram.bytes);
+                }
+            })?;
+            while let Some((arrival, way, bytes)) = network.as_mut().and_then(|n| n.leave(clock.now())) {
+                tap.datagram(arrival, way, bytes);
+                guard.get_or_insert_with(|| lock(&shared.sources)).datagram(way, arrival, bytes);
             }
-            Socket::Tcp(tcp) => {
-                let mut over = Vec::new();
-                let count = tcp.poll(timeout, &mut |event| {
-                    capture(&event, clock.now(), connections, tap);
+            shared.kernel_drops.store(udp.kernel_drops(), Relaxed);
+        }
+        if let Some(tcp) = &mut ports.tcp {
+            let mut over = Vec::new();
+            count += tcp.poll(timeout, &mut |event| {
+                capture(&event, clock.now(), connections, tap);
+                let sources = guard.get_or_insert_with(|| lock(&shared.sources));
+                handle(event, config, clock.now(), connections, doors, sources, &mut over);
+            })?;
+            let now = clock.now();
+            over.extend(doors.overdue(now).into_iter().map(|(id, why)| (id, why.why())));
+            for (id, why) in over {
+                tcp.close(id);
+                doors.leave(id);
+                if let Some(connection) = connections.remove(&id) {
                     let sources = guard.get_or_insert_with(|| lock(&shared.sources));
-                    handle(event, config, clock.now(), connections, doors, sources, &mut over);
-                })?;
-                let now = clock.now();
-                over.extend(doors.overdue(now).into_iter().map(|(id, why)| (id, why.why())));
-                for (id, why) in over {
-                    tcp.close(id);
-                    doors.leave(id);
-                    if let Some(connection) = connections.remove(&id) {
-                        let sources = guard.get_or_insert_with(|| lock(&shared.sources));
-                        sources.disconnected(connection.address, Some(why), now);
-                        if sources.may_tell(now) {
-                            log::warn!(target: TARGET, "connection from {} closed: {why}", connection.address);
-                        }
+                    sources.disconnected(connection.address, Some(why), now);
+                    if sources.may_tell(now) {
+                        log::warn!(target: TARGET, "connection from {} closed: {why}", connection.address);
                     }
                 }
-                count
             }
-        };
+        }
         if let Some(mut sources) = guard {
             sources.flush_forwarding();
             let packets = sources.packets();
             drop(sources);
             shared.arrived(packets);
         }
-        if doors.is_deserted() && !config.keep_listening {
+        if doors.is_deserted() && !config.keep_listening && config.protocol == Transports::Tcp {
             shared.end();
         }
         Ok(count)

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::outlet::Outlet;
 use super::party::{Dice, party, wall_clock};
+use crate::engine::ahead;
 use crate::engine::coding::Encoding;
 use crate::engine::config::ServerConfig;
 use crate::engine::format::Format;
@@ -18,7 +19,7 @@ use crate::engine::stream::reports::{Equipment, Fate, Hearing, Listener, Party, 
 use crate::engine::time::{Clock, Micros};
 use crate::engine::wire::rtcp::{Compound, Packet};
 
-/// The way that a datagram took, and an answer takes back.
+/// The way that a packet took, and an answer takes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Way {
     /// The other end.
@@ -27,11 +28,20 @@ pub struct Way {
     pub local: Option<IpAddr>,
     /// Our port is the one above the one that sound comes to.
     pub beside: bool,
+    /// It is a connection.
+    pub connected: bool,
+}
+
+impl Way {
+    /// A connection to there.
+    pub fn connection(address: SocketAddr) -> Self {
+        Self { connected: true, ..Self::from(address) }
+    }
 }
 
 impl From<SocketAddr> for Way {
     fn from(address: SocketAddr) -> Self {
-        Self { address, local: None, beside: false }
+        Self { address, local: None, beside: false, connected: false }
     }
 }
 
@@ -52,6 +62,8 @@ pub struct Reporting {
     /// Nobody is answered in a group.
     answers: bool,
     next: Micros,
+    /// Between two rounds at least.
+    shortest: Duration,
     /// A source of datagrams sends no reports to the port of its sound.
     pub wants_beside: bool,
 }
@@ -94,7 +106,15 @@ impl Reporting {
         let mut dice = Dice::new();
         let own = party(dice.bits() as u32, name);
         let wall = wall_clock(Clock::new());
-        Self { own, wall, dice, answers: true, next: Micros::ZERO, wants_beside: false }
+        Self {
+            own,
+            wall,
+            dice,
+            answers: true,
+            next: Micros::ZERO,
+            shortest: SHORTEST_REST,
+            wants_beside: false,
+        }
     }
 
     /// Takes the session's clock, and whether the server was bound to a group, whose members nobody answers.
@@ -134,9 +154,10 @@ impl Reporting {
         self.next = self.next.min(now);
     }
 
-    /// Nothing is to do before anybody's turn: see [`turn`](Self::turn).
-    pub fn rest(&mut self, now: Micros) {
+    /// Nothing is to do before anybody's turn: see [`turn`](Self::turn). There are so many.
+    pub fn rest(&mut self, now: Micros, sources: usize) {
         self.next = now + LONGEST_REST;
+        self.shortest = (REST_EACH * sources as u32).clamp(SHORTEST_REST, LONGEST_REST);
     }
 
     /// One source's turn: its fates are settled, a report is written where one is due. And whether a goodbye is to be carried
@@ -173,8 +194,8 @@ impl Reporting {
         if let Some(left) = reports.left {
             next = next.min(left.max(last_arrival) + GRACE);
         }
-        // Many sources are served together.
-        self.next = self.next.min(next.max(now + SHORTEST_REST));
+        // Many sources are served together, all of them each time: the more, the less often.
+        self.next = self.next.min(next.max(now + self.shortest));
         (letter, is_over)
     }
 
@@ -236,6 +257,11 @@ impl Correspondence {
     pub fn way_of_sound(&self, reporting: &Reporting) -> Option<Way> {
         let may = reporting.answers && self.is_read() && self.listener.is_proved();
         may.then_some(Way { beside: false, ..self.way })
+    }
+
+    /// Has the processor fetch what a packet needs.
+    pub fn fetch(&self) {
+        ahead::fetch(&self.way);
     }
 
     /// Answers go where the last packet came from: it may be another address of ours.
@@ -341,6 +367,7 @@ const SETTLE_EVERY: Duration = Duration::from_millis(500);
 const BESIDE_AFTER: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_millis(250);
 const SHORTEST_REST: Duration = Duration::from_millis(20);
+const REST_EACH: Duration = Duration::from_micros(50);
 const MOST_SPEAKERS: usize = 32;
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ fn key(text: &str) -> Key {
 
 fn server(protocol: Protocol, key: Option<Key>) -> Server {
     let config = ServerConfig {
-        protocol,
+        protocol: protocol.into(),
         key,
         bind: Some("127.0.0.1".into()),
         port: 0,

@@ -3,6 +3,8 @@
 //! Threads: `as-net` receives and counts; the output's own thread or callback plays; the recorder's writes. None of
 //! them waits for another, nor for whoever reads the figures.
 
+mod recording;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -32,13 +34,10 @@ use crate::engine::playout::live::Bounds;
 use crate::engine::playout::render::{Controls, Renderer, Roster};
 use crate::engine::playout::tap::Whose;
 use crate::engine::record::Recorded;
-use crate::engine::record::folder;
-use crate::engine::record::local_time::LocalTime;
 use crate::engine::record::pcap::file::PcapFile;
-use crate::engine::record::reception::{Notes, ReceptionRecorder};
-use crate::engine::record::tap::RecorderState;
+use crate::engine::record::reception::ReceptionRecorder;
+use crate::engine::record::tracks::TrackRecorder;
 use crate::engine::stats::{ServerStats, SourceStats};
-use crate::engine::stream::queue::packet_queue;
 use crate::engine::time::{Clock, Micros};
 
 /// A server. Methods may be called from any thread; none waits longer than it says.
@@ -89,6 +88,8 @@ struct Parts {
     thread: Option<JoinHandle<Receiving>>,
     recorder: Option<ReceptionRecorder>,
     recorded: Option<Recorded>,
+    /// Of sources by themselves.
+    tracks: Option<TrackRecorder>,
     log: Option<PacketLog>,
     pcap: Option<PcapFile>,
     closed: bool,
@@ -133,7 +134,7 @@ impl Server {
                 lock(&self.shared.sources).set_forwarding(forwarding);
             }
             parts.address = Some(receiving.local_addr());
-            parts.waker = Some(receiving.waker());
+            parts.waker = receiving.waker();
             parts.receiving = Some(receiving);
         }
         Ok(())
@@ -356,54 +357,6 @@ impl Server {
         })
     }
 
-    /// Records what arrives from now on to `folder/name` (`None`: named by the time). Returns the path.
-    pub fn start_recording(&self, folder: &Path, name: Option<&str>) -> Result<std::path::PathBuf> {
-        let mut parts = self.parts()?;
-        if parts.recorder.is_some() {
-            return Err(Error::new(ErrorKind::State, "a recording is running: stop it first"));
-        }
-        let now = LocalTime::now();
-        let path = folder::place(folder, name, now)?;
-        let format = self.config.audio.format;
-        let samples = format.frames(RECORDER_QUEUE) * format.channels();
-        let (queue, packets) = packet_queue(RECORDER_PACKETS, samples, format.channels());
-        let notes = Notes { started: now.to_string(), ..Notes::default() };
-        let labels = Arc::clone(&notes.labels);
-        let recorder = ReceptionRecorder::start(path.clone(), format, packets, RECORDER_PATIENCE, notes)?;
-        lock(&self.shared.sources).set_recorder(Some((queue, labels)));
-        parts.recorder = Some(recorder);
-        Ok(path)
-    }
-
-    /// Ends the recording; `None` where none is running.
-    pub fn stop_recording(&self) -> Result<Option<Recorded>> {
-        let mut parts = self.parts()?;
-        self.finish_recording(&mut parts)
-    }
-
-    /// What the recorder is at, and the last recording.
-    pub fn recording_state(&self) -> RecorderState {
-        let parts = lock(&self.parts);
-        let last = parts.recorded.clone();
-        match parts.recorder.as_ref().map(ReceptionRecorder::state) {
-            Some(state) => RecorderState {
-                recording: state.recording,
-                frames: state.frames,
-                path: Some(state.path),
-                error: state.error,
-                last,
-                ..RecorderState::default()
-            },
-            None => RecorderState {
-                frames: last.as_ref().map_or(0, |last| last.frames),
-                path: last.as_ref().map(|last| last.path.clone()),
-                error: last.as_ref().and_then(|last| last.error.clone()),
-                last,
-                ..RecorderState::default()
-            },
-        }
-    }
-
     /// Where it listens.
     pub fn local_address(&self) -> Option<SocketAddr> {
         lock(&self.parts).address
@@ -440,16 +393,9 @@ impl Server {
         lock(&self.shared.sources).finish();
         let played = parts.playback.take().map_or(Ok(()), |mut playback| playback.stop(drain));
         let recorded = self.finish_recording(&mut parts);
+        let tracks = parts.tracks.take().map_or(Ok(()), TrackRecorder::stop);
         self.shared.notify(|_| {});
-        played.and(recorded.map(|_| ()))
-    }
-
-    fn finish_recording(&self, parts: &mut Parts) -> Result<Option<Recorded>> {
-        let Some(recorder) = parts.recorder.take() else { return Ok(None) };
-        lock(&self.shared.sources).set_recorder(None);
-        let finished = recorder.stop()?;
-        parts.recorded = Some(finished.clone());
-        Ok(Some(finished))
+        played.and(recorded.map(|_| ())).and(tracks)
     }
 
     fn parts(&self) -> Result<MutexGuard<'_, Parts>> {
@@ -513,9 +459,4 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const TARGET: &str = "audiostream.server";
 /// How long a file waits for a missing packet.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// How long a recording waits for a packet that is late.
-const RECORDER_PATIENCE: Duration = Duration::from_secs(3);
-/// Sound that may wait for the disk.
-const RECORDER_QUEUE: Duration = Duration::from_secs(20);
-const RECORDER_PACKETS: usize = 16_384;
 const NOTICES: usize = 64;

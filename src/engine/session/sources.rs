@@ -14,11 +14,13 @@ mod onward;
 mod opening;
 mod presence;
 mod reading;
+mod recording;
 #[cfg(test)]
 mod scene;
 mod speaking;
 mod strangers;
 mod suspicion;
+mod taking;
 mod telling;
 
 use std::collections::HashMap;
@@ -31,14 +33,15 @@ use super::outlet::{Outlet, Outlets, Recorder};
 use super::party::Dice;
 use super::reporting::{Correspondence, Reporting, Way};
 use super::talking::Talking;
+use super::tracks::Recorded;
 use crate::engine::coding::Encoding;
-use crate::engine::config::{ServerConfig, Wire};
+use crate::engine::config::{Protocol, ServerConfig, Wire};
 use crate::engine::error::Result;
 use crate::engine::playout::render::Roster;
 use crate::engine::record::reception::Labels;
-use crate::engine::stats::{Playback, Reception};
-use crate::engine::stream::queue::{Head, PacketWriter};
-use crate::engine::stream::receiver::{Receiver, Verdict};
+use crate::engine::stats::{Playback, Reception, Recordings};
+use crate::engine::stream::queue::PacketWriter;
+use crate::engine::stream::receiver::Receiver;
 use crate::engine::time::Micros;
 use crate::engine::wire::{classic, rtp};
 use access::Access;
@@ -47,7 +50,6 @@ use onward::Onward;
 use opening::Opening;
 use speaking::Answer;
 use suspicion::Suspicion;
-use telling::tell;
 
 /// All sources of a server.
 pub struct Sources {
@@ -65,6 +67,8 @@ pub struct Sources {
     /// It was said that something cannot be decoded here.
     told: bool,
     out: Outlets,
+    /// Where a packet's sound is decoded.
+    room: Vec<i16>,
     /// What becomes of the packet at hand.
     onward: Onward,
     /// With a key.
@@ -77,14 +81,18 @@ pub struct Sources {
     /// Where they are answered in sound.
     talking: Option<Talking>,
     dice: Dice,
+    /// Recordings of sources by themselves, when all are over.
+    recordings: Recordings,
 }
 
-/// A sender: where it sends from, what it speaks, and its SSRC (zero on the classic wire).
+/// A sender: where it sends from, and how, what it speaks, and its SSRC (zero on the classic wire).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Name {
     address: SocketAddr,
     wire: Wire,
     ssrc: u32,
+    /// Over a connection.
+    connected: bool,
 }
 
 #[allow(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
@@ -95,8 +103,6 @@ struct Entry {
     outlet: Outlet,
     came: Micros,
     last_arrival: Micros,
-    /// Connections end; senders of datagrams just fall silent.
-    connected: bool,
     /// It has been heard.
     joined: bool,
     /// It has left, as far as is known.
@@ -109,6 +115,24 @@ struct Entry {
     /// Its last packet before it was believed, as it came: where packets are sent on.
     held: Option<Box<[u8]>>,
     answer: Answer,
+    /// By itself.
+    recorded: Recorded,
+}
+
+impl Name {
+    fn new(way: Way, wire: Wire, ssrc: u32) -> Self {
+        Self { address: way.address, wire, ssrc, connected: way.connected }
+    }
+
+    /// What it sends by.
+    const fn protocol(&self) -> Protocol {
+        if self.connected { Protocol::Tcp } else { Protocol::Udp }
+    }
+
+    /// Whether it is of the same address and transport.
+    fn is_with(&self, other: &Self) -> bool {
+        (self.address, self.connected) == (other.address, other.connected)
+    }
 }
 
 impl std::hash::Hash for Name {
@@ -120,12 +144,10 @@ impl std::hash::Hash for Name {
         let (port, wire) = (u64::from(self.address.port()), u64::from(self.wire == Wire::Classic));
         state.write_u64(ip as u64);
         state.write_u64((ip >> 64) as u64);
-        state.write_u64(port << 48 | wire << 32 | u64::from(self.ssrc));
+        let connected = u64::from(self.connected);
+        state.write_u64(port << 48 | connected << 33 | wire << 32 | u64::from(self.ssrc));
     }
 }
-
-/// Takes a packet's sound.
-type Deliver<'a> = &'a mut dyn FnMut(Head, &[i16]);
 
 #[derive(Default)]
 struct Departed {
@@ -152,10 +174,12 @@ impl Sources {
             unheard: 0,
             told: false,
             out: Outlets::default(),
+            room: Vec::new(),
             onward: Onward::default(),
             events: Arc::default(),
             talking: None,
             dice: Dice::new(),
+            recordings: Recordings::default(),
         }
     }
 
@@ -181,22 +205,25 @@ impl Sources {
             self.control(way, arrival, bytes);
             return;
         }
-        let rtp = self.as_rtp(address, bytes);
+        let rtp = self.as_rtp(way, bytes);
+        if rtp.is_some_and(|name| self.goes_on(&name, way, arrival, bytes)) {
+            return;
+        }
         if rtp.is_some_and(|name| self.copied(name, way, arrival, bytes)) {
             return;
         }
-        let classic = self.as_classic(address, bytes);
+        let classic = self.as_classic(way, bytes);
         match (rtp, classic) {
             (Some(rtp), Some(classic)) if !self.is_believed(&rtp) && self.is_believed(&classic) => {
-                self.packet(classic, way, arrival, bytes, false);
+                self.packet(classic, way, arrival, bytes);
             }
             (Some(rtp), Some(classic)) => {
-                if !self.packet(rtp, way, arrival, bytes, false) {
+                if !self.packet(rtp, way, arrival, bytes) {
                     return;
                 }
                 if !self.is_believed(&rtp) {
                     // It may be either: the first to be believed wins, and the other is forgotten.
-                    self.packet(classic, way, arrival, bytes, false);
+                    self.packet(classic, way, arrival, bytes);
                     if self.is_believed(&classic) {
                         self.forget(&rtp);
                     }
@@ -204,20 +231,21 @@ impl Sources {
                     self.forget(&classic);
                 }
             }
-            (Some(name), None) | (None, Some(name)) => _ = self.packet(name, way, arrival, bytes, false),
+            (Some(name), None) | (None, Some(name)) => _ = self.packet(name, way, arrival, bytes),
             (None, None) if rtp::is_rtcp(bytes) => _ = self.control(way, arrival, bytes),
             (None, None) => self.not_believed(address, arrival, bytes),
         }
     }
 
     fn plain_frame(&mut self, address: SocketAddr, wire: Wire, arrival: Micros, bytes: &[u8]) -> bool {
+        let way = Way::connection(address);
         let name = match wire {
-            Wire::Rtp => self.as_rtp(address, bytes),
-            Wire::Classic => self.as_classic(address, bytes),
+            Wire::Rtp => self.as_rtp(way, bytes),
+            Wire::Classic => self.as_classic(way, bytes),
         };
         match name {
-            Some(name) => self.packet(name, address.into(), arrival, bytes, true) && self.is_believed(&name),
-            None if wire == Wire::Rtp && rtp::is_rtcp(bytes) => self.control(address.into(), arrival, bytes),
+            Some(name) => self.packet(name, way, arrival, bytes) && self.is_believed(&name),
+            None if wire == Wire::Rtp && rtp::is_rtcp(bytes) => self.control(way, arrival, bytes),
             None => {
                 self.not_believed(address, arrival, bytes);
                 false
@@ -237,24 +265,28 @@ impl Sources {
         for entry in self.entries.values_mut() {
             entry.outlet.retire();
         }
+        self.sweep_recordings();
         self.out.set_recorder(None);
+        if let Some(tracks) = self.out.tracks.take() {
+            self.recordings = Recordings { running: 0, ..tracks.counts() };
+        }
         self.out.readers.clear();
         self.out.log = None;
         self.events.end();
     }
 
-    fn as_rtp(&self, address: SocketAddr, bytes: &[u8]) -> Option<Name> {
+    fn as_rtp(&self, way: Way, bytes: &[u8]) -> Option<Name> {
         if self.config.wire == Some(Wire::Classic) {
             return None;
         }
         let (header, _) = rtp::sound_of(bytes, &self.config.payloads)?;
-        Some(Name { address, wire: Wire::Rtp, ssrc: header.ssrc })
+        Some(Name::new(way, Wire::Rtp, header.ssrc))
     }
 
-    fn as_classic(&self, address: SocketAddr, bytes: &[u8]) -> Option<Name> {
+    fn as_classic(&self, way: Way, bytes: &[u8]) -> Option<Name> {
         let could_be =
             self.config.wire != Some(Wire::Rtp) && classic::could_be(bytes, self.config.audio.format);
-        could_be.then_some(Name { address, wire: Wire::Classic, ssrc: 0 })
+        could_be.then_some(Name::new(way, Wire::Classic, 0))
     }
 
     fn is_believed(&self, name: &Name) -> bool {
@@ -262,14 +294,14 @@ impl Sources {
     }
 
     /// Takes a packet of sound; false where it is refused.
-    fn packet(&mut self, name: Name, way: Way, arrival: Micros, bytes: &[u8], connected: bool) -> bool {
+    fn packet(&mut self, name: Name, way: Way, arrival: Micros, bytes: &[u8]) -> bool {
         if let Some(why) = self.objection(&name, arrival).or_else(|| self.suspicion(&name, bytes)) {
             self.refuse(why, name.address, arrival);
             self.log(name.address, arrival, None, bytes, why.name());
             return false;
         }
         if !self.entries.contains_key(&name) {
-            match self.new_entry(name, bytes, connected) {
+            match self.new_entry(name, bytes) {
                 Ok(mut entry) => {
                     entry.came = arrival;
                     entry.correspond(&name, way, arrival);
@@ -284,77 +316,11 @@ impl Sources {
                 }
             }
         }
-        let Some(entry) = self.entries.get_mut(&name) else { return true };
-        entry.last_arrival = arrival;
-        if let Some(reports) = &mut entry.reports {
-            reports.came(way);
-        }
-        let before = entry.receiver.reception().received;
-        let Some(verdict) =
-            self.feed(&name, &mut |receiver, deliver| receiver.receive(bytes, arrival, deliver))
-        else {
-            return true;
-        };
-        let Some(entry) = self.entries.get_mut(&name) else { return true };
-        let (receiver, counted) = (&mut entry.receiver, !matches!(entry.outlet, Outlet::Unplayable));
-        self.malformed += receiver.take_refused();
-        let sequence = receiver.last_sequence();
-        match verdict {
-            Ok(verdict) => {
-                if verdict == Verdict::Believed {
-                    self.reporting.hurry(arrival);
-                }
-                let receiver_believed = receiver.is_believed();
-                if receiver_believed && counted {
-                    self.packets += receiver.reception().received - before;
-                    self.last_sequence = Some(sequence);
-                    tell(&name, receiver, verdict, bytes.len(), arrival, &mut self.access.budget);
-                }
-                if verdict == Verdict::Believed {
-                    self.access.strangers.remove(&name);
-                }
-                self.onward = self.onward.after(name, receiver_believed, verdict);
-                self.log(name.address, arrival, Some(sequence), bytes, verdict.name());
-                if verdict == Verdict::Believed {
-                    self.forget_copies(&name);
-                }
-            }
-            Err(why) => self.disbelieve(&name, arrival, bytes, why),
-        }
+        self.take(&name, way, arrival, bytes);
         true
     }
 
-    /// Lets a source's receiver take something; what it delivers is played and recorded.
-    fn feed<R>(&mut self, name: &Name, take: &mut dyn FnMut(&mut Receiver, Deliver<'_>) -> R) -> Option<R> {
-        let Entry { number, encoding, receiver, outlet, dropped, last_arrival, .. } =
-            self.entries.get_mut(name)?;
-        let now = *last_arrival;
-        let (config, out, next_number) = (&self.config, &mut self.out, &mut self.next_number);
-        let was_playing = outlet.is_playing();
-        let taken = take(receiver, &mut |head, samples| {
-            if *number == 0 {
-                *number = *next_number;
-                *next_number = next_number.wrapping_add(1).max(1);
-            }
-            let head = Head { source: *number, ..head };
-            outlet.open(config, *encoding, out, name, *number);
-            if let Outlet::Playing { queue: Some(queue), .. } = outlet
-                && !queue.push(head, samples)
-            {
-                *dropped += 1;
-            }
-            if !matches!(outlet, Outlet::Unplayable) {
-                out.record(head, samples, encoding.format);
-            }
-            out.read(&head, samples, encoding.format);
-        });
-        if !was_playing && outlet.is_playing() {
-            self.appeared(*name, now);
-        }
-        Some(taken)
-    }
-
-    fn new_entry(&mut self, name: Name, bytes: &[u8], connected: bool) -> Result<Entry> {
+    fn new_entry(&mut self, name: Name, bytes: &[u8]) -> Result<Entry> {
         let payloads = &self.config.payloads;
         let encoding = match name.wire {
             Wire::Rtp => rtp::sound_of(bytes, payloads).map(|(_, encoding)| encoding),
@@ -366,11 +332,10 @@ impl Sources {
         Ok(Entry {
             number: 0,
             encoding,
-            receiver: Box::new(if connected { receiver.believed_at_once() } else { receiver }),
+            receiver: Box::new(if name.connected { receiver.believed_at_once() } else { receiver }),
             outlet: Outlet::None,
             came: Micros::ZERO,
             last_arrival: Micros::ZERO,
-            connected,
             joined: false,
             gone: false,
             repeated: false,
@@ -378,6 +343,7 @@ impl Sources {
             reports: None,
             held: None,
             answer: Answer::None,
+            recorded: Recorded::Never,
         })
     }
 }

@@ -1,10 +1,12 @@
-//! The render object with an eye on its time: when a call takes too much of its block, concealment becomes cheaper; when it
+//! The render object with an eye on its time: when concealment takes too much of its block, it becomes cheaper; when a call
 //! takes too much all the same, the newest sources are not played any more, and the others as they were.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::toil::toil;
 use crate::engine::format::Format;
-use crate::engine::playout::conceal::Tier;
+use crate::engine::playout::conceal::{Tier, Watch};
 use crate::engine::playout::render::{Render, Renderer, Starved};
 use crate::engine::time::{Clock, Micros};
 
@@ -20,7 +22,8 @@ pub struct Timed {
 
 impl Timed {
     /// Around `renderer`, which renders `format`.
-    pub fn new(renderer: Renderer, clock: Clock, format: Format) -> Self {
+    pub fn new(mut renderer: Renderer, clock: Clock, format: Format) -> Self {
+        renderer.set_watch(&(Arc::new(toil) as Watch));
         Self {
             renderer,
             clock,
@@ -36,11 +39,12 @@ impl Render for Timed {
     fn render(&mut self, now: Micros, out: &mut [f32], starved: Starved) -> usize {
         if now != self.call.at {
             let block = self.format.duration(self.call.frames);
-            let budget = block / SHARE;
-            let tier = self.choice.judge(now, self.renderer.tier(), self.call.took, budget);
-            if let Some(most) =
-                self.crowd.judge(now, self.renderer.tier(), self.renderer.players(), self.call.took, block)
-            {
+            let Call { took, toil, concealing, .. } = self.call;
+            let rest = toil.saturating_sub(concealing);
+            let budget = block.mul_f64(ROOM).saturating_sub(rest).min(block / SHARE);
+            let tier = self.choice.judge(now, self.renderer.tier(), concealing, budget);
+            let strain = Strain { players: self.renderer.players(), took, toil };
+            if let Some(most) = self.crowd.judge(now, self.renderer.tier(), strain, block) {
                 self.renderer.keep_players(most);
             }
             if tier != self.renderer.tier() {
@@ -48,9 +52,11 @@ impl Render for Timed {
             }
             self.call = Call { at: now, ..Call::default() };
         }
-        let began = self.clock.now();
+        let (began, before) = (self.clock.now(), toil());
         let sound = self.renderer.render(now, out, starved);
         self.call.took += self.clock.now().since(began);
+        self.call.toil += toil().saturating_sub(before);
+        self.call.concealing += self.renderer.take_concealing();
         self.call.frames += (out.len() / self.format.channels()) as u64;
         sound
     }
@@ -60,7 +66,10 @@ impl Render for Timed {
 #[derive(Clone, Copy, Debug, Default)]
 struct Call {
     at: Micros,
+    /// By the clock, and what this thread has worked; concealment's part of that.
     took: Duration,
+    toil: Duration,
+    concealing: Duration,
     frames: u64,
 }
 
@@ -71,17 +80,23 @@ struct Choice {
     changed: Micros,
     /// How long it must have been quick before a dearer tier is tried.
     patience: Duration,
+    /// Calls in a row that left nothing for concealment.
+    full: u32,
 }
 
 impl Choice {
-    /// The tier from now on, after a call at `tier` that took so long.
+    /// The tier from now on, after a call at `tier` in which concealment took so long.
     fn judge(&mut self, now: Micros, tier: Tier, took: Duration, budget: Duration) -> Tier {
-        if took > budget {
+        self.full = if budget.is_zero() { self.full + 1 } else { 0 };
+        if took > budget || self.full >= FULL_CALLS {
             // As many steps as it was too long by; a tier that fails again and again is tried less and less often.
             let least = budget.as_secs_f64() / took.as_secs_f64() * COST[tier as usize];
             let cheap_enough = Tier::ALL.into_iter().find(|t| *t > tier && COST[*t as usize] <= least);
             self.changed = now;
-            self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
+            // It says nothing of a dearer tier that the cheapest is too dear: many may miss sound for a moment.
+            if tier != Tier::Pitch {
+                self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
+            }
             return cheap_enough.unwrap_or(Tier::Pitch);
         }
         if now.since(self.changed) > self.patience {
@@ -97,7 +112,7 @@ impl Choice {
 
 impl Default for Choice {
     fn default() -> Self {
-        Self { changed: Micros::ZERO, patience: PATIENCE }
+        Self { changed: Micros::ZERO, patience: PATIENCE, full: 0 }
     }
 }
 
@@ -107,38 +122,49 @@ struct Crowd {
     most: u32,
     /// When that last changed.
     changed: Micros,
-    /// Calls in a row that took too long.
+    /// What calls in a row that took too long add up to.
     long: u32,
 }
 
+/// What a call had to do.
+#[derive(Clone, Copy, Debug)]
+struct Strain {
+    players: usize,
+    /// By the clock.
+    took: Duration,
+    /// By this thread's own work.
+    toil: Duration,
+}
+
 impl Crowd {
-    /// How many from now on, if that changes, after a call at `tier` that played so many and took so long of `block`.
-    fn judge(
-        &mut self,
-        now: Micros,
-        tier: Tier,
-        players: usize,
-        took: Duration,
-        block: Duration,
-    ) -> Option<u32> {
-        if tier == Tier::Pitch && players > 1 && took > block.mul_f64(TOO_LONG) {
-            self.long += 1;
-            if self.long < LONG_CALLS {
-                return None;
-            }
-            let share = block.as_secs_f64() * AFFORDED / took.as_secs_f64();
+    /// How many from now on, if that changes, after a call at `tier` for `block`. Others may keep this thread waiting for
+    /// moments; only if they do so all the time that counts as well.
+    fn judge(&mut self, now: Micros, tier: Tier, strain: Strain, block: Duration) -> Option<u32> {
+        let Strain { players, took, toil } = strain;
+        self.long += match () {
+            () if tier != Tier::Pitch || players < 2 => 0,
+            () if toil > block.mul_f64(TOO_LONG) => LONG.div_ceil(LONG_CALLS),
+            () if took > block => 1,
+            () => 0,
+        };
+        if self.long >= LONG {
+            let share = block.as_secs_f64() * AFFORDED / toil.max(took).as_secs_f64();
             self.most = ((players as f64 * share) as u32).clamp(1, players as u32 - 1);
             (self.changed, self.long) = (now, 0);
             return Some(self.most);
         }
-        self.long = 0;
-        let quiet = took < block.mul_f64(AFFORDED) && now.since(self.changed) > CROWD_PATIENCE;
+        if took <= block && toil <= block.mul_f64(TOO_LONG) {
+            self.long = 0;
+        }
+        let quiet = toil < block.mul_f64(AFFORDED) && now.since(self.changed) > CROWD_PATIENCE;
         if self.most == u32::MAX || !quiet {
             return None;
         }
         self.changed = now;
+        let room = players as f64 * block.as_secs_f64() * AFFORDED / toil.as_secs_f64();
         let full = players as u32 >= self.most;
-        self.most = if full { self.most.saturating_add((self.most / 8).max(1)) } else { u32::MAX };
+        let (some, twice) = (self.most.saturating_add((self.most / 8).max(1)), self.most.saturating_mul(2));
+        self.most = if full { (room as u32).clamp(some, twice) } else { u32::MAX };
         Some(self.most)
     }
 }
@@ -151,14 +177,20 @@ impl Default for Crowd {
 
 /// More of its block must no call take, at the cheapest tier, …
 const TOO_LONG: f64 = 0.75;
-/// … so often in a row …
-const LONG_CALLS: u32 = 3;
+/// … so often in a row: where many begin at once there is more to do for a moment …
+const LONG_CALLS: u32 = 25;
+/// … nor last longer than its block by the clock so often …
+const LONG: u32 = 100;
 /// … or else so many are played as take this part.
 const AFFORDED: f64 = 0.5;
 /// After so long without haste some more are.
 const CROWD_PATIENCE: Duration = Duration::from_secs(10);
-/// A call may take this part of the time that its sound lasts.
+/// Concealment may take this part of the time that its sound lasts …
 const SHARE: u32 = 4;
+/// … where no more than this is taken by all …
+const ROOM: f64 = 0.6;
+/// … and becomes the cheapest where so many calls in a row left nothing for it.
+const FULL_CALLS: u32 = 3;
 /// How long it must have been quick before a dearer tier is tried, doubled at each failure: at first …
 const PATIENCE: Duration = Duration::from_secs(5);
 /// … and where it was too dear each time.
@@ -189,8 +221,9 @@ mod tests {
             let tier = Choice::default().judge(at(1), Tier::Ar440, took, Duration::from_micros(2_500));
             assert_eq!(tier, want, "{took:?}");
         }
-        let cheapest = Choice::default().judge(at(1), Tier::Pitch, 9 * MS, MS);
-        assert_eq!(cheapest, Tier::Pitch);
+        let mut choice = Choice::default();
+        assert!((0..100).all(|_| choice.judge(at(1), Tier::Pitch, 9 * MS, MS) == Tier::Pitch));
+        assert_eq!(choice.judge(at(7), Tier::Pitch, MS / 2, MS), Tier::Ar64, "that was not its fault");
     }
 
     #[test]
@@ -220,14 +253,39 @@ mod tests {
     fn only_what_is_too_much_at_the_cheapest_tier_costs_sources_and_they_come_back_by_and_by() {
         let block = 10 * MS;
         let mut crowd = Crowd::default();
-        let mut judge =
-            |second: u64, tier, players, took| crowd.judge(at(second), tier, players, took, block);
+        let mut judge = |second: u64, tier, players, toil| {
+            crowd.judge(at(second), tier, Strain { players, took: toil, toil }, block)
+        };
         assert!((1..100).all(|n| judge(n, Tier::Ar64, 1000, 20 * MS).is_none()));
         assert!((1..100).all(|n| judge(n, Tier::Pitch, 1000, 7 * MS).is_none()));
-        assert_eq!([1, 1, 1].map(|n| judge(n, Tier::Pitch, 1000, 20 * MS)), [None, None, Some(250)]);
+        assert!((1..25).all(|_| judge(1, Tier::Pitch, 1000, 20 * MS).is_none()), "for a moment");
+        assert_eq!(judge(1, Tier::Pitch, 1000, 20 * MS), Some(250));
         assert_eq!(judge(2, Tier::Pitch, 250, 4 * MS), None, "not at once");
-        assert_eq!(judge(12, Tier::Pitch, 250, 4 * MS), Some(281));
-        assert_eq!(judge(23, Tier::Pitch, 281, 6 * MS), None, "no more can be afforded");
-        assert_eq!(judge(24, Tier::Pitch, 200, 4 * MS), Some(u32::MAX), "there are fewer by themselves");
+        assert_eq!(judge(12, Tier::Pitch, 250, 4 * MS), Some(312));
+        assert_eq!(judge(23, Tier::Pitch, 312, 6 * MS), None, "no more can be afforded");
+        assert_eq!(judge(24, Tier::Pitch, 312, MS), Some(624), "not all at once");
+        assert_eq!(judge(35, Tier::Pitch, 200, 4 * MS), Some(u32::MAX), "there are fewer by themselves");
+    }
+
+    #[test]
+    fn where_there_is_no_room_for_concealment_it_is_the_cheapest_and_where_mixing_alone_takes_long_it_is_not()
+    {
+        let mut choice = Choice::default();
+        let none = Duration::ZERO;
+        let tiers = [1, 2, 3].map(|n| choice.judge(at(n), Tier::Ar440, none, none));
+        assert_eq!(tiers, [Tier::Ar440, Tier::Ar440, Tier::Pitch]);
+        assert_eq!(Choice::default().judge(at(1), Tier::Ar440, MS, MS), Tier::Ar440);
+    }
+
+    #[test]
+    fn who_is_kept_waiting_by_others_gives_sources_up_only_if_that_goes_on() {
+        let block = 10 * MS;
+        let mut crowd = Crowd::default();
+        let mut judge =
+            |took| crowd.judge(at(1), Tier::Pitch, Strain { players: 100, took, toil: MS }, block);
+        assert!((0..99).all(|_| judge(20 * MS).is_none()));
+        assert_eq!(judge(9 * MS), None);
+        assert!((0..99).all(|_| judge(20 * MS).is_none()));
+        assert_eq!(judge(20 * MS), Some(25));
     }
 }

@@ -91,9 +91,9 @@ impl Decoding {
         self.hole = None;
     }
 
-    /// Gives memory up that the next packet can have anew.
-    pub fn rest(&mut self) {
-        self.samples = Vec::new();
+    /// Takes room to decode in, or gives it back.
+    pub fn lend(&mut self, room: &mut Vec<i16>) {
+        std::mem::swap(&mut self.samples, room);
     }
 
     /// Decodes a packet that is no copy. What can be had of those missing before it is delivered first, in order.

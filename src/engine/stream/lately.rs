@@ -4,6 +4,7 @@
 //! two packets or changed their length.
 
 use super::queue::{Head, Position};
+use crate::engine::ahead;
 
 /// The last packets that were delivered, by their numbers.
 pub struct Lately {
@@ -43,6 +44,13 @@ impl Lately {
     pub fn note(&mut self, head: &Head, whole: bool) {
         self.ring.get_or_insert_with(|| Box::new([Put::default(); KEPT]))[slot(head.sequence)] =
             Put { sequence: head.sequence, position: head.position, frames: head.frames, whole };
+    }
+
+    /// Has the processor fetch where this number is noted.
+    pub fn fetch(&self, sequence: u64) {
+        if let Some(ring) = &self.ring {
+            ahead::fetch(&ring[slot(sequence)]);
+        }
     }
 
     /// What was delivered as this number.

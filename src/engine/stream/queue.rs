@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::engine::ahead;
 use crate::engine::time::Micros;
 
 /// A place in a source's sound: frames since an arbitrary start, never wrapping. Extended from the RTP timestamp
@@ -135,10 +136,10 @@ struct Room {
 impl PacketWriter {
     /// Queues one packet; false, and counted, where it does not fit.
     pub fn push(&mut self, head: Head, samples: &[i16]) -> bool {
-        self.take_back();
-        let most = self.spare.piece.unwrap_or(self.room.samples).min(self.room.samples);
-        let fits = self.room.packets > 0 && samples.len() <= most;
-        let pushed = fits && {
+        if !self.fits(samples.len()) {
+            self.take_back();
+        }
+        let pushed = self.fits(samples.len()) && {
             self.room.packets -= 1;
             self.room.samples -= samples.len();
             let packet = self.packet(head, samples);
@@ -147,7 +148,18 @@ impl PacketWriter {
         if !pushed {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        // For the next one, so that it can be fetched in time.
+        self.take_back();
         pushed
+    }
+
+    /// Has the processor fetch what the next packet is written to; first, what is known of that.
+    pub fn fetch(&self, first: bool) {
+        match self.spare.packets.last() {
+            Some(packet) if first => ahead::fetch(&**packet),
+            Some(packet) => ahead::fetch(&packet.samples[..]),
+            None => {}
+        }
     }
 
     /// Packets refused so far.
@@ -158,6 +170,11 @@ impl PacketWriter {
     /// Whether the reading end is gone.
     pub fn is_abandoned(&self) -> bool {
         self.fresh.is_abandoned()
+    }
+
+    fn fits(&self, samples: usize) -> bool {
+        let most = self.spare.piece.unwrap_or(self.room.samples).min(self.room.samples);
+        self.room.packets > 0 && samples <= most
     }
 
     fn take_back(&mut self) {
@@ -218,6 +235,13 @@ impl PacketReader {
     /// The oldest packet's head, left where it is.
     pub fn peek(&self) -> Option<Head> {
         self.fresh.peek().ok().map(|packet| packet.head)
+    }
+
+    /// Has the processor fetch the oldest packet's head.
+    pub fn fetch(&self) {
+        if let Ok(packet) = self.fresh.peek() {
+            ahead::fetch(&**packet);
+        }
     }
 
     /// Samples of a frame.

@@ -183,6 +183,21 @@ impl Receiver {
         Reception { bytes: self.bytes, frames: self.frames, ..self.tracker.reception() }
     }
 
+    /// How many packets were counted.
+    pub fn received(&self) -> u64 {
+        self.tracker.received()
+    }
+
+    /// How many frames were.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Takes room to decode in, or gives it back: one for many, so that it stays in the processor's cache.
+    pub fn lend(&mut self, room: &mut Vec<i16>) {
+        self.decoding.lend(room);
+    }
+
     /// The lowest and the highest extended sequence number seen since the last restart; `None` before the first.
     pub fn span(&self) -> Option<(u64, u64)> {
         self.tracker.span()
@@ -208,12 +223,19 @@ impl Receiver {
         self.probation.held()
     }
 
+    /// Has the processor fetch what the next packet needs besides this itself.
+    pub fn fetch(&self) {
+        self.tracker.fetch();
+        if let Some(highest) = self.tracker.highest() {
+            self.lately.fetch(highest + 1);
+        }
+    }
+
     /// The source has fallen silent: what is only of use while it is heard is given up.
     pub fn rest(&mut self) {
         self.lately.clear();
         self.tracker.rest();
         self.sound = Vec::new();
-        self.decoding.rest();
     }
 
     /// Packets that were held and are given up, since the last call: malformed.

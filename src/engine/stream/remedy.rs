@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::engine::codec::{MIN_BITRATE, Settings};
 use crate::engine::coding::Coding;
 use crate::engine::config::Redundancy;
+use crate::engine::exact::exp;
 use crate::engine::stats::RemoteStats;
 use crate::engine::time::Micros;
 use crate::engine::wire::red;
@@ -96,7 +97,7 @@ impl Adviser {
         let lost = report.fraction_lost.clamp(0.0, 1.0);
         let passed = self.heard.replace(now).map_or(Duration::ZERO, |before| now.since(before));
         // A loss counts at once for the most part; that it is over is believed slowly.
-        let weight = if lost > self.lost { 0.5 } else { 1.0 - (-passed.div_duration_f64(FADING)).exp() };
+        let weight = if lost > self.lost { 0.5 } else { 1.0 - exp(-passed.div_duration_f64(FADING)) };
         self.lost += weight * (lost - self.lost);
         let told = passed.max(SHORTEST);
         self.known = (self.known + told).min(FADING);

@@ -17,6 +17,7 @@
 //! Which packets are believed is not decided here: a tracker counts what it is given.
 
 use super::mended::Mended;
+use crate::engine::ahead;
 use crate::engine::stats::Reception;
 use crate::engine::time::Micros;
 
@@ -196,6 +197,18 @@ impl SequenceTracker {
     /// Whether it is known that this number was received; nothing is known of those below the last [`WINDOW`].
     pub fn was_received(&self, sequence: u64) -> bool {
         matches!(self.place(sequence), Place::Copy(behind) if behind < WINDOW as u64)
+    }
+
+    /// Has the processor fetch where the next one is noted.
+    pub fn fetch(&self) {
+        if let (Some(seen), Some((_, highest))) = (&self.seen, self.span) {
+            ahead::fetch(&seen[word(highest + 1)]);
+        }
+    }
+
+    /// How many were counted.
+    pub fn received(&self) -> u64 {
+        self.received
     }
 
     /// The counts; bytes and frames are not known here.

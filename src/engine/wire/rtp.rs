@@ -73,6 +73,11 @@ pub fn parse(packet: &[u8]) -> Result<(RtpHeader, &[u8]), Malformed> {
     Ok((header, rest))
 }
 
+/// The synchronisation source of what may be RTP.
+pub fn ssrc(packet: &[u8]) -> Option<u32> {
+    packet.get(8..12)?.first_chunk().map(|ssrc| u32::from_be_bytes(*ssrc))
+}
+
 /// Whether a packet on a port that RTP and RTCP share is RTCP: packet types 192 to 223 (RFC 5761 §4).
 pub fn is_rtcp(packet: &[u8]) -> bool {
     matches!(packet, [flags, 192..=223, ..] if flags >> 6 == VERSION)

@@ -153,7 +153,8 @@ impl TcpReceiver {
         self.alarm.waker()
     }
 
-    fn wait(&mut self, mut timeout: Duration) -> Result<bool> {
+    /// Adds what it waits for to a wait for other things too; how long that may take.
+    pub(in crate::engine::net) fn watch_in(&mut self, watch: &mut Watch, mut timeout: Duration) -> Duration {
         let mut listening = Interest::Read;
         if let Some(again) = self.accept_again {
             if again.is_over() {
@@ -163,11 +164,18 @@ impl TcpReceiver {
                 timeout = timeout.min(again.left());
             }
         }
-        self.watch.clear();
-        self.watch.add(&self.listener, listening);
+        watch.add(&self.listener, listening);
         for connection in &self.connections {
-            self.watch.add(&connection.socket, Interest::Read);
+            watch.add(&connection.socket, Interest::Read);
         }
+        timeout
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Result<bool> {
+        let mut watch = std::mem::take(&mut self.watch);
+        watch.clear();
+        let timeout = self.watch_in(&mut watch, timeout);
+        self.watch = watch;
         self.watch
             .wait(&self.alarm, timeout)
             .map_err(|e| failure::plain("waiting for connections failed", &e))

@@ -102,15 +102,24 @@ mod imp {
             usize::try_from(got).map_err(|_| io::Error::last_os_error())
         }
 
+        /// Sender and bytes of the datagram at `place` of those received last.
+        pub fn peek(&self, place: usize) -> Option<(SocketAddr, &[u8])> {
+            let length = self.headers.get(place)?.msg_hdr.msg_namelen as usize;
+            Some((sender(&self.names[place], length)?, self.bytes(place)))
+        }
+
+        fn bytes(&self, place: usize) -> &[u8] {
+            let from = place * stride(self.longest);
+            &self.bytes[from..from + (self.headers[place].msg_len as usize).min(self.longest)]
+        }
+
         /// The datagram at `place` of those received last.
         pub fn letter(&self, place: usize) -> Letter<'_> {
             let header = &self.headers[place];
-            let from = place * stride(self.longest);
-            let length = (header.msg_len as usize).min(self.longest);
             let control = &self.controls[place].0[..header.msg_hdr.msg_controllen.min(CONTROL)];
             Letter {
                 from: sender(&self.names[place], header.msg_hdr.msg_namelen as usize),
-                bytes: &self.bytes[from..from + length],
+                bytes: self.bytes(place),
                 said: ancillary::read(control),
                 truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
             }
@@ -173,6 +182,11 @@ mod imp {
             let (bytes, flags, from) = socket.recv_from_vectored(&mut slices)?;
             self.last = (address::shown(&from), bytes, flags.is_truncated());
             Ok(1)
+        }
+
+        /// There is one at a time.
+        pub fn peek(&self, _place: usize) -> Option<(SocketAddr, &[u8])> {
+            None
         }
 
         /// The datagram received last.

@@ -26,6 +26,8 @@ pub struct Datagram<'a> {
     pub local: Option<IpAddr>,
     /// Whether it came to the port beside ours.
     pub beside: bool,
+    /// One that is handed over later and one that is soon, if they came with it: what they need can be fetched meanwhile.
+    pub next: [Option<(SocketAddr, &'a [u8])>; 2],
 }
 
 /// What it takes to hear on one socket.
@@ -82,7 +84,9 @@ impl Ear {
                 let arrival = said.stamp.map_or(now, |wall| self.stamps.arrival(wall, now));
                 // Only IP can come; anything else is nobody's.
                 if let Some(address) = from {
-                    handle(Datagram { address, arrival, bytes, truncated, local: said.local, beside });
+                    let next = NEXT.map(|by| self.batch.peek(place + by).filter(|_| place + by < got));
+                    let local = said.local;
+                    handle(Datagram { address, arrival, bytes, truncated, local, beside, next });
                 }
             }
             count += got;
@@ -95,6 +99,9 @@ impl Ear {
         (count, None)
     }
 }
+
+/// By how many datagrams that is: the second time, what was fetched the first time is there.
+const NEXT: [usize; 2] = [6, 3];
 
 /// Datagrams taken by one system call.
 const AT_ONCE: usize = 64;

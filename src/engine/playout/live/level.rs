@@ -65,9 +65,11 @@ impl Live {
             if before.places.are_kept() != places.are_kept() {
                 // What is aimed at is another; the delay is not.
                 self.off.shift(error - before.error);
+                self.lately.shift(error - before.error);
                 self.lacking.shift(spare - before.spare);
             }
             self.off.note(error, pull.block);
+            self.lately.note(error, pull.block);
             self.lacking.note(spare, pull.block);
             self.slide(inlet, pull, present);
             self.drift.set_spread(self.delay.target());
@@ -81,17 +83,31 @@ impl Live {
         if silent && present as f64 > micros(longest) {
             // Longer than anybody waits, or than a source that begins was held back for: on with what is newer, while
             // nothing is heard anyway.
-            let spare = (inlet.window.end().distance(inlet.position).max(0) as usize)
-                .saturating_sub(self.level.wanted);
+            let there = inlet.window.end().distance(inlet.position).max(0) as usize;
+            // What has come since, and was not handed over yet, if it came as steadily.
+            let behind = if fresh { format.frames(pull.now.since(self.newest)) } else { 0 };
+            let spare = (there + behind).saturating_sub(self.level.wanted).min(there);
             let skipped = spare.min(frames_of(format, error));
             inlet.step(skipped);
             self.changed(inlet, -(skipped as i64));
             present -= format.duration(skipped as u64).as_micros() as i64;
+            self.await_what_is_due(inlet, pull);
         }
         let counters = &inlet.counters;
         counters.target_us.store(wanted.as_micros() as u64, Relaxed);
         counters.delay_us.store(present.max(0) as u64, Relaxed);
         counters.drift_ppb.store((self.drift.ppm() * 1e3) as i64, Relaxed);
+    }
+
+    /// Where a source begins of which only what is too old was handed over yet: what is due is about to be, for that is older
+    /// than the packet that told of it.
+    fn await_what_is_due(&mut self, inlet: &Inlet, pull: &Pull<'_>) {
+        if let State::Waiting(Wait { done, .. }) = self.state
+            && inlet.is_played_out()
+            && done < inlet.format.frames(HANDED_OVER)
+        {
+            self.state = State::Waiting(Wait { left: pull.left + TAKEN_AHEAD, done });
+        }
     }
 
     /// What drift will do to the delay is known: sound is kept for it, and for the filter, which takes frames before their
@@ -114,6 +130,7 @@ impl Live {
         if !self.level.places.are_kept() {
             let change = self.drift.creep_ppm() * passed.as_secs_f64() - more;
             self.off.shift(change);
+            self.lately.shift(change);
             self.lacking.shift(change);
         }
     }
@@ -155,6 +172,7 @@ impl Live {
         self.level.error += micros as f64;
         self.level.spare += micros as f64;
         self.off.shift(micros as f64);
+        self.lately.shift(micros as f64);
         self.lacking.shift(micros as f64);
     }
 }
@@ -170,6 +188,8 @@ pub(super) fn frames_of(format: Format, micros: f64) -> usize {
 
 /// A source that begins is not heard later than it must be by more than this.
 const HELD: Duration = Duration::from_millis(1);
+/// Within this time what was held back is handed over.
+const HANDED_OVER: Duration = Duration::from_millis(100);
 /// A delay that was set is reached when it is off by no more than this, µs.
 const SETTLED: f64 = 3_000.0;
 /// By how much the delay that the network needs rises when something is no exception.

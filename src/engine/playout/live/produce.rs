@@ -335,12 +335,17 @@ impl Live {
             self.level.places.are_held() && target < CLOCKWORK && self.level.spare < -A_LITTLE_SHORT;
         let haste = if self.leaving.is_some() { GREAT_HASTE } else { HASTE };
         let micros = if slipped { self.level.error.min(0.0) } else { micros };
+        // On a path like that what is too long stays so, unless it is shortened; in a pause nobody hears it.
+        let lately = if target < SWIFT { self.lately.steady() } else { 0.0 };
         let urgency = match () {
             () if (emptying || slipped) && searched > haste => Urgency::Now,
             () if emptying || slipped => Urgency::WhereAlike,
             () if error > too_long && searched > PATIENCE => Urgency::Now,
             () if error.abs() > too_long || (spare < -too_short && error < 0.0) => Urgency::WhereAlike,
             () if error.abs() > limit => Urgency::InPauses,
+            () if lately > limit * roughly => {
+                return Some(Change { micros: lately, urgency: Urgency::InPauses });
+            }
             () => return None,
         };
         Some(Change { micros, urgency })
@@ -369,6 +374,8 @@ const TOO_SHORT: f64 = 4_000.0;
 const FAR_TOO_SHORT: f64 = -30_000.0;
 /// Where packets are waited for less than this, they come like clockwork.
 const CLOCKWORK: Duration = Duration::from_millis(2);
+/// Where they are waited for no longer than this, the delay needed is known soon.
+const SWIFT: Duration = Duration::from_millis(6);
 /// A sixteenth of the delay that the path needs is not worth stretching for.
 pub(super) const SWING: f64 = 1.0 / 16.0;
 /// By how much the delay may be brought up to what is needed when sound has come late.

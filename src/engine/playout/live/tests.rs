@@ -45,6 +45,8 @@ struct Rig {
     out: Vec<f32>,
     /// Loses these packets, counted as they arrive.
     lose: fn(&Arrival) -> bool,
+    /// When packets are handed over, where that is not as they arrive.
+    handed: fn(&Arrival) -> Micros,
 }
 
 /// What came of one pull.
@@ -75,11 +77,12 @@ impl Rig {
             samples: Vec::new(),
             out: Vec::new(),
             lose: |_| false,
+            handed: |a| a.at,
         }
     }
 
     fn pull(&mut self, call: Call) -> Heard<'_> {
-        while let Some(a) = self.arrivals.next_if(|a| a.at <= call.at) {
+        while let Some(a) = self.arrivals.next_if(|a| (self.handed)(a) <= call.at) {
             if !self.seen.insert((a.epoch, a.sequence)) || (self.lose)(&a) {
                 continue;
             }

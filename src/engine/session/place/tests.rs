@@ -23,7 +23,7 @@ fn towards(host: &str) -> ClientConfig {
 #[test]
 fn a_server_that_is_told_nothing_listens_as_always() {
     let l = Listening::new(Told::default(), None).unwrap();
-    assert_eq!((l.protocol, l.bind, l.port, l.wire), (Protocol::Udp, None, 12_345, None));
+    assert_eq!((l.protocol, l.bind, l.port, l.wire), (Transports::Udp, None, 12_345, None));
     assert_eq!((l.format, l.payloads), (Format::DEFAULT, PayloadTypes::new(Format::DEFAULT)));
 }
 
@@ -36,7 +36,7 @@ fn a_description_says_group_port_format_and_payload_types() {
     let l = listening(Told::default(), OPUS).unwrap();
     assert_eq!((l.bind, l.port, l.format), (None, 6000, Format::opus(1)));
     let l = listening(Told::default(), TCP).unwrap();
-    assert_eq!((l.protocol, l.port), (Protocol::Tcp, 7000));
+    assert_eq!((l.protocol, l.port), (Transports::Tcp, 7000));
     assert_eq!(listening(Told::default(), &TCP.replace("passive", "active")).unwrap().port, 12_345);
 }
 
@@ -56,7 +56,7 @@ fn what_is_told_goes_before_a_description() {
 
 #[test]
 fn a_description_of_another_transport_or_wire_is_refused() {
-    let tcp = Told { protocol: Some(Protocol::Tcp), ..Told::default() };
+    let tcp = Told { protocol: Some(Transports::Tcp), ..Told::default() };
     assert!(why_not(listening(tcp.clone(), OPUS)).contains("must be 'udp'"));
     assert!(listening(tcp, TCP).is_ok());
     let classic = Told { wire: Some(Wire::Classic), ..Told::default() };

@@ -314,7 +314,7 @@ fn quality_is_told_where_it_is_asked_for() {
 
 /// A server on loopback.
 fn server(protocol: Protocol) -> (Server, u16) {
-    let server = Server::new(ServerConfig { protocol, ..config() }, None).unwrap();
+    let server = Server::new(ServerConfig { protocol: protocol.into(), ..config() }, None).unwrap();
     server.start().unwrap();
     let port = server.local_address().unwrap().port();
     (server, port)

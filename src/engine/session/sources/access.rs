@@ -104,7 +104,7 @@ impl Sources {
             name.wire == Wire::Rtp
                 && other.wire == Wire::Rtp
                 && other.ssrc == name.ssrc
-                && other.address != name.address
+                && !other.is_with(name)
         };
         let runs = |entry: &Entry| now.since(entry.last_arrival) <= IDLE_AFTER;
         self.access
@@ -160,8 +160,8 @@ impl Sources {
 
 impl Entry {
     /// A file may be sent at once; but nobody fills a disk faster than time passes for long.
-    fn is_too_fast(&self, now: Micros) -> bool {
-        let sound = self.encoding.format.duration(self.receiver.reception().frames);
+    pub(super) fn is_too_fast(&self, now: Micros) -> bool {
+        let sound = self.encoding.format.duration(self.receiver.frames());
         sound > now.since(self.came) + MOST_AHEAD
     }
 }

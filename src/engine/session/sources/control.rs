@@ -28,7 +28,7 @@ impl Sources {
         for ssrc in speakers(compound) {
             let mut known = false;
             for address in [way.address, below] {
-                let name = Name { address, wire: Wire::Rtp, ssrc };
+                let name = Name::new(Way { address, ..way }, Wire::Rtp, ssrc);
                 let Some(entry) = self.entries.get_mut(&name) else { continue };
                 let Some(reports) = entry.reports.as_mut() else { continue };
                 known = true;
@@ -40,7 +40,7 @@ impl Sources {
                     log::info!(target: TARGET, "{name} has said goodbye");
                 }
             }
-            let name = Name { address: way.address, wire: Wire::Rtp, ssrc };
+            let name = Name::new(way, Wire::Rtp, ssrc);
             posing |= !known && self.plays_elsewhere(&name, arrival).is_some();
         }
         if heard {
@@ -57,7 +57,7 @@ impl Sources {
         if !self.reporting.is_due(now) {
             return Vec::new();
         }
-        self.reporting.rest(now);
+        self.reporting.rest(now, self.entries.len());
         let (mut letters, mut gone) = (Vec::new(), Vec::new());
         let own = self.reporting.ssrc();
         for (name, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.counts()) {

@@ -14,7 +14,7 @@ use crate::engine::time::Micros;
 impl Entry {
     /// Begins to report to it, over RTP.
     pub(super) fn correspond(&mut self, name: &Name, way: Way, arrival: Micros) {
-        let (format, connected) = (self.encoding.format, self.connected);
+        let (format, connected) = (self.encoding.format, name.connected);
         self.reports = (name.wire == Wire::Rtp)
             .then(|| Box::new(Correspondence::new(name.ssrc, format, way, connected, arrival)));
     }
@@ -65,6 +65,7 @@ impl Entry {
             packets_withheld,
             ssrc: name.ssrc,
             address: name.address,
+            protocol: name.protocol(),
             wire: name.wire,
             coding: self.encoding,
             last_sequence: self.receiver.last_sequence(),

@@ -4,6 +4,7 @@ use super::{Entry, Name, Sources};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::playout::histogram::Bar;
+use crate::engine::session::tracks::Tracks;
 use crate::engine::stats::{ServerStats, SourceStats};
 
 impl Sources {
@@ -43,11 +44,13 @@ impl Sources {
             unheard: self.unheard,
             dropped_local: self.out.dropped,
             forwarded: self.forwarded(),
+            recordings: self.out.tracks.as_ref().map_or(self.recordings, Tracks::counts),
             pcap_dropped: 0,
             events_dropped: 0,
             frames_unspoken: 0,
             sources: Vec::new(),
         };
+        stats.dropped_local += stats.recordings.dropped;
         for (name, entry) in self.in_order() {
             let source = self.stats_of(name, entry);
             stats.reception.add(&entry.reception_at(self.config.audio.format));
@@ -88,7 +91,7 @@ impl Sources {
         known.ok_or_else(|| Error::new(ErrorKind::State, "the source has left, and is forgotten"))
     }
 
-    fn find(&self, number: u32) -> Option<(&Name, &Entry)> {
+    pub(super) fn find(&self, number: u32) -> Option<(&Name, &Entry)> {
         self.entries.iter().find(|(_, entry)| entry.number == number && entry.counts())
     }
 

@@ -49,7 +49,7 @@ struct Stream {
 impl Sources {
     /// A datagram has come.
     pub fn datagram(&mut self, way: Path, arrival: Micros, bytes: &[u8]) {
-        self.opened(way.address, arrival, bytes, |sources, bytes| {
+        self.opened(way, arrival, bytes, |sources, bytes| {
             sources.plain_datagram(way, arrival, bytes);
         });
         self.send_on(bytes);
@@ -57,7 +57,7 @@ impl Sources {
 
     /// A whole packet has come over a connection, which says what it speaks. Whether it is of a source that is heard.
     pub fn framed(&mut self, address: SocketAddr, wire: Wire, arrival: Micros, bytes: &[u8]) -> bool {
-        let heard = self.opened(address, arrival, bytes, |sources, bytes| {
+        let heard = self.opened(Path::connection(address), arrival, bytes, |sources, bytes| {
             sources.plain_frame(address, wire, arrival, bytes)
         });
         self.send_on(bytes);
@@ -67,14 +67,15 @@ impl Sources {
     /// Hands on what is in a packet: without a key, it itself; with one, what was sealed, if it is authentic and new.
     fn opened<T: Default>(
         &mut self,
-        from: SocketAddr,
+        way: Path,
         arrival: Micros,
         bytes: &[u8],
         take: impl FnOnce(&mut Self, &[u8]) -> T,
     ) -> T {
         let Some(mut opening) = self.opening.take() else { return take(self, bytes) };
+        let from = way.address;
         let mut plain = std::mem::take(&mut opening.plain);
-        let opened = match self.collision(&opening.key, from, arrival, bytes) {
+        let opened = match self.collision(&opening.key, way, arrival, bytes) {
             Some(why) => Err(why),
             None => opening.open(from, arrival, bytes, &mut plain),
         };
@@ -95,9 +96,10 @@ impl Sources {
     }
 
     /// Whether a packet speaks in the name of a source that plays from another address.
-    fn collision(&self, key: &Key, from: SocketAddr, now: Micros, bytes: &[u8]) -> Option<Refusal> {
+    fn collision(&self, key: &Key, way: Path, now: Micros, bytes: &[u8]) -> Option<Refusal> {
         let ssrc = seal::ssrc(bytes)?;
-        let other = self.plays_elsewhere(&Name { address: from, wire: Wire::Rtp, ssrc }, now)?;
+        let other = self.plays_elsewhere(&Name::new(way, Wire::Rtp, ssrc), now)?;
+        let from = way.address;
         // Reports may come from the port above (RFC 3550 §11).
         let is_above =
             other.address.ip() == from.ip() && other.address.port().checked_add(1) == Some(from.port());

@@ -18,7 +18,7 @@ impl Sources {
     pub fn disconnected(&mut self, address: SocketAddr, why: Option<&str>, now: Micros) {
         let mut gone = Vec::new();
         for (name, entry) in
-            self.entries.iter_mut().filter(|(name, entry)| name.address == address && entry.connected)
+            self.entries.iter_mut().filter(|(name, _)| name.address == address && name.connected)
         {
             if entry.leave() {
                 gone.push((*name, entry.number));
@@ -57,7 +57,7 @@ impl Sources {
                 entry.receiver.rest();
                 changed.push((EventKind::Idle, *name, entry.number));
             } else if !was_playing
-                && !entry.connected
+                && !name.connected
                 && now.since(entry.last_sign()) > LOST_AFTER
                 && entry.leave()
             {
@@ -72,15 +72,15 @@ impl Sources {
             self.happened(kind, &name, number, &detail, now);
         }
         self.list_players();
+        self.sweep_recordings();
         self.out.sweep();
         self.hear_again(now);
     }
 
     /// Has begun to play: whoever played by its SSRC has been silent for long.
     pub(super) fn appeared(&mut self, name: Name, now: Micros) {
-        let before = |other: &Name| {
-            other.wire == Wire::Rtp && other.ssrc == name.ssrc && other.address != name.address
-        };
+        let before =
+            |other: &Name| other.wire == Wire::Rtp && other.ssrc == name.ssrc && !other.is_with(&name);
         if name.wire == Wire::Rtp
             && let Some(other) = self.access.players.iter().find(|other| before(other)).copied()
             && let Some(entry) = self.entries.get_mut(&other)

@@ -61,7 +61,7 @@ mod tests {
     use crate::engine::config::Wire;
 
     fn name(address: [u8; 4], ssrc: u32) -> Name {
-        Name { address: SocketAddr::from((address, 5004)), wire: Wire::Rtp, ssrc }
+        Name { address: SocketAddr::from((address, 5004)), wire: Wire::Rtp, ssrc, connected: false }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct Suspicion {
 impl Sources {
     /// Why a packet of a source that has hardly begun must not be heard, if it looks sealed.
     pub(super) fn suspicion(&mut self, name: &Name, bytes: &[u8]) -> Option<Refusal> {
-        let is_new = self.entries.get(name).is_none_or(|entry| entry.receiver.reception().received < NEW);
+        let is_new = self.entries.get(name).is_none_or(|entry| entry.receiver.received() < NEW);
         if self.opening.is_some() || name.wire != Wire::Rtp || !is_new {
             return None;
         }
@@ -72,7 +72,7 @@ fn has_our_end(bytes: &[u8]) -> bool {
 
 const FORMS: [KeyForm; 3] = [KeyForm::Audiostream, KeyForm::AesCm, KeyForm::AesGcm];
 /// Packets of a source after which nothing is suspected of it any more.
-const NEW: u64 = 16;
+pub(super) const NEW: u64 = 16;
 /// Sources that are watched at once.
 const MOST: usize = 64;
 /// After a week at 100 packets a second. One packet of noise in four million is taken for sealed.

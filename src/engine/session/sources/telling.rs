@@ -79,8 +79,8 @@ pub fn tell(
     if verdict == Verdict::Restarted && budget.may_tell(arrival) {
         log::info!(target: TARGET, "{name} has started anew");
     }
-    let reception = receiver.reception();
-    if reception.received.is_multiple_of(100) && budget.may_tell(arrival) {
+    if receiver.received().is_multiple_of(100) && budget.may_tell(arrival) {
+        let reception = receiver.reception();
         let rate = 100.0 * reception.lost as f64 / reception.expected.max(1) as f64;
         log::info!(
             target: TARGET,

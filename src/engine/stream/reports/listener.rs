@@ -27,8 +27,8 @@ pub struct Listener {
     schedule: Schedule,
     /// At the last report.
     before: Option<Before>,
-    /// The last sender report: the middle of its NTP time, and when it came.
-    sender_report: Option<(u32, Micros)>,
+    /// The last sender report: its NTP time, the same as an RTP timestamp, and when it came.
+    sender_report: Option<(Ntp, u32, Micros)>,
     bursts: Bursts,
     /// The first sequence number whose fate is not counted.
     unsettled: Option<u64>,
@@ -121,7 +121,7 @@ impl Listener {
         for packet in compound.packets() {
             match packet {
                 Packet::SenderReport { ssrc, info, .. } if ssrc == self.source => {
-                    self.sender_report = Some((Ntp(info.ntp).middle(), arrival));
+                    self.sender_report = Some((Ntp(info.ntp), info.timestamp, arrival));
                 }
                 Packet::Description(chunks) => self.describe(chunks),
                 Packet::Extended { ssrc, blocks } if ssrc == self.source => {
@@ -270,6 +270,12 @@ impl Listener {
         self.name.as_deref()
     }
 
+    /// A moment by its own clock, and the RTP timestamp that belongs to it, as its last report has them; `None` where it knows
+    /// no time of day (§6.4.1).
+    pub fn sender_clock(&self) -> Option<(Ntp, u32)> {
+        self.sender_report.map(|(ntp, timestamp, _)| (ntp, timestamp)).filter(|(ntp, _)| ntp.0 != 0)
+    }
+
     fn describe(&mut self, chunks: Chunks<'_>) {
         for item in
             chunks.iter().filter(|chunk| chunk.ssrc == self.source).flat_map(|chunk| chunk.items.iter())
@@ -294,8 +300,8 @@ impl Listener {
             lost: in_all.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32,
             highest: told(highest),
             jitter: reception.jitter_frames as u32,
-            last_sr: self.sender_report.map_or(0, |(middle, _)| middle),
-            delay: self.sender_report.map_or(0, |(_, came)| short(now.since(came))),
+            last_sr: self.sender_report.map_or(0, |(ntp, _, _)| ntp.middle()),
+            delay: self.sender_report.map_or(0, |(_, _, came)| short(now.since(came))),
         }
     }
 

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::engine::coding::Coding;
+use crate::engine::exact::{exp, log2, log10, pow, power};
 
 /// What the model is told of a stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,49 +82,49 @@ fn basic_signal_to_noise() -> f64 {
 }
 
 fn noise() -> f64 {
-    let room_sent = PS - SLR - DS - 100.0 + 0.004 * (PS - OLR - DS - 14.0).powi(2);
-    let room_heard = PR + 10.0 * (1.0 + power((10.0 - LSTR) / 10.0)).log10();
-    let room_received = RLR - 121.0 + room_heard + 0.008 * (room_heard - 35.0).powi(2);
+    let room_sent = PS - SLR - DS - 100.0 + 0.004 * power(PS - OLR - DS - 14.0, 2);
+    let room_heard = PR + 10.0 * log10(1.0 + ratio((10.0 - LSTR) / 10.0));
+    let room_received = RLR - 121.0 + room_heard + 0.008 * power(room_heard - 35.0, 2);
     let floor = NFOR + RLR;
-    10.0 * [NC, room_sent, room_received, floor].map(|level| power(level / 10.0)).iter().sum::<f64>().log10()
+    10.0 * log10([NC, room_sent, room_received, floor].map(|level| ratio(level / 10.0)).iter().sum::<f64>())
 }
 
 /// Is (§7.3): too loud, side tone, quantisation.
 fn simultaneous() -> f64 {
     let excess = OLR + 0.2 * (64.0 + noise() - RLR);
-    let loud = 20.0 * ((1.0 + (excess / 8.0).powi(8)).powf(1.0 / 8.0) - excess / 8.0);
+    let loud = 20.0 * (pow(1.0 + power(excess / 8.0, 8), 1.0 / 8.0) - excess / 8.0);
     // The echo is no side tone yet: T = 0.
-    let side = -10.0 * (power(-STMR / 10.0) + power(-TELR / 10.0)).log10();
-    let bend = |offset: f64, width: f64, order: i32| {
-        (1.0 + ((side + offset) / width).powi(order)).powf(1.0 / f64::from(order))
+    let side = -10.0 * log10(ratio(-STMR / 10.0) + ratio(-TELR / 10.0));
+    let bend = |offset: f64, width: f64, order: u32| {
+        pow(1.0 + power((side + offset) / width, order), 1.0 / f64::from(order))
     };
     let tone = 12.0 * bend(-13.0, 6.0, 8) - 28.0 * bend(1.0, 19.4, 35) - 13.0 * bend(-3.0, 33.0, 13) + 29.0;
-    let q = 37.0 - 15.0 * QDU.log10();
+    let q = 37.0 - 15.0 * log10(QDU);
     let g = 1.07 + 0.258 * q + 0.0602 * q * q;
     let y = (basic_signal_to_noise() - 100.0) / 15.0 + 46.0 / 8.4 - g / 9.0;
     let z = 46.0 / 30.0 - g / 40.0;
-    loud + tone + 15.0 * (1.0 + power(y) + power(z)).log10()
+    loud + tone + 15.0 * log10(1.0 + ratio(y) + ratio(z))
 }
 
 /// Id (§7.4) of so many milliseconds one way: the talker's echo, the listener's, and the wait itself.
 fn delayed(ms: f64) -> f64 {
     let talker_echo = {
         let loudness =
-            TELR - 40.0 * ((1.0 + ms / 10.0) / (1.0 + ms / 150.0)).log10() + 6.0 * (-0.3 * ms * ms).exp();
+            TELR - 40.0 * log10((1.0 + ms / 10.0) / (1.0 + ms / 150.0)) + 6.0 * exp(-0.3 * ms * ms);
         let (noise, echo) = (-1.5 * (noise() - RLR), 80.0 + 2.5 * (loudness - 14.0));
         let half = (noise - echo) / 2.0;
-        (half + (half * half + 100.0).sqrt() - 1.0) * (1.0 - (-ms).exp())
+        (half + (half * half + 100.0).sqrt() - 1.0) * (1.0 - exp(-ms))
     };
     let listener_echo = {
-        let echo = 10.5 * (WEPL + 7.0) * (2.0 * ms + 1.0).powf(-0.25);
+        let echo = 10.5 * (WEPL + 7.0) * pow(2.0 * ms + 1.0, -0.25);
         let half = (basic_signal_to_noise() - echo) / 2.0;
         half + (half * half + 169.0).sqrt()
     };
     let wait = if ms <= 100.0 {
         0.0
     } else {
-        let x = (ms / 100.0).log2();
-        let sixth = |x: f64| (1.0 + x.powi(6)).powf(1.0 / 6.0);
+        let x = log2(ms / 100.0);
+        let sixth = |x: f64| pow(1.0 + power(x, 6), 1.0 / 6.0);
         25.0 * (sixth(x) - 3.0 * sixth(x / 3.0) + 2.0)
     };
     talker_echo + listener_echo + wait
@@ -139,8 +140,8 @@ fn opinion(r: f64) -> f64 {
     }
 }
 
-fn power(exponent: f64) -> f64 {
-    10f64.powf(exponent)
+fn ratio(exponent: f64) -> f64 {
+    pow(10.0, exponent)
 }
 
 /// Table 2: send, receive and overall loudness ratings, dB.

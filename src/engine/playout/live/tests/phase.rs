@@ -135,6 +135,44 @@ fn a_source_that_was_held_back_begins_with_what_is_due() {
 }
 
 #[test]
+fn a_source_of_which_only_the_oldest_sound_was_handed_over_waits_for_what_is_due() {
+    const HELD: Duration = Duration::from_millis(15);
+    for (packet, block) in [(441, 441), (220, 220), (110, 110)] {
+        for late in 0..10u64 {
+            let length = 3 * S;
+            let mut rig = Rig::new(&scenario(packet, length), block, Bounds::default());
+            // Two packets had to come before it was believed; those that came while its player was made are behind them.
+            rig.handed =
+                |a| if a.sequence < 2 { a.at.max(START + HELD) } else { a.at.max(START + HELD + MS) };
+            let card = SoundCard::new(START + HELD + Duration::from_micros(late * 100), RATE, block, 0);
+            let mut highest = 0.0f64;
+            for call in calls(card, length - 100 * MS) {
+                highest = highest.max(rig.pull(call).figures.delay_ms);
+            }
+            let f = rig.figures();
+            let label = format!("packet {packet}, block {block}, {late}: {highest}, {f:?}");
+            assert_eq!((f.underruns, f.frames_concealed, f.frames_accelerated), (0, 0, 0), "{label}");
+            assert!(highest < 1e3 * block as f64 / f64::from(RATE) + 2.5, "{label}");
+        }
+    }
+}
+
+#[test]
+fn a_source_that_falls_silent_after_what_was_held_back_is_not_waited_for() {
+    let mut rig = Rig::new(&scenario(441, 20 * MS), 441, Bounds::default());
+    rig.handed = |_| START + 200 * MS;
+    for call in calls(SoundCard::new(START, RATE, 441, 0), 3 * S) {
+        rig.pull(call);
+    }
+    let f = rig.figures();
+    assert_eq!(
+        (f.frames_played, f.underruns, f.frames_concealed, f.delay_ms.to_bits()),
+        (0, 0, 0, 0),
+        "{f:?}"
+    );
+}
+
+#[test]
 fn a_pull_of_an_odd_size_moves_the_places_and_they_are_found_again() {
     let length = 8 * S;
     for odd in [462, 300, 882] {

@@ -1,6 +1,7 @@
 //! Several sources at once.
 
 use super::*;
+use crate::engine::sim::config::LinkConfig;
 use crate::engine::sim::draw::{Direction, Draw, Kind};
 
 const PACKET: usize = 441;
@@ -258,4 +259,87 @@ fn a_hostile_source_does_not_change_another_ones_part() {
         let f = fiend.counters.snapshot();
         assert!(f.resets > 0 && f.late_packets > 0, "{f:?}");
     }
+}
+
+/// A sender at a rate of its own, over a path of its own.
+struct Stranger {
+    format: Format,
+    packet: u32,
+    path: &'static str,
+    ppm: i32,
+    sound: fn(u64) -> i16,
+}
+
+/// What is heard of them in one stereo mix, and what each player says of itself. A second channel is half as loud.
+fn meet(strangers: &[Stranger], length: Duration) -> (Vec<f32>, Vec<Playback>) {
+    let format = Format::new(RATE, 2).unwrap();
+    let (mut renderer, mut roster, _) = Renderer::new(format, strangers.len(), PACKET, S).unwrap();
+    renderer.set_tier(Tier::Ar64);
+    let mut senders: Vec<_> = strangers
+        .iter()
+        .map(|s| {
+            let channels = s.format.channels();
+            let (writer, reader) = packet_queue(1024, 2 * s.format.rate() as usize * channels, channels);
+            let counters = Arc::<PlayerCounters>::default();
+            let player = Player::live(reader, s.format, 500 * MS, Arc::clone(&counters));
+            assert!(roster.add(player.at_rate(RATE).unwrap()));
+            let scenario = Scenario::new(s.format.rate(), s.packet, length).sender_ppm(s.ppm);
+            (s, writer, counters, scenario.link(LinkConfig::parse(s.path).unwrap()).run().peekable())
+        })
+        .collect();
+    let (mut heard, mut out) = (Vec::new(), vec![0.0; 2 * PACKET]);
+    for call in calls(card(PACKET), length - 100 * MS) {
+        for (stranger, writer, _, arrivals) in &mut senders {
+            while let Some(a) = arrivals.next_if(|a| a.at <= call.at) {
+                let channels = 1..=stranger.format.channels() as i16;
+                let sound = (a.position.0..).take(a.frames as usize).map(stranger.sound);
+                let samples: Vec<i16> =
+                    sound.flat_map(|sample| channels.clone().map(move |c| sample / c)).collect();
+                let (sequence, position) = (a.sequence, a.position);
+                let head = Head { sequence, position, arrival: a.at, frames: a.frames, ..Head::default() };
+                writer.push(head, &samples);
+            }
+        }
+        assert_no_alloc(|| renderer.render(call.at, &mut out, Starved::Advance));
+        heard.extend_from_slice(&out);
+    }
+    (heard, senders.iter().map(|(_, _, counters, _)| counters.snapshot()).collect())
+}
+
+#[test]
+fn sources_of_other_rates_channels_clocks_and_paths_do_not_change_each_other() {
+    let of = |rate, channels| Format::new(rate, channels).unwrap();
+    let strangers = [
+        Stranger {
+            format: of(RATE, 1),
+            packet: 441,
+            path: "loss=3,burst=2,jitter=3,seed=1",
+            ppm: 0,
+            sound: hum,
+        },
+        Stranger { format: of(48_000, 2), packet: 240, path: "delay=20", ppm: -100, sound: whistle },
+        Stranger { format: of(8_000, 1), packet: 160, path: "loss=5,jitter=10,seed=2", ppm: 300, sound: hum },
+    ];
+    let length = 20 * S;
+    let (together, figures) = meet(&strangers, length);
+    let mut sum = vec![0.0f32; together.len()];
+    for (stranger, figures) in strangers.iter().zip(figures) {
+        let (alone, own) = meet(std::slice::from_ref(stranger), length);
+        let own = own[0];
+        assert_eq!(figures, own);
+        assert_eq!(own.resets, 0, "{own:?}");
+        if stranger.path.starts_with("delay") {
+            assert_eq!((own.underruns, own.frames_concealed), (0, 0), "{own:?}");
+            assert!((own.drift_ppm - f64::from(stranger.ppm)).abs() < 20.0, "{own:?}");
+            let wrong = alone.chunks_exact(2).filter(|frame| (frame[0] / 2.0 - frame[1]).abs() > 1e-4);
+            assert_eq!(wrong.count(), 0, "left and right are what they were");
+        } else {
+            assert!(own.frames_concealed > 0, "{own:?}");
+        }
+        let loud = alone.iter().filter(|x| x.abs() > 0.05).count();
+        assert!(loud > alone.len() / 2, "{loud} of {}", alone.len());
+        sum.iter_mut().zip(&alone).for_each(|(sum, x)| *sum += x);
+    }
+    let wrong = together.iter().zip(&sum).filter(|(x, sum)| (*x - *sum).abs() > 1e-6).count();
+    assert_eq!(wrong, 0, "what is heard is their sum");
 }

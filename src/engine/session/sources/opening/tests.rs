@@ -313,7 +313,12 @@ fn answers_under_a_foreign_key_share_no_counter() {
         let (mut out, now) = (Vec::new(), Micros(0));
         opening.open(at(1), now, &first.next(), &mut out).unwrap();
         opening.open(at(2), now, &second.next(), &mut out).unwrap();
-        let names = [(1, 1), (2, 2)].map(|(ssrc, last)| Name { address: at(last), wire: Wire::Rtp, ssrc });
+        let names = [(1, 1), (2, 2)].map(|(ssrc, last)| Name {
+            address: at(last),
+            wire: Wire::Rtp,
+            ssrc,
+            connected: false,
+        });
         let mut sealed_for = |name: &Name| {
             let mut bytes = Vec::new();
             write_description(9, &[(1, "me")], &mut bytes);
