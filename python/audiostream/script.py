@@ -15,6 +15,7 @@ from . import logs
 from ._stream import Stream
 from .client import AudioClient
 from .errors import AudioStreamError, ConfigError, DeviceError
+from .server import AdvancedAudioServer
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .lab import Hop
-    from .server import AdvancedAudioServer
 
     End = AudioClient | AdvancedAudioServer | Hop
 
@@ -185,7 +185,7 @@ class Script:
     def _comings(self, ends: tuple[End, ...]) -> Callable[[], None]:
         """What tells, above live figures, who joins a server and leaves it; without those the log does."""
         console = self.console
-        servers = [end for end in ends if not isinstance(end, AudioClient)]
+        servers = [end for end in ends if isinstance(end, AdvancedAudioServer)]
         if console is None or not servers:
             return lambda: None
         from .roll import Comings

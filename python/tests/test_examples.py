@@ -184,3 +184,14 @@ def test_the_lab_compares_and_lets_one_listen(tmp_path: Path) -> None:
     assert len((tmp_path / "losses.csv").read_text().splitlines()) == 9
     for name in ("plain", "helped"):
         assert len(read_wav(tmp_path / f"{name}.wav")) > 44_100
+
+
+def test_a_path_behind_a_bad_hop_is_measured(tmp_path: Path) -> None:
+    with Script("path", "--bad", "loss=20,delay=10,seed=1", "--seconds", 2, folder=tmp_path) as script:
+        script.succeeds()
+    lost = int(script.output.split("(")[1].split(" of ")[0])
+    assert lost > 10
+    # Of the hop's, some were reports.
+    assert lost <= int(script.output.split("the hop lost ")[1].split()[0]) <= lost + 10
+    trip = float(script.output.split("round trip")[1].split()[0])
+    assert trip >= 20

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 import audiostream
+from audiostream import lab
 from harness.capture import rtp_streams, tshark
+from harness.packets import packets, receiver_report, send_udp, sender_report
+from harness.ports import free_pair
 from harness.signals import noise, write_wav
 from harness.streams import quiet_server
 from harness.wait import until
@@ -104,6 +110,99 @@ def test_sealed_packets_stay_sealed_and_are_still_counted(tmp_path: Path) -> Non
     assert key not in (tmp_path / "server.pcapng").read_bytes().decode("latin-1")
 
 
+@pytest.mark.timeout(60)
+def test_a_conversation_is_whole_in_both_captures(tmp_path: Path) -> None:
+    source = write_wav(tmp_path / "in.wav", noise(66_150), 44_100)
+    with quiet_server(talk="tone", pcap=tmp_path / "server.pcapng") as server:
+        # The hop is the witness: what passed it in either direction is what the ends sent and received.
+        with (
+            lab.Hop("127.0.0.1:0", f"127.0.0.1:{server.port}", network="loss=8,delay=5,seed=6") as hop,
+            audiostream.AudioClient(
+                host="127.0.0.1",
+                port=hop.port,
+                input=f"file:{source}",
+                output="null",
+                pcap=tmp_path / "client.pcapng",
+            ) as client,
+        ):
+            client.wait()
+            client.stop()
+            (entry,) = server.sources
+            until(lambda: entry.state == "left", "the goodbye")
+            server.stop()
+            hop.stop()
+            said, witness = client.stats, hop.stats
+            (heard,) = server.stats.sources
+    here, there = tmp_path / "client.pcapng", tmp_path / "server.pcapng"
+    assert said.received is not None
+    assert said.received.packets_lost > 0
+    assert heard.packets_lost > 0
+
+    def stream(pcap: Path, ssrc: int) -> tuple[int, int]:
+        (one,) = [one for one in rtp_streams(tshark("-r", pcap, "-q", "-z", "rtp,streams")) if one.ssrc == ssrc]
+        return one.packets, one.lost
+
+    assert stream(here, client.ssrc) == (said.packets_sent, 0)
+    assert stream(there, client.ssrc) == (heard.packets_received, heard.packets_lost)
+    assert stream(here, said.received.ssrc) == (said.received.packets_received, said.received.packets_lost)
+    assert stream(there, said.received.ssrc) == (witness.down.packets_received - witness.down.reports_received, 0)
+    # Reports, too, each way.
+    assert passed(here, f"udp.dstport=={hop.port}") == witness.up.packets_received
+    assert passed(there, f"udp.dstport=={server.port}") == witness.up.packets_sent
+    assert passed(there, f"udp.srcport=={server.port}") == witness.down.packets_received
+    assert 0 < passed(here, f"udp.srcport=={hop.port} and rtcp") <= witness.down.reports_received
+    assert (said.pcap_dropped, server.stats.pcap_dropped) == (0, 0)
+
+
+@pytest.mark.timeout(60)
+def test_reports_on_the_port_above_are_in_a_servers_capture(tmp_path: Path) -> None:
+    port, pcap = free_pair(), tmp_path / "server.pcapng"
+    with quiet_server(pcap=pcap) as server, udp(port) as sound, udp(port + 1) as control:
+        control.settimeout(0.01)
+        told = answers = 0
+        for packet in packets("rtp", noise(200_000).tobytes(), sequence=0, ssrc=6):
+            send_udp(server.port, [packet], source=sound)
+            control.sendto(sender_report(6, ntp=1 << 33), ("127.0.0.1", server.port + 1))
+            told += 1
+            with suppress(TimeoutError):
+                control.recv(2000)
+                answers += 1
+                break
+        server.stop()
+        control.settimeout(0.2)
+        with suppress(TimeoutError):
+            while control.recv(2000):
+                answers += 1
+        assert answers > 0
+    # Before the port is open, nothing comes there.
+    assert 0 < passed(pcap, f"udp.dstport=={server.port + 1}") <= told
+    assert passed(pcap, f"udp.srcport=={server.port + 1} and udp.dstport=={port + 1}") == answers
+
+
+@pytest.mark.timeout(60)
+def test_reports_on_the_port_above_are_in_a_clients_capture(tmp_path: Path) -> None:
+    port, pcap = free_pair(), tmp_path / "client.pcapng"
+    with (
+        udp(port) as sound,
+        udp(port + 1) as control,
+        audiostream.AudioClient(host="127.0.0.1", port=port, input="tone", pcap=pcap) as client,
+    ):
+        _, (host, own) = sound.recvfrom(2000)
+
+        def heard() -> object:
+            control.sendto(receiver_report(3, client.ssrc, lost=1), (host, own + 1))
+            return client.stats.remote
+
+        remote = until(heard, "a report from the port above")
+        assert remote is not None
+        client.stop()
+        reports = client.stats.remote
+        assert reports is not None
+    above = f"udp.srcport=={port + 1} and udp.dstport=={own + 1}"
+    assert passed(pcap, above) >= reports.reports
+    assert passed(pcap, f"udp.srcport=={port}") == 0
+
+
 def test_checksums_are_right(tmp_path: Path) -> None:
     source = write_wav(tmp_path / "in.wav", noise(4_410), 44_100)
     pcap = tmp_path / "client.pcapng"
@@ -126,6 +225,20 @@ def rtp_over_tcp() -> str:
     """What tshark calls the frames of RFC 4571: a name of their own since its version 4.2."""
     known = subprocess.run(["tshark", "-G", "protocols"], capture_output=True, text=True, check=True).stdout
     return "rtp.rfc4571" if "rtp.rfc4571" in known else "rtp"
+
+
+def passed(pcap: Path, wanted: str) -> int:
+    """How many packets a filter lets through."""
+    return len(fields(pcap, wanted, "frame.number"))
+
+
+@contextmanager
+def udp(port: int) -> Iterator[socket.socket]:
+    """A socket on this port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+        own.bind(("127.0.0.1", port))
+        own.settimeout(20)
+        yield own
 
 
 def comments(pcap: Path, text: str) -> list[str]:

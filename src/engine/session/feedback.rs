@@ -193,14 +193,14 @@ impl Feedback {
         };
         let ends = tap.incoming(transport);
         match transport {
-            Transport::Udp(udp) => udp.hear(*clock, &mut |arrival, bytes| {
-                tap.heard(arrival, ends, Kind::Datagram, bytes);
+            Transport::Udp(udp) => udp.hear(*clock, &mut |arrival, beside, bytes| {
+                tap.heard(arrival, ends, Kind::Datagram, beside, bytes);
                 take(arrival, bytes);
             }),
             Transport::Tcp(tcp) => {
                 let now = clock.now();
                 tcp.hear(&mut |bytes| {
-                    tap.heard(now, ends, Kind::Data, bytes);
+                    tap.heard(now, ends, Kind::Data, false, bytes);
                     for piece in bytes.chunks(PIECE) {
                         deframer.push(piece);
                         while let Some(frame) = deframer.next() {

@@ -135,9 +135,8 @@ impl Receiving {
                 }
             } else if let Some(udp) = &self.ports.udp
                 && udp.send(bytes, way.address, way.local, way.beside)
-                && !way.beside
             {
-                self.tap.sent(self.clock.now(), way.local, way.address, bytes);
+                self.tap.sent(self.clock.now(), *way, bytes);
             }
         }
     }
@@ -177,12 +176,10 @@ impl Receiving {
                     } else {
                         network.enter(datagram.arrival, way, datagram.bytes)
                     };
-                    tap.entered(datagram.arrival, address, local, passage, datagram.bytes);
+                    tap.entered(datagram.arrival, way, passage, datagram.bytes);
                     return;
                 }
-                if !beside {
-                    tap.datagram(datagram.arrival, address, local, datagram.bytes);
-                }
+                tap.datagram(datagram.arrival, way, datagram.bytes);
                 let sources = guard.get_or_insert_with(|| lock(&shared.sources));
                 sources.expect(datagram.next);
                 // Sealed ones are not believed for their tag.
@@ -193,7 +190,7 @@ impl Receiving {
                 }
             })?;
             while let Some((arrival, way, bytes)) = network.as_mut().and_then(|n| n.leave(clock.now())) {
-                tap.datagram(arrival, way.address, way.local, bytes);
+                tap.datagram(arrival, way, bytes);
                 guard.get_or_insert_with(|| lock(&shared.sources)).datagram(way, arrival, bytes);
             }
             shared.kernel_drops.store(udp.kernel_drops(), Relaxed);

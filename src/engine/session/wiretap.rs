@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::impairment::Passage;
+use super::reporting::Way;
 use super::transport::Transport;
 use crate::engine::coding::PayloadTypes;
 use crate::engine::config::ServerConfig;
@@ -52,9 +53,13 @@ impl Wiretap {
         self.queue.as_ref().and_then(|_| ends(transport)).map(|(local, peer)| (peer, local))
     }
 
-    /// What this end's socket heard.
-    pub fn heard(&self, at: Micros, incoming: Option<Ends>, kind: Kind, bytes: &[u8]) {
-        self.tell(at, || incoming, kind, bytes);
+    /// What this end's socket heard; `beside`, from the port above the other end's to the one above ours.
+    pub fn heard(&self, at: Micros, incoming: Option<Ends>, kind: Kind, beside: bool, bytes: &[u8]) {
+        let above = |mut end: SocketAddr| {
+            end.set_port(end.port().saturating_add(u16::from(beside)));
+            end
+        };
+        self.tell(at, || incoming.map(|(peer, local)| (above(peer), above(local))), kind, bytes);
     }
 
     /// What the bad network made of what this end sent, unless it arrives: then it is told of when it does.
@@ -118,12 +123,12 @@ impl ServerTap {
         Self { tap, local, payloads, secure, announced: Vec::new() }
     }
 
-    /// A datagram has come, to the address `to` of ours where that is known.
-    pub fn datagram(&mut self, at: Micros, from: SocketAddr, to: Option<IpAddr>, bytes: &[u8]) {
+    /// A datagram has come.
+    pub fn datagram(&mut self, at: Micros, way: Way, bytes: &[u8]) {
         if self.tap.queue.is_none() {
             return;
         }
-        let to = self.own(from, to);
+        let (from, to) = (way.address, self.own(way));
         if self.announced.len() < ANNOUNCED
             && !self.announced.contains(&to.ip())
             && rtp::sound_of(bytes, &self.payloads).is_some()
@@ -135,31 +140,32 @@ impl ServerTap {
     }
 
     /// What the bad network made of a datagram, unless it arrives.
-    pub fn entered(&self, at: Micros, from: SocketAddr, to: Option<IpAddr>, passage: Passage, bytes: &[u8]) {
+    pub fn entered(&self, at: Micros, way: Way, passage: Passage, bytes: &[u8]) {
         if let Some(why) = passage.loss() {
-            self.tap.passed(at, (from, self.own(from, to)), Kind::Lost(why), bytes);
+            self.tap.passed(at, (way.address, self.own(way)), Kind::Lost(why), bytes);
         }
     }
 
-    /// A datagram was sent.
-    pub fn sent(&self, at: Micros, from: Option<IpAddr>, to: SocketAddr, bytes: &[u8]) {
-        self.tap.passed(at, (self.own(to, from), to), Kind::Datagram, bytes);
+    /// A datagram was sent, back the way that others came.
+    pub fn sent(&self, at: Micros, way: Way, bytes: &[u8]) {
+        self.tap.passed(at, (self.own(way), way.address), Kind::Datagram, bytes);
     }
 
     /// Something happened on the connection of `peer`, which did it.
     pub fn connection(&self, at: Micros, peer: SocketAddr, kind: Kind, bytes: &[u8]) {
-        self.tap.passed(at, (peer, self.own(peer, None)), kind, bytes);
+        self.tap.passed(at, (peer, self.own(peer.into())), kind, bytes);
     }
 
     /// Bytes went to `peer` on its connection.
     pub fn answered(&self, at: Micros, peer: SocketAddr, bytes: &[u8]) {
-        self.tap.passed(at, (self.own(peer, None), peer), Kind::Data, bytes);
+        self.tap.passed(at, (self.own(peer.into()), peer), Kind::Data, bytes);
     }
 
     /// Our end, as a peer saw it; who listens everywhere is told by each packet, or else is taken to be on the same machine.
-    fn own(&self, peer: SocketAddr, told: Option<IpAddr>) -> SocketAddr {
+    fn own(&self, way: Way) -> SocketAddr {
         let bound = Some(self.local.ip()).filter(|ip| !ip.is_unspecified());
-        SocketAddr::new(bound.or(told).unwrap_or(peer.ip()), self.local.port())
+        let port = self.local.port().saturating_add(u16::from(way.beside));
+        SocketAddr::new(bound.or(way.local).unwrap_or(way.address.ip()), port)
     }
 
     fn description(&self, to: SocketAddr) -> String {

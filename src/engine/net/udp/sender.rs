@@ -104,16 +104,16 @@ impl UdpSender {
         Ok((sent, Sent::Sent))
     }
 
-    /// Hands over what the peer has said since, a few datagrams at most, with the time of its coming by `clock`. Never
-    /// blocks, and hears nobody else.
-    pub fn hear(&mut self, clock: Clock, handle: &mut dyn FnMut(Micros, &[u8])) {
+    /// Hands over what the peer has said since, a few datagrams at most, with the time of its coming by `clock`, and whether it
+    /// came to the port above. Never blocks, and hears nobody else.
+    pub fn hear(&mut self, clock: Clock, handle: &mut dyn FnMut(Micros, bool, &[u8])) {
         let ear = self.ear.get_or_insert_with(|| {
             Ear::prepare(&self.socket);
             Ear::new(clock, LONGEST_HEARD)
         });
         let handle = &mut |datagram: super::Datagram<'_>| {
             if !datagram.truncated {
-                handle(datagram.arrival, datagram.bytes);
+                handle(datagram.arrival, datagram.beside, datagram.bytes);
             }
         };
         let (_, error) = ear.hear(&self.socket, HEARD_AT_ONCE, false, handle);
@@ -334,7 +334,7 @@ mod tests {
         let clock = Clock::new();
         let mut receiver = UdpReceiver::bind(None, 0, clock).unwrap();
         let mut sender = UdpSender::connect(&path("127.0.0.1", receiver.local_addr().port())).unwrap();
-        sender.hear(clock, &mut |_, _| unreachable!("nothing was said"));
+        sender.hear(clock, &mut |_, _, _| unreachable!("nothing was said"));
         sender.send(b"sound").unwrap();
         let mut from = None;
         receiver.receive(LONG, &mut |d| from = Some((d.address, d.local))).unwrap();
@@ -345,7 +345,7 @@ mod tests {
         assert!(receiver.send(b"report", address, local, false));
         let mut words = Vec::new();
         while words.is_empty() {
-            sender.hear(clock, &mut |arrival, bytes| words.push((arrival, bytes.to_vec())));
+            sender.hear(clock, &mut |arrival, _, bytes| words.push((arrival, bytes.to_vec())));
         }
         assert_eq!(words.len(), 1);
         assert_eq!(words[0].1, b"report");
@@ -359,7 +359,7 @@ mod tests {
         let mut sender = UdpSender::connect(&path("127.0.0.1", closed_port("127.0.0.1"))).unwrap();
         assert_eq!(sender.send(b"0").unwrap(), Sent::Sent);
         for _ in 0..3 {
-            sender.hear(clock, &mut |_, _| unreachable!());
+            sender.hear(clock, &mut |_, _, _| unreachable!());
             assert_eq!(sender.send(b"1").unwrap(), Sent::Refused);
         }
     }
@@ -378,7 +378,7 @@ mod tests {
         assert!(receiver.send(b"report", above, None, true));
         let mut words = Vec::new();
         while words.is_empty() {
-            sender.hear(clock, &mut |_, bytes| words.push(bytes.to_vec()));
+            sender.hear(clock, &mut |_, _, bytes| words.push(bytes.to_vec()));
         }
         assert_eq!(words, [b"report"]);
     }
