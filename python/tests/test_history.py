@@ -57,17 +57,23 @@ def test_history_is_bounded_and_no_part_of_the_figures(monkeypatch):
 
 @pytest.mark.usefixtures("often")
 def test_no_thread_is_left_behind():
-    before = threading.active_count()
+    # Those of earlier tests may be just about to end.
+    before = set(threading.enumerate())
+
+    def ours() -> set[threading.Thread]:
+        return set(threading.enumerate()) - before
+
     server = quiet_server()
     server.start()
-    until(lambda: threading.active_count() > before, "the historian")
+    until(ours, "the historian")
     server.stop()
-    until(lambda: threading.active_count() == before, "its end")
+    until(lambda: not ours(), "its end")
     forgotten = quiet_server()
     forgotten.start()
+    until(ours, "the historian of one that nobody stops")
     del forgotten
     gc.collect()
-    until(lambda: threading.active_count() == before, "the end of one that nobody stopped")
+    until(lambda: not ours(), "its end")
 
 
 def test_a_packet_log_is_read_with_its_older_files(tmp_path):
