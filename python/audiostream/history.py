@@ -33,6 +33,7 @@ class Historian:
         self._rows: deque[tuple[Value, ...]] = deque(maxlen=ROWS)
         self._over = threading.Event()
         self._lock = threading.Lock()
+        self._noting = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -47,7 +48,7 @@ class Historian:
         if not self._over.is_set():
             self._over.set()
             if self._thread is not None:
-                self._note()
+                self._note(last=True)
 
     def table(self) -> Table:
         """The rows so far."""
@@ -61,15 +62,17 @@ class Historian:
             if self._over.wait(max(0.0, due - time.monotonic())) or not self._note():
                 return
 
-    def _note(self) -> bool:
+    def _note(self, *, last: bool = False) -> bool:
         """Whether there still is a stream to ask."""
-        ask = self._ask()
-        if ask is None:
-            return False
-        figures = {"time": time.time(), **_flat(ask())}
-        with self._lock:
-            self._columns = self._columns or tuple(figures)
-            self._rows.append(tuple(figures.get(name) for name in self._columns))
+        # One at a time: rows are in order of their time, and nothing comes after the last one.
+        with self._noting:
+            ask = self._ask()
+            if ask is None or (self._over.is_set() and not last):
+                return False
+            figures = {"time": time.time(), **_flat(ask())}
+            with self._lock:
+                self._columns = self._columns or tuple(figures)
+                self._rows.append(tuple(figures.get(name) for name in self._columns))
         return True
 
 
