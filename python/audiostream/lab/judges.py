@@ -42,7 +42,7 @@ def pesq(sent: Sound, heard: Sound) -> Decimal | None:
     if any(len(part) < 16_000 or not np.any(part) for part in pair):
         return None
     try:
-        return Decimal(f"{score(16_000, *pair, 'wb'):.2f}")
+        return Decimal(f"{score(16_000, pair[0], pair[1], 'wb'):.2f}")
     except PesqError:
         return None
 
