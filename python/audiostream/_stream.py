@@ -252,9 +252,9 @@ class Stream(ABC):
                 return
             self._told = last["path"]
         seconds = last["frames"] / last["rate"]
-        self._log.info("Recording saved: %s (%.2f s, %d bytes)", last["path"], seconds, last["bytes"])
-        if last["error"]:
-            self._log.error("The recording ended early: %s", last["error"])
+        # What ended it before its time was told when it did.
+        if not last["error"]:
+            self._log.info("Recording saved: %s (%.2f s, %d bytes)", last["path"], seconds, last["bytes"])
 
     # What the two do differently.
 

@@ -66,9 +66,9 @@ def file_handler(
     log_file: str | os.PathLike[str], max_bytes: int = FILE_BYTES_MAX, backups: int = FILES_KEPT
 ) -> logging.Handler:
     """A handler that writes a rotating file."""
-    from logging.handlers import RotatingFileHandler  # brings socket and pickle along
+    from .log_file import LogFile  # brings socket and pickle along
 
-    return RotatingFileHandler(log_file, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
+    return LogFile(log_file, max_bytes, backups)
 
 
 def install(handlers: list[logging.Handler], level: int | str) -> None:

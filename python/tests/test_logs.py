@@ -1,5 +1,6 @@
 """Logging: silent by default, the original's handlers on request."""
 
+import contextlib
 import logging
 import re
 from logging.handlers import RotatingFileHandler
@@ -57,3 +58,26 @@ def test_the_engine_is_told_what_somebody_wants_to_hear(monkeypatch):
     logging.getLogger("a.b").setLevel(logging.DEBUG)
     logs.sync_level()
     assert told == [logging.DEBUG]
+
+
+def test_a_full_disk_costs_one_line_and_not_a_traceback_a_record(tmp_path, capsys):
+    handler = logs.file_handler("/dev/full", max_bytes=0)
+    lines = logging.getLogger("test_logs.full")
+    lines.propagate = False
+    lines.addHandler(handler)
+    try:
+        for number in range(100):
+            lines.error("line %d", number)
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert "/dev/full cannot be written: No space left on device" in said
+        # The disk has room again.
+        handler.baseFilename = str(tmp_path / "log")
+        handler.stream = (tmp_path / "log").open("a")
+        lines.error("after")
+        assert "is written again; 100 records are missing" in capsys.readouterr().err
+    finally:
+        lines.removeHandler(handler)
+        with contextlib.suppress(OSError):
+            handler.close()
+    assert (tmp_path / "log").read_text().endswith("after\n")

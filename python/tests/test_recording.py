@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import shutil
 import signal
 import wave
 from collections.abc import Iterator
@@ -236,3 +238,46 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(audiostream.RecordingError) as caught:
         audiostream.AudioClient(input="tone", recordings=str(tmp_path / "file"))
     assert caught.value.errno in (errno.ENOTDIR, errno.EEXIST)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("what", ["folder", "moved"])
+def test_a_recording_whose_file_is_gone_is_an_error_and_never_saved(
+    what: str, server: audiostream.AdvancedAudioServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with audiostream.AudioClient("udp", "127.0.0.1", server.port, input="tone") as client:
+        client.start_recording()
+        until(lambda: client.recording_seconds > 0.1, "sound in the file")
+        if what == "folder":
+            shutil.rmtree(tmp_path / "Recording")
+            until(lambda: not client.is_recording, "the recording to end")
+        else:
+            [path] = (tmp_path / "Recording").glob("*.wav")
+            path.rename(tmp_path / "elsewhere.wav")
+        recording = client.stop_recording()
+        sent = client.stats.packets_sent
+        until(lambda: client.stats.packets_sent > sent, "the stream goes on")
+    assert recording is not None
+    assert recording.error is not None
+    assert ("deleted" if what == "folder" else "moved") in recording.error
+    assert [record.levelname for record in caplog.records if "recording" in record.message][-1] == "ERROR"
+    assert "Recording saved" not in caplog.text
+
+
+@pytest.mark.timeout(60)
+def test_a_server_says_at_once_that_the_disk_is_full(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    with contextlib.ExitStack() as stack:
+        if can_mount():
+            stack.enter_context(small_disk(folder, 128))
+        server = stack.enter_context(quiet_server(record=True, recordings=folder))
+        if not can_mount():
+            # Without the right to mount, the file is taken away.
+            until(lambda: list(folder.glob("*.wav")), "the file")[0].unlink()
+        send_udp(server.port, packets("rtp", noise(300 * BLOCK).tobytes(), sequence=0), interval=0.002)
+        until(lambda: not server.is_recording, "the recording to end")
+        until(lambda: any(record.levelname == "ERROR" for record in caplog.records), "the error in the log")
+        before = server.stats.packets_received
+        send_udp(server.port, packets("rtp", noise(10 * BLOCK).tobytes(), sequence=300, timestamp=300 * BLOCK))
+        until(lambda: server.stats.packets_received > before, "the stream goes on")

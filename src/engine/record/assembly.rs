@@ -1,46 +1,57 @@
-//! Puts the packets of many sources, in whatever order they come, into one recording. Pure.
+//! Puts the packets of many sources, in whatever order they come, into one recording, as they come. Pure.
 //!
 //! Guaranteed: a source that is alone is recorded bit-exactly from its first frame to its last, by position, whatever the
 //! order of arrival within the patience; what is missing is silence of exact length; of a doubled packet the first copy counts.
 //! Several sources at once are summed with saturation, each bit-exact in its own place: its beginning, a new epoch's too,
-//! is placed by arrival, against the least delayed packet of lately. A frame that comes later than the patience is counted, never written.
+//! is placed by arrival, against the least delayed packet of lately. No source's haste, pause or lie changes another's place.
+//! Sound goes to the tape within [`HOLD`]; what comes later than that is patched in. A frame that comes later than the
+//! patience is counted, never written; every frame is either written, late, doubled or refused, and counted as such.
 //! Memory is bounded, and silence never grows faster than the clock, ten seconds at a time excepted.
 //!
 //! Not guaranteed: that several sources stay aligned to the frame for hours. Their clocks drift; one that falls behind the
-//! foremost by half the patience is set forward, with silence in the seam.
+//! foremost by half the patience is set forward, with silence in the seam. Nor that a sum is exact which was written more than the
+//! patience before another source's late sound came to the same place: there it is added to what was clipped already.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::lane::{Fit, Lane, MAX_PARTS};
 use super::lead::Lead;
-use super::part::Part;
+use super::part::{Part, Resumed};
+use super::tally::ChangeKind;
 use crate::engine::format::Format;
 use crate::engine::stream::queue::Head;
 use crate::engine::time::Micros;
 
-/// Where the assembled sound goes, in order.
+/// Where the assembled sound goes.
 pub trait Tape {
     /// The next frames.
     fn sound(&mut self, samples: &[i16]);
     /// The next frames are this much silence.
     fn silence(&mut self, frames: u64);
+    /// The frames from `frame` on, all there already, are these instead.
+    fn patch(&mut self, frame: u64, samples: &[i16]);
+    /// To the frames from `frame` on, all there already, these are added, with saturation.
+    fn add(&mut self, frame: u64, samples: &[i16]);
 }
 
 /// A recording in the making.
 pub struct Assembly {
     format: Format,
-    /// In frames.
+    /// In frames, as all that follows.
     patience: u64,
+    hold: u64,
     lanes: BTreeMap<u32, Lane>,
     /// Frames given to the tape: what comes next.
     written: u64,
     /// One past the furthest frame known.
     reach: u64,
-    /// The recording's clock, set by the foremost source.
+    /// One past the furthest frame of which it is not known any more who sounded there.
+    forgotten: u64,
+    /// The recording's clock, set by the foremost source that is no faster than a sound card may be.
     lead: Lead,
-    /// The greatest lead ever.
-    peak: Option<i64>,
+    /// The clock's first lead, and when that was.
+    anchor: Option<(i64, i64)>,
     /// The latest arrival.
     latest: Micros,
     counts: Counts,
@@ -52,26 +63,30 @@ pub struct Assembly {
 /// What could not be recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Frames that came when their place was written already, copies of what is there included.
+    /// Frames that came later than the patience.
     pub too_late_frames: u64,
-    /// Packets that no rule could place: too many sources or restarts at once, or sound far ahead of the clock.
+    /// Packets that no rule could place: absurd ones, and those of too many sources at once.
     pub refused_packets: u64,
+    /// Their frames.
+    pub refused_frames: u64,
     /// Sources that are gone and forgotten, to bound the list.
     pub forgotten_sources: u64,
 }
 
 impl Assembly {
-    /// Nothing yet; sound is held back for `patience` (50 ms to 10 s) of sound before it is written.
+    /// Nothing yet; late sound is put in its place for `patience` (50 ms to 10 s) of sound.
     pub fn new(format: Format, patience: Duration) -> Self {
         let patience = patience.clamp(Duration::from_millis(50), Duration::from_secs(10));
         Self {
             format,
             patience: format.frames(patience) as u64,
+            hold: format.frames(HOLD.min(patience)) as u64,
             lanes: BTreeMap::new(),
             written: 0,
             reach: 0,
+            forgotten: 0,
             lead: Lead::default(),
-            peak: None,
+            anchor: None,
             latest: Micros::ZERO,
             counts: Counts::default(),
             joined: Vec::new(),
@@ -95,19 +110,31 @@ impl Assembly {
         }
     }
 
-    /// Writes all that there is once nothing has arrived for as long as the patience.
+    /// Writes what is due at `now`: all that there is once nothing has arrived for [`HOLD`].
     pub fn settle(&mut self, now: Micros, tape: &mut impl Tape) {
-        if self.written < self.reach
-            && self.frames_at(now) - self.frames_at(self.latest) >= self.patience as i64
-        {
+        let (frame, hold, surplus) = (self.frames_at(now), self.hold as i64, self.surplus());
+        for lane in self.lanes.values_mut() {
+            lane.decide_resumed(frame, hold, surplus);
+        }
+        if frame - self.frames_at(self.latest) >= self.hold as i64 {
             self.finish(tape);
+        } else {
+            self.write_due(tape);
         }
     }
 
     /// Writes all that there is.
     pub fn finish(&mut self, tape: &mut impl Tape) {
-        self.place_before(u64::MAX);
+        for lane in self.lanes.values_mut() {
+            lane.end_resumed();
+        }
+        while self.place_before(u64::MAX, tape) {}
         self.write_to(self.reach, tape);
+    }
+
+    /// Whether the recording may still begin earlier than it does.
+    pub const fn is_beginning(&self) -> bool {
+        self.forgotten == 0 && self.reach <= self.patience
     }
 
     /// Frames given to the tape so far.
@@ -129,76 +156,96 @@ impl Assembly {
         let channels = self.format.channels();
         let frames = (first.len() + second.len()) / channels;
         if frames == 0 || frames > LONGEST_PACKET || head.position.0 >= POSITION_LIMIT {
-            self.counts.refused_packets += 1;
-            return;
+            return self.refuse(frames as u64);
         }
         self.latest = self.latest.max(head.arrival);
-        let Some(index) = self.find_part(head, frames as u64) else { return };
+        let Some(index) = self.find_part(head, frames as u64, tape) else { return };
         self.note_arrival(head, index);
+        self.make_room_before(head, index, tape);
 
-        let (arrival, window) = (self.frames_at(head.arrival), self.window());
+        let (arrival, hold, surplus) = (self.frames_at(head.arrival), self.hold as i64, self.surplus());
         let Some(lane) = self.lanes.get_mut(&head.source) else { return };
-        self.reach = self.reach.max(lane.extend(index, head.position, frames, arrival, self.written));
-        // What is older than the patience goes out first, and so makes room.
-        let margin = self.patience.max(frames as u64);
-        if self.reach >= self.written + margin + u64::from(self.format.rate() / 100) {
-            while self.place_before(self.reach - margin) {}
-            // Writing may tidy parts away, but never the one used last.
-            self.write_to(self.reach - margin, tape);
+        self.reach = self.reach.max(lane.extend(index, head, frames, arrival).unwrap_or(0));
+        lane.decide_resumed(arrival, hold, surplus);
+        let is_placed = lane.parts[index].place.is_some();
+        // What is older goes out first, and so makes room.
+        self.write_due(tape);
+        if !is_placed {
+            while self.place_before(self.reach.saturating_sub(self.hold), tape) {}
+            self.write_due(tape);
         }
+        self.insert(head, first, second, tape);
+    }
+
+    /// Puts a packet into the part used last, and on the tape where that has gone by.
+    fn insert(&mut self, head: &Head, first: &[i16], second: &[i16], tape: &mut impl Tape) {
+        let channels = self.format.channels();
+        let frames = (first.len() + second.len()) / channels;
+        let (written, patience, window) = (self.written, self.patience, self.window());
         let Some(lane) = self.lanes.get_mut(&head.source) else { return };
         let Some(part) = lane.last_used() else { return };
-        let inserted = part.insert(head.position, first, second, self.written, window, channels);
+        let at = part.place.map_or(written as i64, |place| (head.position.0 as i64).wrapping_add(place));
+        let end = (at + frames as i64).max(0) as u64;
+        let gone_by = part.silences(at.max(0) as u64, end.min(written));
+        let inserted = part.insert(head.position, first, second, patience, window, channels);
+        if part.place.is_some() && part.end.distance(part.first) > patience as i64 {
+            self.forgotten = self.forgotten.max(part.end_in_recording(0).saturating_sub(patience));
+        }
         lane.tally.late_frames += inserted.behind as u64;
+        lane.tally.doubled_frames += inserted.doubled as u64;
         self.counts.too_late_frames += inserted.behind as u64;
-        self.counts.refused_packets += u64::from(inserted.beyond > 0);
+        if inserted.beyond > 0 {
+            self.counts.refused_packets += 1;
+            self.counts.refused_frames += inserted.beyond as u64;
+        }
+        let begin = (at + inserted.behind as i64).max(0) as u64;
+        for (from, to) in gone_by {
+            if to > begin {
+                self.patch(head.source, from.max(begin), to, tape);
+            }
+        }
     }
 
     /// The part of its source's sound that a packet belongs to, made where it is a new one; `None`, and counted, where
     /// it comes too late or cannot be placed.
-    fn find_part(&mut self, head: &Head, frames: u64) -> Option<usize> {
+    fn find_part(&mut self, head: &Head, frames: u64, tape: &mut impl Tape) -> Option<usize> {
         if !self.lanes.contains_key(&head.source) && !self.make_lane(head) {
-            self.counts.refused_packets += 1;
+            self.refuse(frames);
             return None;
         }
-        let (patience, written) = (self.patience, self.written);
+        let patience = self.patience as i64;
         let arrival = self.frames_at(head.arrival);
-        let rate = self.format.rate();
-        let slack = u64::from(rate) * GAP_SLACK_SECONDS;
+        let slack = u64::from(self.format.rate()) * GAP_SLACK_SECONDS;
         let others = self.others_sound(head);
         let global = self.lead.get();
         let lane = self.lanes.get_mut(&head.source)?;
         lane.tally.packets += 1;
-        let mut offset = None;
-        match lane.fit(head, arrival, slack, patience) {
+        let (mut offset, mut resumed) = (None, None);
+        match lane.fit(head, arrival, slack, self.patience) {
             Fit::Part(index) => {
-                let part = &lane.parts[index];
+                let part = &mut lane.parts[index];
                 let Some(place) = part.place else { return Some(index) };
-                let at = (head.position.0 as i64).wrapping_add(place);
                 let in_order = head.position.distance(part.end) >= 0;
                 if !in_order || !others {
                     return Some(index);
                 }
-                let lead = at - arrival;
-                let away = arrival - part.newest >= patience as i64;
-                if away && at + frames as i64 <= written as i64 {
-                    // It was gone and its positions did not move on: a new beginning, placed by arrival.
+                let lead = (head.position.0 as i64).wrapping_add(place) - arrival;
+                let away = arrival - part.newest >= patience;
+                let behind = global.map_or(0, |global| global - lead);
+                if away && behind > patience / 2 {
+                    // It was gone, and its positions did not move on.
+                    resumed = Some(Resumed { place, since: arrival });
                 } else if let (Some(own), Some(global)) = (part.lead.get(), global)
-                    && global - own > patience as i64 / 2
-                    && lead >= own - patience as i64 / 8
+                    && global - own > patience / 2
+                    && (own - patience / 8..=own).contains(&lead)
+                    && arrival - part.born >= patience
                 {
-                    // Not this packet is late, its whole source has fallen behind.
+                    // Not this packet is late, its whole source has fallen behind, and does not catch up.
                     offset = Some(place + (global - own));
                 } else {
-                    let ahead = self.peak.map_or(0, |peak| (lead - peak).max(0) as u64);
-                    if lane.may_push(ahead, arrival, slack) {
-                        return Some(index);
-                    }
-                    // Alone it may be as fast as it likes; among others it would tear their sound apart.
-                    self.counts.refused_packets += 1;
-                    return None;
+                    return Some(index);
                 }
-                lane.parts[index].closed = true;
+                part.closed = true;
             }
             Fit::TooLate => {
                 lane.tally.late_frames += frames;
@@ -207,18 +254,19 @@ impl Assembly {
             }
             Fit::New => {}
         }
-        if lane.parts.len() >= MAX_PARTS && !lane.drop_idle_part() {
-            self.counts.refused_packets += 1;
-            return None;
+        let change = match lane.parts.last() {
+            None if lane.tally.epochs == 0 => None,
+            _ if lane.is_new_epoch(head) => Some(ChangeKind::Reset),
+            _ => Some(ChangeKind::Moved),
+        };
+        if lane.parts.len() >= MAX_PARTS {
+            self.make_part_room(head.source, tape);
         }
         let guess = self.clock(head.arrival) - head.position.0 as i64;
-        self.place_lane(head.source);
         let lane = self.lanes.get_mut(&head.source)?;
-        if lane.epoch != Some(head.epoch) {
-            lane.epoch = Some(head.epoch);
-            lane.tally.epochs += 1;
-        }
-        lane.parts.push(Part::new(head, arrival, offset, guess));
+        lane.enter(head);
+        let part = Part { change, resumed, ..Part::new(head, arrival, offset, guess) };
+        lane.parts.push(part);
         Some(lane.parts.len() - 1)
     }
 
@@ -232,10 +280,46 @@ impl Assembly {
         if let Some(place) = part.place {
             let lead = (head.position.0 as i64).wrapping_add(place) - arrival;
             part.lead.note(bucket, lead);
-            self.lead.note(bucket, lead);
-            self.peak = self.peak.max(Some(lead));
-        } else {
-            part.guess = part.guess.min(clock - head.position.0 as i64);
+            let (first, since) = *self.anchor.get_or_insert((lead, arrival));
+            // Who is faster than any sound card does not set the clock.
+            if lead - first <= self.patience as i64 / 4 + (arrival - since).max(0) / DRIFT_LIMIT {
+                self.lead.note(bucket, lead);
+            }
+        } else if part.resumed.is_none() {
+            part.delayed_less(clock - head.position.0 as i64, self.hold as i64);
+        }
+    }
+
+    /// A packet from before the first frame of the recording came later than that, while all is still known: everything is written
+    /// anew, further on.
+    fn make_room_before(&mut self, head: &Head, index: usize, tape: &mut impl Tape) {
+        if !self.is_beginning() {
+            return;
+        }
+        let Some(part) = self.lanes.get_mut(&head.source).and_then(|lane| lane.parts.get_mut(index)) else {
+            return;
+        };
+        let Some(place) = part.place.filter(|_| part.floor == 0) else { return };
+        let before = -(head.position.0 as i64).wrapping_add(place);
+        if before <= 0 || before > self.patience as i64 {
+            return;
+        }
+        part.first = part.first.min(head.position);
+        for lane in self.lanes.values_mut() {
+            lane.shift(before as u64);
+        }
+        self.lead.shift(before);
+        self.anchor = self.anchor.map(|(lead, since)| (lead + before, since));
+        self.reach += before as u64;
+        let mut from = 0;
+        while from < self.written {
+            let frames = (self.written - from).min(CHUNK as u64) as usize;
+            self.mix(from, frames);
+            for lane in self.lanes.values_mut() {
+                lane.note_written(from, frames);
+            }
+            tape.patch(from, &self.scratch[..frames * self.format.channels()]);
+            from += frames as u64;
         }
     }
 
@@ -246,31 +330,63 @@ impl Assembly {
             self.lanes.remove(&number);
             self.counts.forgotten_sources += 1;
         }
-        let listed = self.lanes.values().map(|l| l.tally.gaps.len()).sum::<usize>();
+        let listed = self.lanes.values().map(|l| l.tally().listed_gaps()).sum::<usize>();
         let most_gaps = if listed < MAX_GAPS { MAX_GAPS_PER_SOURCE } else { 0 };
         let lane = Lane::new(self.frames_at(head.arrival), most_gaps);
         self.lanes.insert(head.source, lane);
         true
     }
 
-    /// Decides where parts begin that would begin before `frame`; false where there is none.
-    fn place_before(&mut self, frame: u64) -> bool {
-        let written = self.written;
-        let placed = self.lanes.values_mut().filter_map(|lane| lane.place_before(frame, written)).max();
-        self.reach = self.reach.max(placed.unwrap_or(0));
-        placed.is_some()
+    /// Decides where parts begin that would begin before `frame`, and patches what has gone by of them; false where there is none.
+    fn place_before(&mut self, frame: u64, tape: &mut impl Tape) -> bool {
+        let undecided = |(&number, lane): (&u32, &Lane)| lane.is_undecided().then_some(number);
+        let numbers: Vec<u32> = self.lanes.iter().filter_map(undecided).collect();
+        numbers.into_iter().fold(false, |placed, number| self.place_lane(number, frame, tape) || placed)
     }
 
-    /// Decides where all parts of one source begin.
-    fn place_lane(&mut self, source: u32) {
-        let placed = self.lanes.get_mut(&source).and_then(|lane| lane.place_before(u64::MAX, self.written));
-        self.reach = self.reach.max(placed.unwrap_or(0));
+    /// The same of one source.
+    fn place_lane(&mut self, source: u32, frame: u64, tape: &mut impl Tape) -> bool {
+        let Some(lane) = self.lanes.get_mut(&source) else { return false };
+        let placed = lane.place_before(frame);
+        let mut gone_by = Vec::new();
+        for &index in &placed {
+            let part = &lane.parts[index];
+            self.reach = self.reach.max(part.end_in_recording(0));
+            gone_by.extend(part.sounds(part.start_in_recording(0), self.written));
+        }
+        for (from, to) in gone_by {
+            self.patch(source, from, to, tape);
+        }
+        !placed.is_empty()
+    }
+
+    /// Makes room for another part of a source: those used longest ago are written, and forgotten.
+    fn make_part_room(&mut self, source: u32, tape: &mut impl Tape) {
+        let Some(lane) = self.lanes.get_mut(&source) else { return };
+        lane.end_resumed();
+        while self.place_lane(source, u64::MAX, tape) {}
+        while let Some(lane) = self.lanes.get_mut(&source).filter(|lane| lane.parts.len() >= MAX_PARTS) {
+            let end = lane.oldest_end();
+            if end > self.written {
+                self.write_to(end, tape);
+            } else {
+                self.forgotten = self.forgotten.max(lane.drop_oldest_part());
+            }
+        }
     }
 
     /// Whether another source than this packet's sounds at present.
     fn others_sound(&self, head: &Head) -> bool {
         let since = self.frames_at(head.arrival) - self.patience as i64;
         self.lanes.iter().any(|(&number, lane)| number != head.source && lane.newest() >= since)
+    }
+
+    /// Gives the tape what is old enough.
+    fn write_due(&mut self, tape: &mut impl Tape) {
+        if self.reach >= self.written + self.hold + u64::from(self.format.rate() / 100) {
+            while self.place_before(self.reach - self.hold, tape) {}
+            self.write_to(self.reach - self.hold, tape);
+        }
     }
 
     /// Gives the tape everything before `to`.
@@ -281,35 +397,59 @@ impl Assembly {
                 tape.silence(next - self.written);
                 self.written = next;
             } else {
-                let frames = (to - self.written).min(CHUNK as u64);
-                self.mix(frames as usize, tape);
-                self.written += frames;
-            }
-            for lane in self.lanes.values_mut() {
-                lane.advance(self.written);
+                let frames = (to - self.written).min(CHUNK as u64) as usize;
+                self.mix(self.written, frames);
+                for lane in self.lanes.values_mut() {
+                    lane.note_written(self.written, frames);
+                }
+                tape.sound(&self.scratch[..frames * self.format.channels()]);
+                self.written += frames as u64;
             }
         }
         let idle = self.frames_at(self.latest) - self.patience as i64;
         for lane in self.lanes.values_mut() {
-            lane.rest(idle);
+            self.forgotten = self.forgotten.max(lane.rest(idle, self.written));
         }
     }
 
-    /// Sums the next frames of all sources.
-    fn mix(&mut self, frames: usize, tape: &mut impl Tape) {
+    /// Frames that were written as silence of a source are its sound now.
+    fn patch(&mut self, source: u32, from: u64, to: u64, tape: &mut impl Tape) {
+        let channels = self.format.channels();
+        let mut at = from;
+        while at < to {
+            let frames = (to - at).min(CHUNK as u64) as usize;
+            if at >= self.forgotten {
+                self.mix(at, frames);
+                tape.patch(at, &self.scratch[..frames * channels]);
+            } else if let Some(lane) = self.lanes.get(&source) {
+                let scratch = &mut self.scratch[..frames * channels];
+                for part in lane.sounding(at, frames) {
+                    part.read(at, scratch);
+                    tape.add(at, scratch);
+                }
+            }
+            if let Some(lane) = self.lanes.get_mut(&source) {
+                lane.tally.note_sound(at, at + frames as u64);
+            }
+            at += frames as u64;
+        }
+    }
+
+    /// Sums frames of all sources into the scratch.
+    fn mix(&mut self, from: u64, frames: usize) {
         let count = frames * self.format.channels();
         let scratch = &mut self.scratch[..count];
         let sum = &mut self.sum[..count];
         let mut voices = 0;
         scratch.fill(0);
-        for part in self.lanes.values_mut().filter_map(|l| l.sounding(self.written, frames)).flatten() {
+        for part in self.lanes.values().flat_map(|lane| lane.sounding(from, frames)) {
             if voices == 1 {
                 // Only where there is more than one need they be summed.
                 for (total, &sample) in sum.iter_mut().zip(scratch.iter()) {
                     *total = i32::from(sample);
                 }
             }
-            part.read(self.written, scratch);
+            part.read(from, scratch);
             if voices > 0 {
                 for (total, &sample) in sum.iter_mut().zip(scratch.iter()) {
                     *total = total.saturating_add(i32::from(sample));
@@ -322,7 +462,6 @@ impl Assembly {
                 *sample = total.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
             }
         }
-        tape.sound(scratch);
     }
 
     /// The frame of the recording that belongs to a moment; the first moment asked for is frame 0.
@@ -335,9 +474,19 @@ impl Assembly {
         0
     }
 
+    fn refuse(&mut self, frames: u64) {
+        self.counts.refused_packets += 1;
+        self.counts.refused_frames += frames;
+    }
+
     /// A moment as frames since the clock's start.
     fn frames_at(&self, moment: Micros) -> i64 {
         (u128::from(moment.0) * u128::from(self.format.rate()) / 1_000_000) as i64
+    }
+
+    /// How much more sound than time there is where late sound comes at once, in frames.
+    fn surplus(&self) -> i64 {
+        i64::from(self.format.rate() / 2)
     }
 
     /// Frames that a part's window holds.
@@ -346,14 +495,18 @@ impl Assembly {
     }
 }
 
+/// How long sound is held back, for what belongs before it: what a process that is killed loses.
+pub const HOLD: Duration = Duration::from_millis(120);
 /// Sources held at once; past that the oldest that is silent is forgotten.
 pub const MAX_LANES: usize = 4096;
 /// Gaps listed of one source.
 pub const MAX_GAPS_PER_SOURCE: usize = 10_000;
 /// Gaps listed of all sources, about.
 pub const MAX_GAPS: usize = 100_000;
-/// How much longer a gap may be than the arrival times tell, and how far one of several sources may run ahead of the clock.
+/// How much longer a gap may be than the arrival times tell.
 const GAP_SLACK_SECONDS: u64 = 10;
+/// One frame in so many is what a sound card's clock may be fast.
+const DRIFT_LIMIT: i64 = 1_000;
 /// The clock's memory is two of these.
 const LEAD_BUCKET_US: u64 = 5_000_000;
 /// Frames of the longest packet that is believed: what an RFC 4571 frame can hold.

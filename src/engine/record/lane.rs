@@ -1,42 +1,22 @@
 //! One source of a recording: stretches of its sound, each with its place in the recording. Pure.
 
 use super::part::Part;
-use super::sidecar::Gap;
-use crate::engine::stream::queue::{Head, Position};
+use super::tally::{Change, Tally};
+use crate::engine::stream::queue::Head;
 
 /// One source.
 pub struct Lane {
     pub(super) parts: Vec<Part>,
-    pub(super) epoch: Option<u32>,
+    epoch: Option<u32>,
     pub(super) tally: Tally,
-    /// One past its last frame that was written.
-    heard_to: Option<u64>,
-    most_gaps: usize,
     /// When its first packet came, in frames of the clock.
     born: i64,
     /// Frames that its positions skipped.
     skipped: u64,
-    /// Frames by which it has pushed the recording ahead of the clock while others sounded.
-    pushed: u64,
-}
-
-/// What was recorded of a source.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// The recording's frame that its first one became.
-    pub first_frame: Option<u64>,
-    /// Frames written.
-    pub frames: u64,
-    /// Packets that came, copies and late ones included.
-    pub packets: u64,
-    /// Frames that came too late.
-    pub late_frames: u64,
-    /// How often it began, restarts included.
-    pub epochs: u64,
-    /// Where silence stands between its sounds.
-    pub gaps: Vec<Gap>,
-    /// Gaps that are not listed any more.
-    pub more_gaps: u64,
+    /// The newest epoch's highest sequence number.
+    highest: u64,
+    /// One past the last frame of the recording of the parts that were dropped.
+    dropped_to: u64,
 }
 
 /// Where a packet belongs.
@@ -55,12 +35,11 @@ impl Lane {
         Self {
             parts: Vec::new(),
             epoch: None,
-            tally: Tally::default(),
-            heard_to: None,
-            most_gaps,
+            tally: Tally::new(most_gaps),
             born,
             skipped: 0,
-            pushed: 0,
+            highest: 0,
+            dropped_to: 0,
         }
     }
 
@@ -74,7 +53,8 @@ impl Lane {
         let mut order: [usize; MAX_PARTS] = std::array::from_fn(|i| i);
         let order = &mut order[..self.parts.len()];
         order.sort_by_key(|&i| u64::MAX - self.parts[i].used);
-        let mut known = false;
+        // What belonged to a part that is forgotten is late, too.
+        let mut known = self.dropped_to > 0 && self.epoch == Some(head.epoch);
         for &index in order.iter() {
             let part = &self.parts[index];
             if part.epoch != head.epoch {
@@ -90,65 +70,93 @@ impl Lane {
                 return Fit::Part(index);
             }
         }
-        if known || self.epoch.is_some_and(|newest| head.epoch < newest) { Fit::TooLate } else { Fit::New }
+        // What comes after all that was is not late, wherever its position leads.
+        let is_newest = self.epoch != Some(head.epoch) || head.sequence > self.highest;
+        if (known && !is_newest) || self.epoch.is_some_and(|newest| head.epoch < newest) {
+            Fit::TooLate
+        } else {
+            Fit::New
+        }
     }
 
     /// Whether the clock agrees that `gap` frames are missing before a packet that came at `arrival`, give or take `slack`.
     fn allows_gap(&self, part: &Part, gap: u64, arrival: i64, slack: u64) -> bool {
         let since = |moment: i64| (arrival - moment).max(0) as u64 + slack;
-        gap <= since(part.newest) && self.skipped + gap <= since(self.born)
+        gap == 0 || (gap <= since(part.newest) && self.skipped + gap <= since(self.born))
     }
 
-    /// Lets it push the recording `frames` further ahead of the clock, if it has not done too much of that: `slack` in
-    /// all, and what a fast sound card may.
-    pub(super) fn may_push(&mut self, frames: u64, arrival: i64, slack: u64) -> bool {
-        let drift = (arrival - self.born).max(0) as u64 / DRIFT_LIMIT;
-        let allowed = self.pushed + frames <= slack + drift;
-        self.pushed += if allowed { frames } else { 0 };
-        allowed
+    /// Whether a packet begins another epoch than the newest.
+    pub(super) fn is_new_epoch(&self, head: &Head) -> bool {
+        self.epoch != Some(head.epoch)
     }
 
-    /// Counts a packet into a part, the last used from now on; returns the recording's frame one past the part's last.
-    pub(super) fn extend(
-        &mut self,
-        index: usize,
-        at: Position,
-        frames: usize,
-        arrival: i64,
-        written: u64,
-    ) -> u64 {
-        let floor = self.floor(index, written);
+    /// Begins an epoch, or goes on in it.
+    pub(super) fn enter(&mut self, head: &Head) {
+        if self.is_new_epoch(head) {
+            self.epoch = Some(head.epoch);
+            self.highest = head.sequence;
+            self.tally.epochs += 1;
+        }
+    }
+
+    /// Counts a packet into a part, the last used from now on; returns the recording's frame one past the part's last, and none
+    /// while it is not known where that may be.
+    pub(super) fn extend(&mut self, index: usize, head: &Head, frames: usize, arrival: i64) -> Option<u64> {
+        let floor = self.floor(index);
+        if self.epoch == Some(head.epoch) {
+            self.highest = self.highest.max(head.sequence);
+        }
         let part = &mut self.parts[index];
         // Every packet of the source counts one further.
         part.used = self.tally.packets;
-        self.skipped += at.distance(part.end).max(0) as u64;
-        part.extend(at, frames, arrival);
-        part.end_in_recording(floor)
+        self.skipped += head.position.distance(part.end).max(0) as u64;
+        part.extend(head.position, frames, arrival);
+        part.resumed.is_none().then(|| part.end_in_recording(floor))
+    }
+
+    /// Decides where parts go on that began after a pause, as far as that is known at `now` (in frames of the clock).
+    pub(super) fn decide_resumed(&mut self, now: i64, patience: i64, surplus: i64) {
+        for part in &mut self.parts {
+            part.decide_resumed(now, patience, surplus);
+        }
     }
 
     /// The first frame of the recording that a part may take.
-    pub(super) fn floor(&self, index: usize, written: u64) -> u64 {
-        let mut floor = written;
+    fn floor(&self, index: usize) -> u64 {
+        let mut floor = self.dropped_to;
         for part in &self.parts[..index] {
             floor = floor.max(part.end_in_recording(floor));
         }
         floor
     }
 
-    /// Decides where parts begin that would begin before `frame`; returns the furthest end of those, if any.
-    pub(super) fn place_before(&mut self, frame: u64, written: u64) -> Option<u64> {
-        let mut reach = None;
+    /// The same at the end: by arrival.
+    pub(super) fn end_resumed(&mut self) {
+        for part in &mut self.parts {
+            part.resumed = None;
+        }
+    }
+
+    /// Decides where parts begin that would begin before `frame`; returns which.
+    pub(super) fn place_before(&mut self, frame: u64) -> Vec<usize> {
+        let mut placed = Vec::new();
         for index in 0..self.parts.len() {
-            if self.parts[index].place.is_none() {
-                let floor = self.floor(index, written);
-                let part = &mut self.parts[index];
-                if part.start_in_recording(floor) < frame {
-                    part.place = Some(part.offset(floor));
-                    reach = reach.max(Some(part.end_in_recording(floor)));
+            if self.parts[index].place.is_some() || self.parts[index].resumed.is_some() {
+                continue;
+            }
+            let floor = self.floor(index);
+            let part = &mut self.parts[index];
+            let start = part.start_in_recording(floor);
+            if start < frame {
+                part.place = Some(part.offset(floor));
+                part.floor = floor;
+                placed.push(index);
+                if let Some(kind) = part.change {
+                    self.tally.note_change(Change { frame: start, kind });
                 }
             }
         }
-        reach
+        placed
     }
 
     /// The first frame from `from` on that has sound, `limit` at most.
@@ -156,41 +164,51 @@ impl Lane {
         self.parts.iter().map(|p| p.next_sound(from, limit)).min().unwrap_or(limit)
     }
 
-    /// The parts that sound within `frames` from `from` on, which are noted as written. `None` where none does.
-    pub(super) fn sounding(&mut self, from: u64, frames: usize) -> Option<impl Iterator<Item = &Part>> {
+    /// The parts that sound within `frames` from `from` on.
+    pub(super) fn sounding(&self, from: u64, frames: usize) -> impl Iterator<Item = &Part> {
         let to = from + frames as u64;
-        if self.next_sound(from, to) == to {
-            return None;
-        }
-        for index in 0..self.parts.len() {
-            let mut at = self.parts[index].next_sound(from, to);
+        self.parts.iter().filter(move |p| p.next_sound(from, to) < to)
+    }
+
+    /// Notes what sounds within `frames` from `from` on as written.
+    pub(super) fn note_written(&mut self, from: u64, frames: usize) {
+        let to = from + frames as u64;
+        for part in &self.parts {
+            let mut at = part.next_sound(from, to);
             while at < to {
-                let end = self.parts[index].sound_end(at, to);
-                self.note_sound(at, end);
-                at = self.parts[index].next_sound(end, to);
+                let end = part.sound_end(at, to);
+                self.tally.note_sound(at, end);
+                at = part.next_sound(end, to);
             }
         }
-        Some(self.parts.iter().filter(move |p| p.next_sound(from, to) < to))
     }
 
-    /// Forgets what lies before `written`.
-    pub(super) fn advance(&mut self, written: u64) {
+    /// All that was written is written anew, `frames` further on.
+    pub(super) fn shift(&mut self, frames: u64) {
+        self.tally.rewind(frames);
         for part in &mut self.parts {
-            part.advance(written);
+            part.shift(frames as i64);
         }
     }
 
-    /// Gives back the memory of parts without sound that have had none since `idle`, and all but the last used of those.
-    pub(super) fn rest(&mut self, idle: i64) {
+    /// Gives back the memory of parts of which all is `written` and that have had no packet since `idle`, and all but the last used
+    /// of those; returns one past the furthest frame that is forgotten so.
+    pub(super) fn rest(&mut self, idle: i64, written: u64) -> u64 {
+        let mut forgotten = 0;
         for part in &mut self.parts {
-            if part.newest < idle && part.is_silent() {
+            if part.newest < idle && part.timeline.is_some() && part.is_written(written) {
+                forgotten = forgotten.max(part.end_in_recording(0));
                 part.timeline = None;
             }
         }
         if self.parts.len() > 1 {
             let last = self.parts.iter().map(|p| p.used).max();
-            self.parts.retain(|p| p.timeline.is_some() || p.place.is_none() || Some(p.used) == last);
+            let keep = |p: &Part| p.timeline.is_some() || p.place.is_none() || Some(p.used) == last;
+            let gone = self.parts.iter().filter(|p| !keep(p)).map(|p| p.end_in_recording(0)).max();
+            self.dropped_to = self.dropped_to.max(gone.unwrap_or(0));
+            self.parts.retain(keep);
         }
+        forgotten
     }
 
     /// The part that the last packet belongs to.
@@ -198,10 +216,25 @@ impl Lane {
         self.parts.iter_mut().max_by_key(|p| p.used)
     }
 
-    /// Drops a part that holds no sound; false where there is none.
-    pub(super) fn drop_idle_part(&mut self) -> bool {
-        let idle = self.parts.iter().position(|p| p.place.is_some() && p.is_silent());
-        idle.map(|index| self.parts.remove(index)).is_some()
+    /// Whether it has parts without a place yet.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.parts.iter().any(|part| part.place.is_none() && part.resumed.is_none())
+    }
+
+    /// One past the last frame of the recording of the part that was used longest ago.
+    pub(super) fn oldest_end(&self) -> u64 {
+        self.oldest().map_or(0, |index| self.parts[index].end_in_recording(0))
+    }
+
+    fn oldest(&self) -> Option<usize> {
+        (0..self.parts.len()).min_by_key(|&index| self.parts[index].used)
+    }
+
+    /// Drops the part that was used longest ago, of which all is written; returns one past the furthest frame that is forgotten so.
+    pub(super) fn drop_oldest_part(&mut self) -> u64 {
+        let end = self.oldest().map_or(0, |index| self.parts.remove(index).end_in_recording(0));
+        self.dropped_to = self.dropped_to.max(end);
+        end
     }
 
     /// Whether it holds nothing.
@@ -213,25 +246,7 @@ impl Lane {
     pub(super) fn newest(&self) -> i64 {
         self.parts.iter().map(|p| p.newest).max().unwrap_or(i64::MIN)
     }
-
-    fn note_sound(&mut self, from: u64, to: u64) {
-        let tally = &mut self.tally;
-        tally.first_frame.get_or_insert(from);
-        tally.frames += to - from;
-        if let Some(end) = self.heard_to
-            && from > end
-        {
-            if tally.gaps.len() < self.most_gaps {
-                tally.gaps.push(Gap { frame: end, frames: from - end });
-            } else {
-                tally.more_gaps += 1;
-            }
-        }
-        self.heard_to = self.heard_to.max(Some(to));
-    }
 }
 
 /// Parts of one source held at once.
 pub(super) const MAX_PARTS: usize = 4;
-/// One frame in so many is what a sound card's clock may be fast.
-const DRIFT_LIMIT: u64 = 1_000;

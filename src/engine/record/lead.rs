@@ -22,6 +22,12 @@ impl Lead {
         }
     }
 
+    /// All leads are `frames` greater.
+    pub fn shift(&mut self, frames: i64) {
+        self.now += frames;
+        self.before += frames;
+    }
+
     /// The lead of lately.
     pub fn get(&self) -> Option<i64> {
         self.bucket.map(|_| self.now.max(self.before))

@@ -19,8 +19,10 @@ pub mod naming;
 mod part;
 pub mod pcap;
 pub mod reception;
+pub mod shares;
 pub mod sidecar;
 mod sync;
+mod tally;
 pub mod tap;
 pub mod traces;
 mod track;
@@ -29,6 +31,11 @@ pub mod wav;
 
 #[cfg(test)]
 mod tests;
+
+/// Packets that may wait for the disk, of all sources of a recording together.
+pub const QUEUE_PACKETS: usize = 1 << 18;
+/// Their samples: 128 MiB at most, 25 minutes of one source, 15 s of a hundred, mono at 44.1 kHz.
+pub const QUEUE_SAMPLES: usize = 1 << 26;
 
 /// A recording that is finished: its file is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]

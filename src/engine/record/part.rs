@@ -1,6 +1,7 @@
 //! A stretch of one source's sound within which positions tell the whole truth: an epoch, as a rule. Pure.
 
 use super::lead::Lead;
+use super::tally::ChangeKind;
 use crate::engine::playout::buffer::{Inserted, Timeline};
 use crate::engine::stream::queue::{Head, Position};
 
@@ -17,13 +18,33 @@ pub(super) struct Part {
     pub(super) place: Option<i64>,
     /// The same, as the least delayed packet so far has it.
     pub(super) guess: i64,
-    /// When its latest packet came, in frames of the clock.
+    /// The same, as its first packet had it.
+    pub(super) first_guess: i64,
+    /// When its first packet came, in frames of the clock.
+    pub(super) born: i64,
+    /// When its latest packet came.
     pub(super) newest: i64,
     /// The number of its source's packet that was its last.
     pub(super) used: u64,
     /// It goes on in another part and takes only what is late.
     pub(super) closed: bool,
+    /// The first frame of the recording that it may take, once it has its place.
+    pub(super) floor: u64,
+    /// Why it is not what came before it.
+    pub(super) change: Option<ChangeKind>,
+    /// It began after a pause, and it is not known yet whether its sound is of then or of now.
+    pub(super) resumed: Option<Resumed>,
     pub(super) lead: Lead,
+}
+
+/// Sound that goes on after a pause where it had ended: late sound, if it comes faster than it lasts, or a sender whose
+/// positions rest in pauses.
+#[derive(Clone, Copy)]
+pub(super) struct Resumed {
+    /// The place of what came before the pause.
+    pub(super) place: i64,
+    /// When it went on, in frames of the clock.
+    pub(super) since: i64,
 }
 
 impl Part {
@@ -36,10 +57,44 @@ impl Part {
             end: head.position,
             place,
             guess,
+            first_guess: guess,
+            born: arrival,
             newest: arrival,
             used: 0,
             closed: false,
+            floor: 0,
+            change: None,
+            resumed: None,
             lead: Lead::default(),
+        }
+    }
+
+    /// A packet's arrival says that it begins at `guess`: it was less delayed than those before it, by `most` more than the first.
+    pub(super) fn delayed_less(&mut self, guess: i64, most: i64) {
+        self.guess = self.guess.min(guess.max(self.first_guess - most));
+    }
+
+    /// Decides where it goes on, if that is known at `now` (in frames of the clock): where it had ended, as soon as its sound is
+    /// `surplus` longer than it took to come; by arrival after `patience`.
+    pub(super) fn decide_resumed(&mut self, now: i64, patience: i64, surplus: i64) {
+        let Some(resumed) = self.resumed else { return };
+        let passed = now - resumed.since;
+        if self.end.distance(self.first) >= passed + surplus {
+            (self.guess, self.first_guess) = (resumed.place, resumed.place);
+            (self.change, self.resumed) = (None, None);
+        } else if passed >= patience {
+            self.resumed = None;
+        }
+    }
+
+    /// Moves it `frames` further on in the recording.
+    pub(super) fn shift(&mut self, frames: i64) {
+        self.place = self.place.map(|place| place + frames);
+        self.guess += frames;
+        self.first_guess += frames;
+        self.lead.shift(frames);
+        if let Some(resumed) = &mut self.resumed {
+            resumed.place += frames;
         }
     }
 
@@ -67,17 +122,19 @@ impl Part {
         (self.end.0 as i64 + self.offset(floor)).max(0) as u64
     }
 
-    /// Puts a packet where it belongs, but not before what is `written`; `window` frames are held.
+    /// Puts a packet where it belongs, but not before what it had `patience` frames ago; `window` frames are held.
     pub(super) fn insert(
         &mut self,
         at: Position,
         first: &[i16],
         second: &[i16],
-        written: u64,
+        patience: u64,
         window: usize,
         channels: usize,
     ) -> Inserted {
-        let earliest = self.place.map_or(Position(0), |place| position_of(written, place));
+        let earliest = self.place.map_or(Position(0), |place| {
+            Position(self.end.0.saturating_sub(patience)).max(position_of(self.floor, place))
+        });
         let look_back = Position(at.0.saturating_sub(window as u64 / LOOK_BACK)).max(earliest);
         let timeline = self.timeline.get_or_insert_with(|| {
             let mut timeline = Timeline::new(window + window / LOOK_BACK as usize, channels);
@@ -115,16 +172,38 @@ impl Part {
         }
     }
 
-    /// Forgets what lies before the recording's frame `written`.
-    pub(super) fn advance(&mut self, written: u64) {
-        if let (Some(place), Some(timeline)) = (self.place, &mut self.timeline) {
-            timeline.advance(position_of(written, place));
-        }
+    /// Whether all of it is before the recording's frame `written`.
+    pub(super) fn is_written(&self, written: u64) -> bool {
+        self.place.is_some() && self.end_in_recording(0) <= written
     }
 
-    /// Whether it holds no sound.
-    pub(super) fn is_silent(&self) -> bool {
-        self.timeline.as_ref().is_none_or(Timeline::is_empty)
+    /// The frames of the recording from `from` to `to` where it has sound.
+    pub(super) fn sounds(&self, from: u64, to: u64) -> Vec<(u64, u64)> {
+        let mut sounds = Vec::new();
+        let mut at = from;
+        while at < to {
+            let sound = self.next_sound(at, to);
+            let end = if sound < to { self.sound_end(sound, to) } else { to };
+            if end > sound {
+                sounds.push((sound, end));
+            }
+            at = end;
+        }
+        sounds
+    }
+
+    /// The frames of the recording from `from` to `to` where it has none.
+    pub(super) fn silences(&self, from: u64, to: u64) -> Vec<(u64, u64)> {
+        let mut silences = Vec::new();
+        let mut at = from;
+        while at < to {
+            let sound = self.next_sound(at, to);
+            if sound > at {
+                silences.push((at, sound));
+            }
+            at = if sound < to { self.sound_end(sound, to) } else { to };
+        }
+        silences
     }
 }
 

@@ -1,7 +1,8 @@
 //! Records what arrived, in sequence order: the server's recorder. The rules are [`assembly`](super::assembly)'s.
 //!
 //! Guaranteed: what the queue held when [`ReceptionRecorder::stop`] was called is in the file. A process that is killed
-//! loses what is held back for packets that may still come (the patience). A disk that is full ends the recording valid; the queue is emptied on.
+//! loses what is held back for what may belong before it ([`HOLD`](super::assembly::HOLD)). A disk that is full ends the recording
+//! valid, which is told at once; the queue is emptied on.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,8 +44,8 @@ pub struct ReceptionState {
 }
 
 impl ReceptionRecorder {
-    /// Records the packets of a queue to the file at `path`, emptying one that is there; each is held back for `patience`
-    /// of sound, so that later ones can take their place before it. The notes go beside it, with `.json` for `.wav`.
+    /// Records the packets of a queue to the file at `path`, emptying one that is there; late ones are put in their
+    /// place for `patience` of sound. The notes go beside it, with `.json` for `.wav`.
     pub fn start(
         path: PathBuf,
         format: Format,
@@ -61,7 +62,7 @@ impl ReceptionRecorder {
         }
         let clock = Clock::new();
         let track = Track::new(writer, patience, notes, clock.now());
-        let worker = Worker { packets, track, shared: shared.clone() };
+        let worker = Worker { packets, track, shared: shared.clone(), told: false };
         let thread = Builder::new()
             .name("as-record".into())
             .spawn(move || worker.run(clock))
@@ -126,6 +127,8 @@ struct Worker {
     packets: PacketReader,
     track: Track,
     shared: Arc<Shared>,
+    /// The error that ended it was told.
+    told: bool,
 }
 
 impl Worker {
@@ -140,6 +143,10 @@ impl Worker {
             }
             self.track.round(clock.now());
             self.publish();
+            if let Some(error) = self.track.error().filter(|_| !self.told) {
+                self.told = true;
+                log::error!(target: TARGET, "{error}");
+            }
             park_timeout(ROUND);
         }
         self.complete();
@@ -157,9 +164,12 @@ impl Worker {
 
     fn complete(self) {
         self.publish();
-        let Self { track, shared, .. } = self;
+        let Self { track, shared, told, .. } = self;
         let counts = track.assembly().counts();
         let recorded = track.complete();
+        if let Some(error) = recorded.error.as_ref().filter(|_| !told) {
+            log::error!(target: TARGET, "{error}");
+        }
         let mut inner = lock(&shared.inner);
         inner.state.recording = false;
         inner.state.frames = recorded.frames;
@@ -195,6 +205,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+const TARGET: &str = "audiostream.server";
 /// How often the queue is looked at.
 const ROUND: Duration = Duration::from_millis(20);
 /// Packets taken before anything else is looked after.

@@ -73,6 +73,8 @@ pub struct Sidecar<'a> {
     pub finished: bool,
     /// What ended it before its time.
     pub error: Option<&'a Error>,
+    /// Packets that were dropped because the disk was too slow, or came after the error.
+    pub unrecorded: u64,
     /// What was recorded.
     pub assembly: &'a Assembly,
     /// What the sources are called, by number.
@@ -132,7 +134,8 @@ impl Sidecar<'_> {
             json,
             "{{\n  \"file\": {},\n{}  \"format\": {{\"rate\": {}, \"channels\": {}, \"encoding\": \"pcm_s16le\"}},\n  \
              \"started\": {},\n  \"frames\": {},\n  \"finished\": {},\n  \"error\": {error},\n  \
-             \"too_late_frames\": {},\n  \"refused_packets\": {},\n  \"forgotten_sources\": {},\n  \
+             \"too_late_frames\": {},\n  \"refused_packets\": {},\n  \"refused_frames\": {},\n  \"unrecorded_packets\": {},\n  \
+             \"forgotten_sources\": {},\n  \
              \"limits\": {{\"sources\": {MAX_LANES}, \"gaps_per_source\": {MAX_GAPS_PER_SOURCE}, \
              \"gaps\": {MAX_GAPS}}},\n  \"sources\": [",
             quoted(self.file),
@@ -144,6 +147,8 @@ impl Sidecar<'_> {
             self.finished,
             counts.too_late_frames,
             counts.refused_packets,
+            counts.refused_frames,
+            self.unrecorded,
             counts.forgotten_sources,
         );
         for (index, (number, lane)) in self.assembly.lanes().enumerate() {
@@ -156,16 +161,22 @@ impl Sidecar<'_> {
             let _ = write!(
                 json,
                 "{}\n    {{\"source\": {number}, \"label\": {}, \"first_frame\": {first}, \"frames\": {}, \
-                 \"packets\": {}, \"late_frames\": {}, \"epochs\": {}, \"more_gaps\": {}, \"gaps\": [",
+                 \"packets\": {}, \"late_frames\": {}, \"doubled_frames\": {}, \"epochs\": {}, \"changes\": [",
                 if index == 0 { "" } else { "," },
                 label.map_or_else(|| "null".into(), quoted),
                 tally.frames,
                 tally.packets,
                 tally.late_frames,
+                tally.doubled_frames,
                 tally.epochs,
-                tally.more_gaps,
             );
-            for (index, gap) in tally.gaps.iter().enumerate() {
+            for (index, change) in tally.changes().iter().enumerate() {
+                let comma = if index == 0 { "" } else { ", " };
+                let kind = change.kind.name();
+                let _ = write!(json, "{comma}{{\"frame\": {}, \"kind\": \"{kind}\"}}", change.frame);
+            }
+            let _ = write!(json, "], \"more_gaps\": {}, \"gaps\": [", tally.more_gaps);
+            for (index, gap) in tally.gaps().enumerate() {
                 let comma = if index == 0 { "" } else { ", " };
                 let _ = write!(json, "{comma}{{\"frame\": {}, \"frames\": {}}}", gap.frame, gap.frames);
             }
@@ -215,6 +226,7 @@ mod tests {
             started: "2024-01-01T00:00:00+00:00",
             finished: true,
             error: None,
+            unrecorded: 0,
             assembly: &assembly,
             labels: &[],
             about: None,

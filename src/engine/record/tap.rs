@@ -145,7 +145,7 @@ impl TapRecorder {
         inner.running = Some(Running { path: path.clone(), folder: folder.into() });
         inner.error = None;
         inner.stop = false;
-        inner.job = Some(Job { writer, take, left: frames });
+        inner.job = Some(Job { writer, take, left: frames, missed: 0 });
         self.shared.frames.store(0, Ordering::Relaxed);
         self.shared.take.store(take, Ordering::Release);
         drop(inner);
@@ -284,6 +284,8 @@ struct Job {
     take: u64,
     /// Frames still to come, where a number was asked for.
     left: Option<u64>,
+    /// Frames that the queue had no room for.
+    missed: u64,
 }
 
 /// The thread "as-record".
@@ -347,6 +349,7 @@ impl Worker {
                     let _ = self.marks.pop();
                     self.take = mark.take;
                     if mark.take == job.take {
+                        job.tell_missed(mark.missed);
                         let silence = job.allow(mark.missed);
                         job.writer.append_silence(silence)?;
                     }
@@ -374,6 +377,13 @@ impl Worker {
         // A recording that ends by itself; one that was stopped has given way already, perhaps to the next.
         let _ = self.shared.take.compare_exchange(job.take, 0, Ordering::AcqRel, Ordering::Relaxed);
         let recorded = Recorded::complete(&mut job.writer, error);
+        if let Some(error) = &recorded.error {
+            log::error!(target: TARGET, "{error}");
+        }
+        if job.missed > 0 {
+            let (path, missed) = (recorded.path.display(), job.missed);
+            log::warn!(target: TARGET, "{path}: {missed} frames are silence in all, because the disk was too slow");
+        }
         // The file is closed before anyone is told.
         drop(job);
         let mut inner = lock(&self.shared.inner);
@@ -387,6 +397,15 @@ impl Worker {
 }
 
 impl Job {
+    /// Counts frames that the queue had no room for; the first are told at once.
+    fn tell_missed(&mut self, frames: u64) {
+        if self.missed == 0 && frames > 0 {
+            let path = self.writer.path().display();
+            log::warn!(target: TARGET, "{path}: silence stands for {frames} frames, because the disk was too slow");
+        }
+        self.missed += frames;
+    }
+
     /// How many of `frames` frames may still be recorded; they count as recorded.
     fn allow(&mut self, frames: u64) -> u64 {
         let allowed = self.left.map_or(frames, |left| left.min(frames));
@@ -415,8 +434,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+const TARGET: &str = "audiostream";
 /// What the queue holds.
-const QUEUE_SECONDS: usize = 10;
+const QUEUE_SECONDS: usize = 30;
 /// Beginnings and overflows that the queue holds.
 const MARKS: usize = 256;
 /// How often the thread looks for sound while it records: a killed process loses this much, besides the header's lag.

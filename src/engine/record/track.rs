@@ -1,12 +1,14 @@
 //! One recording in the making: packets put in order, their file, and the notes beside it.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, io};
 
 use super::Recorded;
-use super::assembly::{Assembly, Tape};
+use super::assembly::{Assembly, Counts, Tape};
+use super::folder;
 use super::sidecar::{About, First, Sidecar};
 use super::wav::WavWriter;
 use crate::engine::error::{Error, ErrorKind, Result};
@@ -23,6 +25,8 @@ pub struct Notes {
     pub started: String,
     /// What the sources are called.
     pub labels: Labels,
+    /// Packets that the recorder had no room for.
+    pub dropped: Arc<AtomicU64>,
     /// The one source that it is of, where it is of one.
     pub about: Option<Arc<Mutex<About>>>,
 }
@@ -39,6 +43,10 @@ pub(super) struct Track {
     synced: Micros,
     noted: Micros,
     interval: Duration,
+    /// What was told of sound that could not be recorded, and when.
+    told: ((u64, u64), Micros),
+    /// Packets that came after an error had ended the file.
+    after_error: u64,
 }
 
 /// The file, and the error that ended it.
@@ -48,7 +56,7 @@ struct Reel {
 }
 
 impl Track {
-    /// To be written by `writer`; packets are held back for `patience` of sound.
+    /// To be written by `writer`; late packets are put in their place for `patience` of sound.
     pub(super) fn new(writer: WavWriter, patience: Duration, notes: Notes, now: Micros) -> Self {
         Self {
             assembly: Assembly::new(writer.format(), patience),
@@ -60,16 +68,29 @@ impl Track {
             synced: now,
             noted: now,
             interval: NOTES_EVERY,
+            told: ((0, 0), Micros::ZERO),
+            after_error: 0,
         }
+    }
+
+    /// Gives the file another name, by the rules of [`folder::place`]; the notes go with it.
+    pub(super) fn rename(&mut self, folder: &Path, name: &str) -> Result<PathBuf> {
+        let path = folder::rename_into(self.reel.writer.path(), folder, name)?;
+        self.reel.writer.set_path(&path);
+        let before = std::mem::replace(&mut self.sidecar, sidecar_path(&path));
+        // They are written anew, also where there were none so far.
+        let _ = fs::rename(before, &self.sidecar);
+        Ok(path)
     }
 
     /// Takes a packet.
     pub(super) fn take(&mut self, head: &Head, samples: &[i16], now: Micros) {
         if self.reel.error.is_some() {
+            self.after_error += 1;
             return;
         }
         self.last = (self.last.0.max(head.arrival), now);
-        if self.assembly.written() == 0 {
+        if self.assembly.is_beginning() {
             self.first =
                 Some(self.first.map_or(First::new(head), |first| {
                     first.or_before(head, self.reel.writer.format().rate())
@@ -88,6 +109,9 @@ impl Track {
             let result = self.reel.writer.sync();
             self.reel.note(result);
         }
+        if now.since(self.told.1) >= TELL_EVERY {
+            self.tell(now);
+        }
         if now.since(self.noted) >= self.interval {
             // Long notes are renewed less often.
             let length = self.write_notes(false).unwrap_or(0);
@@ -96,11 +120,25 @@ impl Track {
         }
     }
 
+    /// Tells what could not be recorded since that was told last.
+    fn tell(&mut self, now: Micros) {
+        let Counts { too_late_frames, refused_packets, .. } = self.assembly.counts();
+        if (too_late_frames, refused_packets) != self.told.0 {
+            self.told = ((too_late_frames, refused_packets), now);
+            log::warn!(
+                target: TARGET,
+                "{}: {too_late_frames} frames came too late for their place, {refused_packets} packets could not be placed",
+                self.reel.writer.path().display()
+            );
+        }
+    }
+
     /// Writes all that there is, and the notes.
     pub(super) fn complete(mut self) -> Recorded {
         if self.reel.error.is_none() {
             self.assembly.finish(&mut self.reel);
         }
+        self.tell(self.last.1);
         let mut recorded = Recorded::complete(&mut self.reel.writer, self.reel.error.clone());
         self.reel.error.clone_from(&recorded.error);
         if let Err(error) = self.write_notes(true) {
@@ -138,6 +176,7 @@ impl Track {
             started: &self.notes.started,
             finished,
             error: self.reel.error.as_ref(),
+            unrecorded: self.after_error + self.notes.dropped.load(Ordering::Relaxed),
             assembly: &self.assembly,
             labels: &labels,
             about: about.as_ref().map(|about| (about, self.first)),
@@ -159,6 +198,16 @@ impl Tape for Reel {
 
     fn silence(&mut self, frames: u64) {
         let result = self.writer.append_silence(frames);
+        self.note(result);
+    }
+
+    fn patch(&mut self, frame: u64, samples: &[i16]) {
+        let result = self.writer.patch(frame, samples);
+        self.note(result);
+    }
+
+    fn add(&mut self, frame: u64, samples: &[i16]) {
+        let result = self.writer.add(frame, samples);
         self.note(result);
     }
 }
@@ -196,5 +245,8 @@ fn sidecar_path(path: &Path) -> PathBuf {
 
 /// How often the disk is asked to follow where the sound is too sparse to bring that about.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How often it is told what could not be recorded.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+const TARGET: &str = "audiostream.server";
 /// How often the notes are renewed.
 const NOTES_EVERY: Duration = Duration::from_secs(5);

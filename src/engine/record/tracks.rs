@@ -4,7 +4,7 @@
 //! packet to its end, put in order as [`assembly`](super::assembly) does it. At most [`MOST_TAKES`] files are open. Neither
 //! pushing nor ending waits for the disk; what the queue has no room for is counted, and is silence in the file.
 //!
-//! Not guaranteed: that a process that is killed leaves what was held back for packets that might still come (the patience).
+//! A process that is killed loses what is held back for what may belong before it ([`HOLD`](super::assembly::HOLD)).
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -16,14 +16,15 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::Recorded;
 use super::folder;
 use super::local_time::LocalTime;
 use super::naming::file_name;
+use super::shares::Shares;
 use super::sidecar::About;
 use super::sync::SyncThread;
 use super::track::{Notes, Track};
 use super::wav::WavWriter;
+use super::{QUEUE_PACKETS, QUEUE_SAMPLES, Recorded};
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::format::Format;
 use crate::engine::stream::queue::{Head, PacketReader, PacketWriter, packet_queue};
@@ -57,13 +58,15 @@ pub struct TakeState {
 pub enum Place {
     /// To this file, which is new.
     File(PathBuf, File),
-    /// To a new file in this folder, named by what the source is called, as soon as that is known.
+    /// To a new file in this folder, named by what the source is called; where that is not known at once, the file is renamed when it
+    /// is, within [`NAME_PATIENCE`].
     Folder(PathBuf),
 }
 
 /// The network thread's end.
 pub struct TrackWriter {
     queue: PacketWriter,
+    shares: Shares,
     orders: Sender<Order>,
     running: Vec<(u32, Arc<Take>)>,
     next: u32,
@@ -109,7 +112,7 @@ impl TrackRecorder {
             shared: Arc::clone(&shared),
         };
         let thread = Builder::new().name("as-record".into()).spawn(move || worker.run()).map_err(failed)?;
-        let writer = TrackWriter { queue, orders, running: Vec::new(), next: 0, shared: Arc::clone(&shared) };
+        let writer = TrackWriter { queue, shares: Shares::default(), orders, running: Vec::new(), next: 0, shared: Arc::clone(&shared) };
         Ok((writer, Self { thread: Some(thread), shared }))
     }
 
@@ -170,7 +173,8 @@ impl TrackWriter {
 
     /// Hands over a packet of a take; false, and counted, where there is no room.
     pub fn push(&mut self, take: u32, head: Head, samples: &[i16]) -> bool {
-        self.queue.push(Head { source: take, ..head }, samples)
+        self.shares.admit(take, samples.len(), self.queue.free(), QUEUE_SAMPLES)
+            && self.queue.push(Head { source: take, ..head }, samples)
     }
 
     /// Ends the takes that are not to go on.
@@ -241,16 +245,11 @@ struct Worker {
 struct Running {
     take: Arc<Take>,
     stage: Stage,
+    /// Where its file lies under the source's address, until it is known what the source is called; and since when.
+    nameless: Option<(PathBuf, Micros)>,
 }
 
 enum Stage {
-    /// It has no file yet: its packets wait, and since when.
-    Nameless {
-        folder: PathBuf,
-        held: Vec<(Head, Vec<i16>)>,
-        samples: usize,
-        since: Micros,
-    },
     Rolling(Box<Track>),
     /// Nothing more can be written.
     Failed,
@@ -288,13 +287,14 @@ impl Worker {
         while let Ok(order) = self.orders.try_recv() {
             match order {
                 Order::Begin(number, take, place) => {
-                    let stage = match place {
-                        Place::File(path, file) => self.roll(&take, &path, file, now),
+                    let (stage, nameless) = match place {
+                        Place::File(path, file) => (self.roll(&take, &path, file, now), None),
                         Place::Folder(folder) => {
-                            Stage::Nameless { folder, held: Vec::new(), samples: 0, since: now }
+                            let stage = self.place(&take, &folder, now);
+                            (stage, (!take.is_named()).then_some((folder, now)))
                         }
                     };
-                    self.takes.insert(number, Running { take, stage });
+                    self.takes.insert(number, Running { take, stage, nameless });
                 }
                 Order::End(number) => self.ending.push(number),
             }
@@ -310,7 +310,10 @@ impl Worker {
                 self.hear(now);
             }
             if let Some(running) = self.takes.get_mut(&packet.head.source) {
-                running.stage.take(&packet.head, &packet.samples, now);
+                match &mut running.stage {
+                    Stage::Rolling(track) => track.take(&packet.head, &packet.samples, now),
+                    Stage::Failed => lock(&running.take.about).dropped += 1,
+                }
             }
             self.packets.give_back(packet);
         }
@@ -320,11 +323,7 @@ impl Worker {
         let numbers: Vec<u32> = self.takes.keys().copied().collect();
         for number in numbers {
             let Some(mut running) = self.takes.remove(&number) else { continue };
-            if let Stage::Nameless { since, samples, .. } = &running.stage
-                && (running.take.is_named() || now.since(*since) >= NAME_PATIENCE || *samples > MOST_HELD)
-            {
-                self.name(&mut running, now);
-            }
+            running.name(now);
             if let Stage::Rolling(track) = &mut running.stage {
                 track.round(now);
                 running.take.state().frames = track.frames();
@@ -342,24 +341,19 @@ impl Worker {
         }
     }
 
-    /// Makes the file of a take that has none, and gives it what has come so far.
-    fn name(&mut self, running: &mut Running, now: Micros) {
-        let Stage::Nameless { folder, held, .. } = &mut running.stage else { return };
-        let (folder, held) = (std::mem::take(folder), std::mem::take(held));
+    /// Makes the file of a take in a folder.
+    fn place(&mut self, take: &Arc<Take>, folder: &Path, now: Micros) -> Stage {
         let time = LocalTime::now();
-        let name = file_name(lock(&running.take.about).title(), time);
-        running.stage = match folder::place_open(&folder, Some(&name), time) {
+        let name = file_name(lock(&take.about).title(), time);
+        match folder::place_open(folder, Some(&name), time) {
             Ok((path, file)) => {
-                running.take.state().path = Some(path.clone());
-                self.roll(&running.take, &path, file, now)
+                take.state().path = Some(path.clone());
+                self.roll(take, &path, file, now)
             }
             Err(error) => {
-                self.fail(&running.take, error, now);
+                self.fail(take, error, now);
                 Stage::Failed
             }
-        };
-        for (head, samples) in held {
-            running.stage.take(&head, &samples, now);
         }
     }
 
@@ -383,7 +377,7 @@ impl Worker {
 
     fn end(&mut self, number: u32, now: Micros) {
         let Some(mut running) = self.takes.remove(&number) else { return };
-        self.name(&mut running, now);
+        running.name(now);
         if let Stage::Rolling(track) = running.stage {
             let recorded = track.complete();
             if let Some(error) = recorded.error.clone() {
@@ -414,15 +408,21 @@ impl Worker {
     }
 }
 
-impl Stage {
-    fn take(&mut self, head: &Head, packet: &[i16], now: Micros) {
-        match self {
-            Self::Nameless { held, samples, .. } => {
-                *samples += packet.len();
-                held.push((*head, packet.to_vec()));
+impl Running {
+    /// Names the file by what the source is called, once that is known.
+    fn name(&mut self, now: Micros) {
+        let Some((folder, since)) = &self.nameless else { return };
+        if self.take.is_named()
+            && let Stage::Rolling(track) = &mut self.stage
+        {
+            let name = file_name(lock(&self.take.about).title(), LocalTime::now());
+            // Where it cannot be renamed, it keeps the address for a name.
+            if let Ok(path) = track.rename(folder, &name) {
+                self.take.state().path = Some(path);
             }
-            Self::Rolling(track) => track.take(head, packet, now),
-            Self::Failed => {}
+            self.nameless = None;
+        } else if now.since(*since) >= NAME_PATIENCE {
+            self.nameless = None;
         }
     }
 }
@@ -458,17 +458,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Recordings of sources at once: each has a file open and holds back seconds of sound, about 0.8 MB of mono at 44.1 kHz.
+/// Recordings of sources at once: each has a file open and holds seconds of sound, about 0.8 MB of mono at 44.1 kHz.
 pub const MOST_TAKES: usize = 128;
-/// What may wait for the disk, of all takes together: seconds of 128 sources, more of fewer.
-const QUEUE_PACKETS: usize = 1 << 16;
-const QUEUE_SAMPLES: usize = 1 << 25;
 /// How often the queue is looked at.
 const ROUND: Duration = Duration::from_millis(20);
-/// How long a file waits for its source to say what it is called. No sound would be written before, either.
+/// How long a file may be renamed by what its source says that it is called.
 const NAME_PATIENCE: Duration = Duration::from_secs(2);
-/// Samples that wait with it.
-const MOST_HELD: usize = 1 << 19;
 /// How long stopping waits for the disk.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 const MOST_LINES: u32 = 20;

@@ -91,7 +91,7 @@ fn each_source_is_a_file_of_its_own_with_silence_for_what_was_lost() {
 }
 
 #[test]
-fn a_file_waits_for_what_its_source_is_called_but_not_for_ever() {
+fn a_file_is_there_at_once_and_takes_its_sources_name_when_that_is_known() {
     let temp = TempDir::new();
     let (mut writer, recorder) = TrackRecorder::start(PATIENCE).unwrap();
     let place = || Place::Folder(temp.path().into());
@@ -99,8 +99,8 @@ fn a_file_waits_for_what_its_source_is_called_but_not_for_ever() {
     let (two, nameless) = writer.begin(Format::DEFAULT, about(2, None), place()).unwrap();
     push(&mut writer, one, &[1, 0, 2]);
     push(&mut writer, two, &[0, 1]);
+    wait_until("both files", || wavs(temp.path()).len() == 2);
     lock(&named.about).name = Some("../Ada".into());
-    wait_until("the file", || named.progress().path.is_some());
     writer.end(|_| false);
     let (named, nameless) = (named.wait().unwrap().unwrap(), nameless.wait().unwrap().unwrap());
     assert_eq!((named.frames, nameless.frames), (3 * 441, 2 * 441));

@@ -9,7 +9,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub struct WavWriter {
     /// What was there when a sync was last asked for.
     synced: u64,
     failed: bool,
+    /// The file system counts links.
+    was_linked: bool,
     bytes: Vec<u8>,
     syncer: Option<Syncer>,
     /// How long its end waits for the disk.
@@ -73,6 +75,7 @@ impl WavWriter {
         patience: Duration,
     ) -> Result<Self> {
         file.write_all_at(&WavHeader::encode(format, 0), 0).map_err(|e| refused(path, &e))?;
+        let was_linked = file.metadata().is_ok_and(|file| file.nlink() > 0);
         let file = Arc::new(file);
         Ok(Self {
             syncer: Some(thread.syncer(Arc::clone(&file))),
@@ -83,6 +86,7 @@ impl WavWriter {
             stated: 0,
             synced: 0,
             failed: false,
+            was_linked,
             bytes: Vec::new(),
             patience,
         })
@@ -123,6 +127,35 @@ impl WavWriter {
         Ok(())
     }
 
+    /// Puts samples over frames that are in the file, from `frame` on.
+    pub fn patch(&mut self, frame: u64, samples: &[i16]) -> Result<()> {
+        if self.failed {
+            return Ok(());
+        }
+        let held = (self.frames.saturating_sub(frame) as usize).saturating_mul(self.format.channels());
+        self.bytes.clear();
+        self.bytes.extend(samples.iter().take(held).flat_map(|s| s.to_le_bytes()));
+        let result = self.file.write_all_at(&self.bytes, self.data_end(frame));
+        self.end_on(result)
+    }
+
+    /// Adds samples to frames that are in the file, from `frame` on, with saturation.
+    pub fn add(&mut self, frame: u64, samples: &[i16]) -> Result<()> {
+        if self.failed {
+            return Ok(());
+        }
+        let held = (self.frames.saturating_sub(frame) as usize).saturating_mul(self.format.channels());
+        let mut sum = samples[..samples.len().min(held)].to_vec();
+        let mut there = vec![0; sum.len() * 2];
+        if let Err(error) = self.file.read_exact_at(&mut there, self.data_end(frame)) {
+            return self.end_on(Err(error));
+        }
+        for (sample, bytes) in sum.iter_mut().zip(there.chunks_exact(2)) {
+            *sample = sample.saturating_add(i16::from_le_bytes([bytes[0], bytes[1]]));
+        }
+        self.patch(frame, &sum)
+    }
+
     /// Frames in the file.
     pub const fn frames(&self) -> u64 {
         self.frames
@@ -136,6 +169,11 @@ impl WavWriter {
     /// Where the file lies.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// It has been renamed to this.
+    pub(super) fn set_path(&mut self, path: &Path) {
+        self.path = path.into();
     }
 
     /// The format of the sound in it.
@@ -154,7 +192,7 @@ impl WavWriter {
         if self.failed || self.synced == self.frames {
             return Ok(());
         }
-        let result = self.state_frames();
+        let result = self.state_frames().and_then(|()| self.still_linked());
         self.synced = self.frames;
         if let Some(syncer) = &self.syncer {
             syncer.ask();
@@ -170,7 +208,8 @@ impl WavWriter {
 
     /// As [`finish`](Self::finish), for who wants to look at it afterwards.
     pub fn complete(&mut self) -> Result<()> {
-        let mut result = if self.failed { Ok(()) } else { self.state_frames() };
+        let mut result =
+            if self.failed { Ok(()) } else { self.state_frames().and_then(|()| self.still_there()) };
         if let Some(syncer) = self.syncer.take() {
             let synced = syncer.finish(self.patience);
             result = result.and(if self.failed { Ok(()) } else { synced });
@@ -203,8 +242,26 @@ impl WavWriter {
                 syncer.ask();
                 result = result.and(syncer.take_error().map_or(Ok(()), Err));
             }
+            result = result.and_then(|()| self.still_linked());
         }
         self.end_on(result)
+    }
+
+    /// An error where somebody has deleted the file: nobody would find what is written to it.
+    fn still_linked(&self) -> io::Result<()> {
+        // Some file systems do not count links at all.
+        let deleted = self.was_linked && self.file.metadata()?.nlink() == 0;
+        if deleted { Err(gone("was deleted while it was written")) } else { Ok(()) }
+    }
+
+    /// An error where the file is not at its path any more.
+    fn still_there(&self) -> io::Result<()> {
+        self.still_linked()?;
+        let (own, there) = (self.file.metadata()?, self.path.metadata());
+        match there {
+            Ok(there) if (there.dev(), there.ino()) == (own.dev(), own.ino()) => Ok(()),
+            _ => Err(gone("was moved or replaced while it was written")),
+        }
     }
 
     /// Makes the header say what is there.
@@ -253,6 +310,10 @@ impl Drop for WavWriter {
             let _ = self.state_frames();
         }
     }
+}
+
+fn gone(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("the file {what}"))
 }
 
 fn refused(path: &Path, error: &io::Error) -> Error {

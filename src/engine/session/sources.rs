@@ -66,6 +66,8 @@ pub struct Sources {
     unheard: usize,
     /// It was said that something cannot be decoded here.
     told: bool,
+    /// Packets that the recorders had no room for, as was told, and when.
+    unrecorded: (u64, Micros),
     out: Outlets,
     /// Where a packet's sound is decoded.
     room: Vec<i16>,
@@ -173,6 +175,7 @@ impl Sources {
             swept: Micros::ZERO,
             unheard: 0,
             told: false,
+            unrecorded: (0, Micros::ZERO),
             out: Outlets::default(),
             room: Vec::new(),
             onward: Onward::default(),

@@ -162,9 +162,24 @@ impl PacketWriter {
         }
     }
 
+    /// Counts a packet that was refused before it came here.
+    pub fn refuse(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Packets refused so far.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Samples that there is room for.
+    pub fn free(&self) -> usize {
+        self.room.samples
+    }
+
+    /// The count of packets refused, to be read elsewhere.
+    pub fn drop_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.dropped)
     }
 
     /// Whether the reading end is gone.

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::{Parts, Server, lock};
 use crate::engine::error::{Error, ErrorKind, Result};
-use crate::engine::record::Recorded;
 use crate::engine::record::folder;
 use crate::engine::record::local_time::LocalTime;
 use crate::engine::record::naming::file_name;
 use crate::engine::record::reception::{Notes, ReceptionRecorder};
 use crate::engine::record::tap::RecorderState;
 use crate::engine::record::tracks::{Take, TrackRecorder};
+use crate::engine::record::{QUEUE_PACKETS, QUEUE_SAMPLES, Recorded};
 use crate::engine::session::tracks::Tracks;
 use crate::engine::stream::queue::packet_queue;
 
@@ -26,9 +26,8 @@ impl Server {
         let now = LocalTime::now();
         let path = folder::place(folder, name, now)?;
         let format = self.config.audio.format;
-        let samples = format.frames(RECORDER_QUEUE) * format.channels();
-        let (queue, packets) = packet_queue(RECORDER_PACKETS, samples, format.channels());
-        let notes = Notes { started: now.to_string(), ..Notes::default() };
+        let (queue, packets) = packet_queue(QUEUE_PACKETS, QUEUE_SAMPLES, format.channels());
+        let notes = Notes { started: now.to_string(), dropped: queue.drop_counter(), ..Notes::default() };
         let labels = Arc::clone(&notes.labels);
         let recorder = ReceptionRecorder::start(path.clone(), format, packets, RECORDER_PATIENCE, notes)?;
         lock(&self.shared.sources).set_recorder(Some((queue, labels)));
@@ -130,6 +129,3 @@ impl Server {
 
 /// How long a recording waits for a packet that is late.
 const RECORDER_PATIENCE: Duration = Duration::from_secs(3);
-/// Sound that may wait for the disk.
-const RECORDER_QUEUE: Duration = Duration::from_secs(20);
-const RECORDER_PACKETS: usize = 16_384;

@@ -40,6 +40,7 @@ impl Sources {
             return;
         }
         self.swept = now;
+        self.tell_unrecorded(now);
         let Self { entries, malformed, access, .. } = self;
         entries.retain(|name, entry| {
             let stranger = !entry.receiver.is_believed() && now.since(entry.last_arrival) > PROBATION;

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use super::{Entry, Name, Sources};
+use super::{Entry, Name, Sources, TARGET};
 use crate::engine::coding::Encoding;
 use crate::engine::error::{Error, ErrorKind, Result};
 use crate::engine::record::sidecar::About;
@@ -13,6 +14,7 @@ use crate::engine::session::reporting::Correspondence;
 use crate::engine::session::tracks::{Recorded, Tracks};
 use crate::engine::stats::Reception;
 use crate::engine::stream::reports::{Listener, WallClock};
+use crate::engine::time::Micros;
 
 impl Sources {
     /// Lets sources be recorded by themselves.
@@ -87,6 +89,17 @@ impl Sources {
         self.end_takes();
     }
 
+    /// Tells, now and then, of packets that the recorders had no room for.
+    pub(super) fn tell_unrecorded(&mut self, now: Micros) {
+        let dropped = self.out.dropped + self.out.tracks.as_ref().map_or(0, |tracks| tracks.counts().dropped);
+        let (told, when) = self.unrecorded;
+        if dropped > told && (told == 0 || now.since(when) >= TELL_EVERY) {
+            self.unrecorded = (dropped, now);
+            let new = dropped - told;
+            log::warn!(target: TARGET, "{new} packets are not recorded, because the disk is too slow; {dropped} so far");
+        }
+    }
+
     fn end_takes(&mut self) {
         if let Some(tracks) = &mut self.out.tracks {
             let numbers: Vec<u32> =
@@ -112,6 +125,9 @@ impl Entry {
         *about = About { reception, dropped, sender_clock, ..now };
     }
 }
+
+/// How often it is told what is not recorded.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What is known of a source.
 pub(super) fn about(

@@ -54,6 +54,19 @@ impl Tape for Reel {
             self.sound.resize(self.sound.len() + frames as usize, 0);
         }
     }
+
+    fn patch(&mut self, frame: u64, samples: &[i16]) {
+        // What is patched is of lately; long silences are not kept.
+        let at = self.sound.len() - (self.frames - frame) as usize;
+        self.sound[at..at + samples.len()].copy_from_slice(samples);
+    }
+
+    fn add(&mut self, frame: u64, samples: &[i16]) {
+        let at = self.sound.len() - (self.frames - frame) as usize;
+        for (there, sample) in self.sound[at..].iter_mut().zip(samples) {
+            *there = there.saturating_add(*sample);
+        }
+    }
 }
 
 impl Scene {

@@ -304,10 +304,11 @@ fn lies(name: &str, lasts: bool, seconds: u64, per_turn: u32, step: impl Fn(u32)
         source.reception.expected,
         source.reception.restarts
     );
-    // Ten seconds ahead of the clock, a twentieth, and what is held back. What was really sent may be ten minutes ahead, and the
-    // gaps in it as long as the time that passed.
-    let bound =
-        if per_turn > 4 { 2 * elapsed + 610 * RATE } else { elapsed + elapsed / 20 + 10 * RATE + RATE / 10 };
+    // Ten seconds ahead of the clock, a twentieth, and what is held back. All that was really sent is in it, and gaps as long as the
+    // time that passed.
+    let sound = u64::from(number) * 441;
+    let lead = elapsed / 20 + 10 * RATE + RATE / 10;
+    let bound = if per_turn > 1 { sound + elapsed + lead } else { elapsed + lead };
     // Sound that is stamped wrongly is as late as it says, up to what the window holds.
     let most_ms = if lasts { 2600.0 } else { 600.0 };
     assert!(scene.tape.frames <= bound, "{name}: {} frames recorded in {elapsed}", scene.tape.frames);
