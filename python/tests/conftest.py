@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from harness.children import MARK, Keeper, default_signals
 from harness.signals import noise, speech, write_wav
 from harness.sound_server import SoundServer
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The whole run's signals and children; with several workers, the one that starts them keeps the children."""
+    default_signals()
+    if MARK not in os.environ:
+        keeper = Keeper()
+        config.add_cleanup(keeper.close)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core: tests wait for sound more than they compute."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session")

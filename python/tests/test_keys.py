@@ -57,7 +57,7 @@ def test_keys_are_random_and_of_their_suite() -> None:
         audiostream.generate_key("rot13")
 
 
-@pytest.mark.parametrize("key", [KEY, FOREIGN])
+@pytest.mark.parametrize("key", [KEY, FOREIGN], ids=["ours", "AES-CM"])
 def test_a_key_is_an_argument_a_file_or_in_the_environment(
     key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,7 +121,7 @@ def test_the_classic_wire_has_no_key(make: type, monkeypatch: pytest.MonkeyPatch
         make(wire="classic")
 
 
-@pytest.mark.parametrize("key", [KEY, FOREIGN])
+@pytest.mark.parametrize("key", [KEY, FOREIGN], ids=["ours", "AES-CM"])
 def test_a_description_tells_its_key_only_when_asked(key: str) -> None:
     with client(key=key) as sender:
         plain, secret = sender.sdp(), sender.sdp(key=True)
@@ -183,7 +183,7 @@ def test_the_scripts_take_files_and_the_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("script", ["client", "server"])
-@pytest.mark.parametrize("arguments", [["--key", KEY], [f"--key={KEY}"], ["--key"]])
+@pytest.mark.parametrize("arguments", [["--key", KEY], [f"--key={KEY}"], ["--key"]], ids=["apart", "joined", "none"])
 def test_no_key_stands_on_a_command_line(script: str, arguments: list[str], tmp_path: Path) -> None:
     with Script(script, *arguments, folder=tmp_path) as run:
         assert run.wait() == 2

@@ -217,6 +217,7 @@ def test_a_client_takes_reports_that_libsrtp_seals_and_no_others(key: str) -> No
         (None, CM, "not sealed"),
         (None, GCM, "not sealed"),
     ],
+    ids=["ours-ours", "ours-CM", "CM-ours", "GCM-CM", "CM-CM", "none-ours", "none-CM", "none-GCM"],
 )
 def test_another_key_or_none_is_silence_and_is_told(
     theirs: str | None, ours: str, words: str, protocol: str, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from pathlib import Path
@@ -26,10 +27,11 @@ def free_port() -> int:
 def free_pair() -> int:
     """An even port that is free together with the next one, as RTP and RTCP want them; each call another.
 
-    Below the ports that the system gives to whoever asks for any, so that it stays free.
+    Below the ports that the system gives to whoever asks for any, and each worker its own, so that it stays free.
     """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        port = random.randrange(10_000, 16_000) * 2
+        port = 2 * (10_000 + random.randrange(6_000 // WORKERS) * WORKERS + worker % WORKERS)
         if port in _given:
             continue
         _given.add(port)
@@ -57,4 +59,6 @@ def wait_open(protocol: str, port: int, timeout: float = 20.0) -> None:
     until(lambda: is_open(protocol, port), f"a {protocol} socket on port {port}", timeout)
 
 
+WORKERS = 64
+"""More than run side by side."""
 _given: set[int] = set()
