@@ -71,7 +71,7 @@ mod tests {
     }
 
     fn level_db(comfort: &mut Comfort, at: u64) -> f64 {
-        let mut out = [0.0; 8_000];
+        let mut out = vec![0.0; 8_000];
         comfort.add(Position(at), &mut out);
         let power: f64 = out.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / 8_000.0;
         10.0 * power.log10()
@@ -84,10 +84,10 @@ mod tests {
         comfort.arrived(&head(1_160, 0, Some(40)));
         comfort.arrived(&head(5_000, 0, Some(60)));
         comfort.arrived(&head(9_000, 160, None));
-        assert_eq!(level_db(&mut comfort, 1_159), f64::NEG_INFINITY);
+        assert!(level_db(&mut comfort, 1_159) < -200.0);
         assert!((level_db(&mut comfort, 1_160) + 40.0).abs() < 0.3);
         assert!((level_db(&mut comfort, 5_000) + 60.0).abs() < 0.3);
-        assert_eq!(level_db(&mut comfort, 9_000), f64::NEG_INFINITY);
+        assert!(level_db(&mut comfort, 9_000) < -200.0);
         assert!(!comfort.add_newest(&mut [0.0]));
     }
 }

@@ -125,7 +125,7 @@ mod tests {
 
     fn payload(code: u8, end: bool, ticks: u16) -> [u8; 4] {
         let [a, b] = ticks.to_be_bytes();
-        [code, u8::from(end) << 7 | 10, a, b]
+        [code, u8::from(end) << 7 | 0x0a, a, b]
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn a_key_is_an_event_once_and_nothing_of_it_is_lost_or_malformed() {
     }
     for (end, ticks) in [(0u8, 441u16), (0, 882), (0x80, 1_323), (0x80, 1_323), (0x80, 1_323)] {
         let [a, b] = ticks.to_be_bytes();
-        send(&mut scene, &|sequence| rtp(101, sequence, 30 * 441, &[11, end | 10, a, b]));
+        send(&mut scene, &|sequence| rtp(101, sequence, 30 * 441, &[11, end | 0x0a, a, b]));
     }
     for n in 35..60u32 {
         send(&mut scene, &|sequence| sound(SSRC, sequence, n * 441, 0));
@@ -139,7 +139,7 @@ fn the_silence_after_comfort_noise_has_its_level_until_sound_comes() {
     }
     assert!((db(&scene) + 12.2).abs() < 0.5, "{}", db(&scene));
     (0..150).for_each(|_| scene.pass());
-    assert_eq!(db(&scene), f64::NEG_INFINITY);
+    assert!(db(&scene) < -200.0);
     assert_eq!(scene.source(at(1)).unwrap().reception.lost, 0);
 }
 

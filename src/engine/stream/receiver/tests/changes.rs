@@ -262,7 +262,7 @@ fn packets_without_sound_are_received_and_neither_lost_nor_malformed() {
     // A key of 100 ms, its end told three times; all with the timestamp of its beginning.
     for (end, ticks) in [(0, 160u16), (0, 480), (0x80, 800), (0x80, 800), (0x80, 800)] {
         let [a, b] = ticks.to_be_bytes();
-        send(&mut ear, EVENTS, 1_600, &[5, end | 10, a, b]);
+        send(&mut ear, EVENTS, 1_600, &[5, end | 0x0a, a, b]);
     }
     for n in 15..20 {
         send(&mut ear, 0, n * 160, &speak(n));
@@ -343,7 +343,7 @@ fn linear_sound_of_24_bits_takes_turns_with_16() {
         let packet = packet(payload_type, n, n * 160, &bytes);
         receiver
             .receive(&packet, Micros(u64::from(n) * 20_000), &mut |_, samples| {
-                heard.extend_from_slice(samples)
+                heard.extend_from_slice(samples);
             })
             .unwrap();
     }
