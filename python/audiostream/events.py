@@ -33,8 +33,8 @@ class Event:
         at: When, as of `time.time()`.
         source: Which one.
         detail: A few words more: what it sends, why it is lost.
-        digit: Of `'digit'`: which, `'0'` to `'9'`, `'*'`, `'#'`, `'A'` to `'D'`, `'flash'`, or `'event N'`; else `None`.
-        duration: Of `'digit'`: how long it was, in seconds; else `None`.
+        digit: Of `'digit'`: which, `'0'` to `'9'`, `'*'`, `'#'`, `'A'` to `'D'`, `'flash'` or `'event N'`; else None.
+        duration: Of `'digit'`: how long it was, in seconds; else None.
     """
 
     kind: EventKind
