@@ -341,7 +341,11 @@ impl Assembly {
     fn place_before(&mut self, frame: u64, tape: &mut impl Tape) -> bool {
         let undecided = |(&number, lane): (&u32, &Lane)| lane.is_undecided().then_some(number);
         let numbers: Vec<u32> = self.lanes.iter().filter_map(undecided).collect();
-        numbers.into_iter().fold(false, |placed, number| self.place_lane(number, frame, tape) || placed)
+        let mut placed = false;
+        for number in numbers {
+            placed |= self.place_lane(number, frame, tape);
+        }
+        placed
     }
 
     /// The same of one source.

@@ -112,7 +112,14 @@ impl TrackRecorder {
             shared: Arc::clone(&shared),
         };
         let thread = Builder::new().name("as-record".into()).spawn(move || worker.run()).map_err(failed)?;
-        let writer = TrackWriter { queue, shares: Shares::default(), orders, running: Vec::new(), next: 0, shared: Arc::clone(&shared) };
+        let writer = TrackWriter {
+            queue,
+            shares: Shares::default(),
+            orders,
+            running: Vec::new(),
+            next: 0,
+            shared: Arc::clone(&shared),
+        };
         Ok((writer, Self { thread: Some(thread), shared }))
     }
 

@@ -16,7 +16,9 @@ use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::playout::player::Player;
 use crate::engine::playout::render::Roster;
 use crate::engine::playout::tap::Tap;
+use crate::engine::record::QUEUE_SAMPLES;
 use crate::engine::record::reception::Labels;
+use crate::engine::record::shares::Shares;
 use crate::engine::stream::conform::Conform;
 use crate::engine::stream::queue::{Head, Origin, PacketWriter, packet_queue};
 
@@ -60,6 +62,7 @@ pub struct Outlets {
 /// The recorder's end of the queue, and the names of the sources for its sidecar.
 pub struct Recorder {
     queue: PacketWriter,
+    shares: Shares,
     labels: Labels,
     format: Format,
     /// The sources of another format, by number: those heard lately.
@@ -75,12 +78,16 @@ struct Conforming {
 impl Recorder {
     /// For the other end of `queue`, which takes packets in `format`; sources are named in `labels`.
     pub fn new(queue: PacketWriter, labels: Labels, format: Format) -> Self {
-        Self { queue, labels, format, conforms: HashMap::new() }
+        Self { queue, shares: Shares::default(), labels, format, conforms: HashMap::new() }
     }
 
     /// Takes a packet of sound; the packets dropped.
     fn take(&mut self, head: Head, samples: &[i16], from: Format) -> u64 {
-        let Self { queue, format, conforms, .. } = self;
+        let Self { queue, shares, format, conforms, .. } = self;
+        if !shares.admit(head.source, samples.len(), queue.free(), QUEUE_SAMPLES) {
+            queue.refuse();
+            return 1;
+        }
         if from == *format {
             return u64::from(!queue.push(head, samples));
         }
