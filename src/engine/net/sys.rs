@@ -137,7 +137,7 @@ pub fn next_failed(socket: &Socket, bytes: &mut [u8]) -> Option<(i32, usize)> {
                 (head.cmsg_level, head.cmsg_type),
                 (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
             );
-            if is_error && head.cmsg_len as usize >= size_of::<libc::cmsghdr>() + 4 {
+            if is_error && head.cmsg_len >= (size_of::<libc::cmsghdr>() + 4) as _ {
                 // `ee_errno` is the first field of `sock_extended_err`.
                 let errno = libc::CMSG_DATA(header).cast::<u32>().read_unaligned();
                 return Some((errno as i32, got.min(bytes.len())));

@@ -280,6 +280,7 @@ impl UdpSender {
         if limit < self.limit {
             self.limit = limit;
             log::info!(
+                target: TARGET,
                 "the way to {} takes datagrams of {limit} bytes at most: longer ones go in parts",
                 self.peer()
             );
@@ -317,7 +318,7 @@ impl UdpSender {
         if let Ok(now) = self.local_addr()
             && before != Some(now)
         {
-            log::warn!("packets to {peer} leave from {now} now: the network of this machine has changed");
+            log::warn!(target: TARGET, "packets to {peer} leave from {now} now: the network of this machine has changed");
         }
         true
     }
@@ -364,7 +365,7 @@ impl UdpSender {
         let Some(place) = way else { return };
         let known = std::mem::replace(&mut self.candidates, found);
         if self.renew(place) {
-            log::warn!("{} is at {} now, no longer at {before}", self.path.host, self.peer());
+            log::warn!(target: TARGET, "{} is at {} now, no longer at {before}", self.path.host, self.peer());
         } else {
             self.candidates = known;
         }
@@ -441,6 +442,7 @@ const LONGEST_HEARD: usize = 4096;
 /// What a talkative peer may say between two packets.
 const HEARD_AT_ONCE: usize = 8;
 
+const TARGET: &str = "audiostream.network";
 /// Tries to send one datagram: one for an error that was told of an earlier one, one for another socket, one for that.
 const ATTEMPTS: usize = 4;
 /// Headers below a datagram (RFC 791, RFC 8200, RFC 768).
