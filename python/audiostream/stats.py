@@ -212,7 +212,7 @@ class SourceStats(_Received):
         r_factor: How a call with it would be judged, 0 to 100 (ITU-T G.107); None unless the server has `quality=True`,
             and on the classic wire.
         mos: The same as a mean opinion score of conversation, 1.0 to 4.5.
-        packets_sent: Packets of sound that it was sent (`talk=`, `conference=`), since it was talked to.
+        packets_sent: Packets of sound that it was sent (`talk=`, `conference=`), in all: one that has left keeps them.
         packets_withheld: Those that it was not sent, for more would have gone to it than it sends itself.
     """
 

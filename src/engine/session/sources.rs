@@ -122,6 +122,8 @@ struct Entry {
     /// Its last packet before it was believed, as it came: where packets are sent on.
     held: Option<Box<[u8]>>,
     answer: Answer,
+    /// Packets sent to it, and withheld, by answers that are over.
+    answered: (u64, u64),
     /// By itself.
     recorded: Recorded,
 }
@@ -362,6 +364,7 @@ impl Sources {
             reports: None,
             held: None,
             answer: Answer::None,
+            answered: (0, 0),
             recorded: Recorded::Never,
         })
     }

@@ -12,6 +12,7 @@ use crate::engine::session::mouth::Guest;
 use crate::engine::session::sealing::Sealing;
 use crate::engine::session::sources::Sources;
 use crate::engine::sim::config::LinkConfig;
+use crate::engine::stats::Presence;
 use crate::engine::time::Clock;
 use std::net::SocketAddr;
 
@@ -282,15 +283,21 @@ fn whose_address_is_not_proved_hears_nothing() {
 fn who_falls_silent_is_not_talked_to_for_long() {
     let mut room = Room::new(2, "seed=", None, true);
     room.run(Duration::from_secs(3));
+    let source = |room: &Room| {
+        let stats = room.sources.stats();
+        stats.sources.iter().find(|source| source.ssrc == 0x1000).cloned().expect("it is remembered")
+    };
+    let sent = source(&room).packets_sent;
     let mut lost = room.callers.remove(0);
     let before = lost.answers;
     assert!(before > 200, "{before}");
     let (address, mut came) = (lost.address, 0);
     lost.deaf = true;
-    for _ in 0..1_000 {
+    for _ in 0..1_200 {
         room.now = room.now + STEP;
         let mut out = [0.0; BLOCK];
         room.renderer.render(room.now, &mut out, Starved::Advance);
+        room.sources.sweep(room.now);
         let letters = room.sources.talk(room.now);
         came += letters
             .iter()
@@ -298,4 +305,8 @@ fn who_falls_silent_is_not_talked_to_for_long() {
             .count();
     }
     assert!(came <= 200, "{came}");
+    // What it was sent stays counted, though nobody speaks to it any more.
+    let idle = source(&room);
+    assert_eq!(idle.presence, Presence::Idle);
+    assert_eq!(idle.packets_sent, sent + came as u64);
 }

@@ -6,7 +6,6 @@ use crate::engine::format::Format;
 use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::session::outlet::Outlet;
 use crate::engine::session::reporting::{Correspondence, Way};
-use crate::engine::session::talking::Talk;
 use crate::engine::stats::{Presence, Reception, SourceStats};
 use crate::engine::stream::reports::Listener;
 use crate::engine::time::Micros;
@@ -55,7 +54,7 @@ impl Entry {
     pub(super) fn stats(&self, name: &Name) -> SourceStats {
         let listener = self.reports.as_deref().map(Correspondence::listener);
         let (counters, coding) = (self.outlet.counters(), self.receiver.encoding());
-        let (packets_sent, packets_withheld) = self.answer.talk().map(Talk::counts).unwrap_or_default();
+        let (packets_sent, packets_withheld) = self.answered();
         SourceStats {
             number: self.number,
             presence: self.presence(),

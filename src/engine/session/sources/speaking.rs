@@ -60,7 +60,7 @@ impl Sources {
                 continue;
             };
             if !entry.outlet.is_playing() {
-                entry.answer = Answer::None;
+                entry.end_answer();
                 continue;
             }
             if matches!(entry.answer, Answer::None) {
@@ -96,13 +96,25 @@ impl Sources {
             {
                 talk.goodbye(Way { address: name.address, ..way }, now, wall, &mut letters);
             }
-            entry.answer = Answer::None;
+            entry.end_answer();
         }
         letters
     }
 }
 
 impl Entry {
+    /// Packets sent to it in all, and those that were not, for it sends too little itself.
+    pub(super) fn answered(&self) -> (u64, u64) {
+        let (sent, withheld) = self.answer.talk().map(Talk::counts).unwrap_or_default();
+        (self.answered.0 + sent, self.answered.1 + withheld)
+    }
+
+    /// It is answered no longer; what it was sent stays counted.
+    fn end_answer(&mut self) {
+        self.answered = self.answered();
+        self.answer = Answer::None;
+    }
+
     fn begin(
         &self,
         name: &Name,
