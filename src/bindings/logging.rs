@@ -99,7 +99,7 @@ impl Gate {
                 if thread.is_finished() {
                     return;
                 }
-                std::thread::sleep(LOOK_EVERY);
+                std::thread::park_timeout(LOOK_EVERY);
             }
         }
     }
