@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from . import __version__
+from . import __version__, standard
 from .commands import client, demo, devices, hop, keygen, lab, listen, probe, server
 from .commands.client import client_main, client_options, client_parser, run_client
 from .commands.devices import run_devices
@@ -44,6 +44,14 @@ COMMANDS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script `audiostream`; returns its exit status."""
+    standard.open_missing()
+    try:
+        return _main(argv)
+    finally:
+        standard.settle()
+
+
+def _main(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="audiostream",
         description="Live sound over a network, measured.",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import ConfigError, check_range
 from .source import Source
+from .threads import start_thread
 
 if TYPE_CHECKING:
     import asyncio
@@ -235,8 +235,7 @@ def open_frames(
     check_range(0xFFFF_FFFF, block_frames=block_frames, queue=queue)
     frames = Frames(server.frames(source, each, raw, block_frames, queue), server, rate)
     if callback is not None:
-        name = "audiostream-frames"
-        threading.Thread(target=_call, args=(frames, callback), name=name, daemon=True).start()
+        start_thread(lambda: _call(frames, callback), "audiostream-frames")
     return frames
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["setup_logging"]
 
+LOG_FILE = "audio_stream.log"
 FORMAT = "%(asctime)s - %(levelname)s - %(message)s"
 FILE_BYTES_MAX = 5 * 1024 * 1024
 FILES_KEPT = 3
@@ -28,7 +29,7 @@ _installed: list[logging.Handler] = []
 
 
 def setup_logging(
-    log_file: str | os.PathLike[str] | None = "audio_stream.log",
+    log_file: str | os.PathLike[str] | None = LOG_FILE,
     level: int | str = logging.DEBUG,
     *,
     console: bool | TextIO = True,
@@ -53,8 +54,10 @@ def setup_logging(
         ValueError: There is no such level.
     """
     handlers: list[logging.Handler] = []
-    if console:
-        shown = logging.StreamHandler(sys.stderr if console is True else console)
+    # A program without standard error (a service, pythonw) has no console.
+    stream = sys.stderr if console is True else console or None
+    if stream is not None:
+        shown = logging.StreamHandler(stream)
         shown.setLevel(console_level)
         handlers.append(shown)
     if log_file is not None:

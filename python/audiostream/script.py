@@ -7,11 +7,11 @@ import os
 import select
 import signal
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import logs
+from . import logs, standard
 from ._stream import Stream
 from .client import AudioClient
 from .errors import AudioStreamError, ConfigError, DeviceError
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .lab import Hop
 
     End = AudioClient | AdvancedAudioServer | Hop
+
+_log = logging.getLogger("audiostream")
 
 STEP = 0.05
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -60,6 +62,7 @@ class Script:
             args: What the parsers of `cli` return.
             for_show: Final figures are what the run is for: print them to standard output, terminal or not.
         """
+        standard.open_missing()
         self._args = args
         self._prog: str = args.prog
         self._quiet: bool = getattr(args, "quiet", False)
@@ -94,6 +97,7 @@ class Script:
                 return False
             try:
                 self._report()
+                standard.settle()
             except OSError as failed:
                 self._fail(failed)
         finally:
@@ -164,9 +168,21 @@ class Script:
             shown.addFilter(_not_ours_to_raise)
         handlers: list[logging.Handler] = [shown]
         log_file: str | None = getattr(self._args, "log_file", None)
+        unwritable: OSError | None = None
         if log_file:
-            handlers.append(logs.file_handler(log_file))
+            try:
+                handlers.append(logs.file_handler(log_file))
+            except OSError as error:
+                if log_file != logs.LOG_FILE:
+                    raise
+                unwritable = error
         logs.install(handlers, min(handler.level for handler in handlers))
+        if unwritable is not None:
+            _log.warning(
+                "No log file: cannot write %s (%s); the log is on standard error, --log-file PATH puts it elsewhere",
+                unwritable.filename or log_file,
+                unwritable.strerror,
+            )
 
     def _figures(self, ends: tuple[End, ...]) -> AbstractContextManager[object]:
         watched = ends[0] if getattr(self._args, "watch", False) else None
@@ -258,7 +274,8 @@ class Script:
         if isinstance(error, DeviceError):
             ends = "" if "file:PATH" in text else f"; without a device: {BUILT_IN_ENDS}"
             text = f"{text} (see --list-devices{ends})"
-        print(f"{self._prog}: {' '.join(text.split())}", file=sys.stderr)
+        with suppress(BrokenPipeError):
+            print(f"{self._prog}: {' '.join(text.split())}", file=sys.stderr)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         # While streaming a flag is enough, and cuts nothing in two; who insists gets an exception.

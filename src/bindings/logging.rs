@@ -36,6 +36,7 @@ pub fn open(py: Python<'_>) -> PyResult<()> {
     if gate.process.swap(process, Relaxed) != process || control.is_none() {
         // After fork() the thread is the parent's.
         std::mem::forget(control.take());
+        gate.over.store(false, Relaxed);
         gate.open.store(true, Relaxed);
         let logger = pyo3_log::Logger::new(py, pyo3_log::Caching::Loggers)?.filter(LevelFilter::Trace);
         let thread = std::thread::Builder::new().name("as-control".into()).spawn(move || gate.carry(&logger));
@@ -44,7 +45,7 @@ pub fn open(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// Carries what is queued, and nothing after it.
+/// Carries what is queued and nothing after it, for [`LAST`] at most: a slow handler does not keep the program.
 pub fn close() {
     let thread = CONTROL.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(gate) = GATE.get()
@@ -53,7 +54,10 @@ pub fn close() {
         gate.open.store(false, Relaxed);
         if let Some(thread) = thread {
             thread.thread().unpark();
-            let _ = thread.join();
+            gate.end_within(LAST, &thread);
+            if thread.is_finished() {
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -63,6 +67,8 @@ struct Gate {
     lines: Receiver<Line>,
     dropped: AtomicU64,
     open: AtomicBool,
+    /// Set when the time for the last records is over: those that wait are dropped.
+    over: AtomicBool,
     process: AtomicU32,
 }
 
@@ -80,7 +86,21 @@ impl Gate {
             lines,
             dropped: AtomicU64::new(0),
             open: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             process: AtomicU32::new(0),
+        }
+    }
+
+    /// Gives `thread` so long for what waits, and a handler so long again for the record that it is at.
+    fn end_within(&self, limit: Duration, thread: &JoinHandle<()>) {
+        for over in [false, true] {
+            self.over.store(over, Relaxed);
+            for _ in 0..limit.as_millis() / LOOK_EVERY.as_millis() {
+                if thread.is_finished() {
+                    return;
+                }
+                std::thread::park_timeout(LOOK_EVERY);
+            }
         }
     }
 
@@ -90,7 +110,9 @@ impl Gate {
         loop {
             let open = self.open.load(Relaxed);
             let carried = self.carry_batch(logger);
-            let dropped = self.dropped.swap(0, Relaxed);
+            // Of what is dropped at the end there is one line.
+            let tell = !carried || !self.over.load(Relaxed);
+            let dropped = if tell { self.dropped.swap(0, Relaxed) } else { 0 };
             if dropped > 0 {
                 hand_over(
                     logger,
@@ -118,7 +140,11 @@ impl Gate {
         !lines.is_empty()
             && Python::try_attach(|_| {
                 for line in &lines {
-                    hand_over(logger, line.level, &line.target, &line.text);
+                    if self.over.load(Relaxed) {
+                        self.dropped.fetch_add(1, Relaxed);
+                    } else {
+                        hand_over(logger, line.level, &line.target, &line.text);
+                    }
                 }
             })
             .is_some()
@@ -162,6 +188,8 @@ fn follow_level(py: Python<'_>) -> PyResult<()> {
 
 static GATE: OnceLock<Gate> = OnceLock::new();
 static CONTROL: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
+/// How long the last records may take at exit, and the one of them that is being handled then.
+const LAST: Duration = Duration::from_millis(1000);
 const QUEUE: usize = 8192;
 const BATCH: usize = 128;
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..logs import LOG_FILE
 from ..script import Script
 from ..server import EACH, AdvancedAudioServer
 from .devices import run_devices
@@ -155,7 +156,7 @@ def add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     )
     running.add_argument(
         "--log-file",
-        default="audio_stream.log",
+        default=LOG_FILE,
         metavar="PATH",
         help="log of every packet, 5 MiB and 3 older ones (%(default)s)",
     )
