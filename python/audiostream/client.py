@@ -87,6 +87,7 @@ class AudioClient(Stream):
         local_port: int = 0,
         dscp: int = 46,
         ttl: int = 1,
+        interface: str | int | None = None,
         reconnect: float = 5.0,
         key: str | None = None,
         key_file: str | os.PathLike[str] | None = None,
@@ -140,6 +141,8 @@ class AudioClient(Stream):
             local_port: The port to send from; 0 lets the system choose.
             dscp: The packets' DiffServ code point (RFC 2474), 0 to 63; 46 (EF) asks for low delay.
             ttl: How many hops a multicast packet may take, 1 to 255.
+            interface: The network interface that multicast packets leave by: its name, index or address, 'lo' for this
+                machine alone; None takes the route's.
             reconnect: How long a lost TCP connection is tried anew before the stream ends, seconds.
             key: What sound and reports are sealed with (SRTP), as text: what `audiostream keygen` prints, which the
                 server needs too; or another program's, the base64 of key and salt as SDP's `a=crypto` has it. On the
@@ -195,6 +198,7 @@ class AudioClient(Stream):
             local_port=local_port,
             dscp=dscp,
             ttl=ttl,
+            interface=None if interface is None else str(interface),
             reconnect=reconnect,
             key=spare if told is None else told,
             network=None if network is None else str(network),

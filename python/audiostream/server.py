@@ -72,6 +72,7 @@ class AdvancedAudioServer(Stream):
         rate: int | None = None,
         channels: int | None = None,
         bind: str | None = None,
+        interface: str | int | None = None,
         sdp: str | os.PathLike[str] | None = None,
         wire: Literal["auto", "rtp", "classic"] | str = "auto",  # noqa: PYI051 - the values, for editors
         output: str | int | Device | None = None,
@@ -109,6 +110,8 @@ class AdvancedAudioServer(Stream):
             channels: 1 or 2; None is as many as the sdp's first sound has, or 1.
             bind: The address to listen on; None is every interface, IPv4 and IPv6. A multicast group is joined. Or an
                 `rtp://@:PORT`, `rtp://ADDRESS:PORT` URL.
+            interface: The network interface that a multicast group is joined on, and that groups are forwarded by: its
+                name, index or address, 'lo' for this machine alone; None joins on all, also on those that come later.
             sdp: A session description (RFC 8866), as text, or the file that holds it: says what the payload types mean
                 and, where that is not given here, port, multicast group, protocol, rate, channels and key. The first
                 audio in it that can be played is taken; its sender is not checked.
@@ -178,6 +181,7 @@ class AdvancedAudioServer(Stream):
             rate=rate,
             channels=channels,
             bind=bind,
+            interface=None if interface is None else str(interface),
             sdp=None if sdp is None else os.fspath(sdp),
             wire=wire,
             output=end_name(output),

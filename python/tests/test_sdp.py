@@ -53,7 +53,7 @@ def test_a_description_follows_the_options():
         lines = lines_of(sender)
     for line in ("c=IN IP6 ::1", "m=audio 12345 RTP/AVP 96", "a=rtpmap:96 L16/48000/2", "a=ptime:2.5"):
         assert line in lines
-    with client("239.1.2.3", ttl=4, channels=2) as sender:
+    with client("239.1.2.3", ttl=4, channels=2, interface="lo") as sender:
         lines = lines_of(sender)
     for line in ("c=IN IP4 239.1.2.3/4", "m=audio 12345 RTP/AVP 10", "a=rtpmap:10 L16/44100/2", "a=ptime:3.333"):
         assert line in lines
@@ -151,7 +151,7 @@ def test_clients_and_servers_take_urls():
 
 def test_a_group_is_reached_by_its_url():
     url = f"rtp://@239.255.77.7:{free_port()}"
-    with server(bind=url) as listener, client(f"{url}?ttl=0"):
+    with server(bind=url, interface="lo") as listener, client(f"{url}?ttl=0", interface="lo"):
         until(lambda: listener.stats.packets_received > 5, "packets")
 
 

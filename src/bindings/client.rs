@@ -43,7 +43,7 @@ impl Close for client::Client {
 impl Client {
     #[new]
     #[pyo3(signature = (*, protocol, host, port, size, rate, channels, input, output, wire, codec, bitrate, fec, dred, ptime, redundancy, spacing, host_api,
-                        latency, local_port, dscp, ttl, reconnect, key, network, name, pcap, packet_log))]
+                        latency, local_port, dscp, ttl, interface, reconnect, key, network, name, pcap, packet_log))]
     #[allow(
         clippy::too_many_arguments,
         clippy::needless_pass_by_value,
@@ -72,6 +72,7 @@ impl Client {
         local_port: u16,
         dscp: u8,
         ttl: u8,
+        interface: Option<String>,
         reconnect: f64,
         key: Option<String>,
         network: Option<String>,
@@ -97,7 +98,7 @@ impl Client {
                 host_api,
                 latency: Latency::parse(latency)?,
             };
-            let path = Path { protocol, host, port, local_port, dscp, ttl, reconnect };
+            let path = Path { protocol, host, port, local_port, dscp, ttl, interface, reconnect };
             let key = read_key(key)?;
             let network = network.as_deref().map(traces::network).transpose()?;
             Ok(ClientConfig {

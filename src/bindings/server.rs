@@ -60,7 +60,7 @@ impl Close for server::Server {
 #[pymethods]
 impl Server {
     #[new]
-    #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, sdp, wire, output, host_api, latency, delay, min_delay,
+    #[pyo3(signature = (*, protocol, port, size, rate, channels, bind, interface, sdp, wire, output, host_api, latency, delay, min_delay,
                         max_delay, max_sources, forward, allow, key, spare_key, keep_listening, record, record_each, record_name, recordings, network, name, quality, talk, conference,
                         pcap, packet_log))]
     #[allow(
@@ -77,6 +77,7 @@ impl Server {
         rate: Option<u32>,
         channels: Option<u16>,
         bind: Option<String>,
+        interface: Option<String>,
         sdp: Option<String>,
         wire: &str,
         output: &str,
@@ -125,6 +126,8 @@ impl Server {
                 audio,
                 protocol,
                 bind,
+                forward: forwarding::parse_all(&forward, interface.as_deref())?,
+                interface,
                 port,
                 wire,
                 payloads,
@@ -133,7 +136,6 @@ impl Server {
                 min_delay,
                 max_delay,
                 max_sources,
-                forward: forward.iter().map(|to| forwarding::parse(to)).collect::<Result<_>>()?,
                 allow: Networks::parse(&allow)?,
                 key,
                 keep_listening,

@@ -122,6 +122,8 @@ pub struct Path {
     pub dscp: u8,
     /// Hops that a multicast packet may take.
     pub ttl: u8,
+    /// The network interface that multicast packets leave by: its name, index or address; the route's without.
+    pub interface: Option<String>,
     /// How long a lost TCP connection is tried anew before the stream ends.
     pub reconnect: Duration,
 }
@@ -136,6 +138,7 @@ impl Default for Path {
             dscp: 46,
             // RFC 1112 §6.1: one hop unless the user asks for more.
             ttl: 1,
+            interface: None,
             reconnect: Duration::from_secs(5),
         }
     }
@@ -299,6 +302,9 @@ pub struct ServerConfig {
     pub protocol: Transports,
     /// The address to listen on; `None` is every interface, IPv4 and IPv6.
     pub bind: Option<String>,
+    /// The network interface that a multicast group is joined on, and that groups are forwarded by: its name, index or address;
+    /// every one without.
+    pub interface: Option<String>,
     /// The port to listen on; 0 lets the system choose.
     pub port: u16,
     /// The packet format; `None` finds it out for each source.
@@ -343,6 +349,7 @@ impl Default for ServerConfig {
             audio: Audio::default(),
             protocol: Transports::Udp,
             bind: None,
+            interface: None,
             port: DEFAULT_PORT,
             wire: None,
             payloads: PayloadTypes::new(Format::DEFAULT),

@@ -61,8 +61,8 @@ Ctrl-C ends it; a running recording is finished.
 CLIENT_KEYWORDS = (
     *("protocol", "host", "port", "size", "rate", "channels", "input", "output", "wire", "codec", "bitrate"),
     *("fec", "dred", "ptime", "redundancy", "spacing", "host_api", "latency"),
-    *("local_port", "dscp", "ttl", "reconnect", "key_file", "record", "record_what", "recordings", "duration"),
-    *("network", "name", "pcap", "packet_log"),
+    *("local_port", "dscp", "ttl", "interface", "reconnect", "key_file", "record", "record_what", "recordings"),
+    *("duration", "network", "name", "pcap", "packet_log"),
 )
 
 
@@ -161,6 +161,11 @@ def add_client(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     network.add_argument("--local-port", type=int, default=0, metavar="PORT", help="port to send from (any)")
     network.add_argument("--dscp", type=int, default=46, help="DiffServ code point, 0-63 (46: low delay)")
     network.add_argument("--ttl", type=int, default=1, help="hops a multicast packet may take (1)")
+    network.add_argument(
+        "--interface",
+        metavar="NAME",
+        help="network interface of multicast packets: name, index or address (the route's)",
+    )
     network.add_argument(
         "--reconnect", type=float, default=5.0, metavar="SECONDS", help="how long to retry a lost TCP connection (5)"
     )

@@ -49,7 +49,8 @@ Ctrl-C ends it; a running recording is finished. Every packet is in the log file
 """
 
 SERVER_KEYWORDS = (
-    *("protocol", "port", "size", "rate", "channels", "bind", "sdp", "wire", "output", "host_api", "latency", "delay"),
+    *("protocol", "port", "size", "rate", "channels", "bind", "interface", "sdp", "wire", "output", "host_api"),
+    *("latency", "delay"),
     *("min_delay", "max_delay", "record", "recordings", "max_sources", "forward", "allow", "key_file"),
     *("keep_listening", "duration", "network", "name", "quality", "talk", "conference", "pcap", "packet_log"),
 )
@@ -96,6 +97,9 @@ def add_server(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     )
     network.add_argument(
         "--bind", metavar="ADDRESS", help="address to listen on, or a multicast group (every interface)"
+    )
+    network.add_argument(
+        "--interface", metavar="NAME", help="network interface of the group: name, index or address (every interface)"
     )
     add_network(network, listens=True)
     network.add_argument(

@@ -15,6 +15,8 @@ from typing import Any
 
 CLIENT, SERVER, MOVED_CLIENT, MOVED_SERVER = "10.0.1.1", "10.0.2.1", "10.0.1.9", "10.0.2.9"
 NARROW = 1280
+GROUP = "239.255.77.9"
+SECOND = "10.0.3.1"
 
 _SET_UP = f"""
 mount -t tmpfs tmpfs /run
@@ -94,6 +96,20 @@ class _End:
         self._process.wait()
 
 
+def _second_way() -> None:
+    """Another network between the client and the server, `c1` and `s1`."""
+    _run(
+        f"""ip -n c link add c1 type veth peer name s1 netns s
+        ip -n c addr add {SECOND}/24 dev c1; ip -n c link set c1 up
+        ip -n s addr add 10.0.3.2/24 dev s1; ip -n s link set s1 up"""
+    )
+
+
+def _second_way_anew() -> None:
+    _run("ip -n c link del c1")
+    _second_way()
+
+
 def _run(script: str) -> None:
     subprocess.run(["bash", "-euc", script], check=True, stdout=sys.stderr)
 
@@ -122,6 +138,7 @@ def _scenario(name: str, options: dict[str, object]) -> dict[str, Any]:
         "narrow": (_narrow, lambda: None),
         "narrowing": (lambda: None, _narrow),
         "client moves": (lambda: None, _move_client),
+        "group": (_second_way, _second_way_anew),
         "server moves": (lambda: None, _move_server),
     }
     before, meanwhile = changes[name]
@@ -129,19 +146,23 @@ def _scenario(name: str, options: dict[str, object]) -> dict[str, Any]:
     _hosts(SERVER)
     _run("mount --bind /run/hosts /etc/hosts")
     before()
-    server = _End("s", _SERVER_END, {"port": 0, **({"key": options["key"]} if "key" in options else {})})
+    listening: dict[str, object] = {"port": 0, **({"key": options["key"]} if "key" in options else {})}
+    host = "studio"
+    if name == "group":
+        listening["bind"] = host = GROUP
+    server = _End("s", _SERVER_END, listening)
     client = None
     # Whatever hangs is ended, so that the test fails with what was said.
     guard = threading.Timer(100, lambda: [end.kill() for end in (server, client) if end])
     guard.start()
     try:
-        client = _End("c", _CLIENT_END, {"host": "studio", "port": server.answer()["port"], **options})
+        client = _End("c", _CLIENT_END, {"host": host, "port": server.answer()["port"], **options})
         first = client.ask(100)
         result: dict[str, Any] = {"before": server.ask(["packets_received", first["sent"]])}
         meanwhile()
         if name == "client moves":
             result["server"] = server.ask(["packets_wrong_source", 1])
-        elif name == "server moves":
+        elif name in ("server moves", "group"):
             result["server"] = server.ask(["packets_received", first["sent"] + 1000])
         else:
             client.ask(200)

@@ -7,6 +7,7 @@
 mod address;
 mod ancillary;
 pub mod failure;
+mod interface;
 pub mod ports;
 pub mod resolve;
 pub mod rest;

@@ -27,11 +27,12 @@ impl Ports {
     pub fn bind(
         transports: Transports,
         bind: Option<&str>,
+        interface: Option<&str>,
         port: u16,
         clock: Clock,
         max_connections: usize,
     ) -> Result<Self> {
-        let udp = |port| UdpReceiver::bind(bind, port, clock).map(Box::new);
+        let udp = |port| UdpReceiver::bind(bind, interface, port, clock).map(Box::new);
         let tcp = || TcpReceiver::bind(bind, port, clock, max_connections);
         let (udp, tcp) = match transports {
             Transports::Udp => (Some(udp(port)?), None),
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn both_are_heard_at_one_number() {
-        let mut ports = Ports::bind(Transports::Both, HOME, 0, Clock::new(), 8).unwrap();
+        let mut ports = Ports::bind(Transports::Both, HOME, None, 0, Clock::new(), 8).unwrap();
         let at = ports.local_addr();
         let waker = ports.waker().unwrap();
         waker.wake();
@@ -125,7 +126,7 @@ mod tests {
     fn where_one_is_taken_neither_is_bound() {
         let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = datagrams.local_addr().unwrap().port();
-        let bind = || Ports::bind(Transports::Both, HOME, port, Clock::new(), 8);
+        let bind = || Ports::bind(Transports::Both, HOME, None, port, Clock::new(), 8);
         let error = bind().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Transport);
         assert!(error.message().contains("ss -lunp"), "{error}");

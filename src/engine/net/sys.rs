@@ -291,6 +291,3 @@ pub fn timed_out() -> std::io::Error {
     #[cfg(not(unix))]
     return std::io::ErrorKind::TimedOut.into();
 }
-
-/// Linux numbers the loopback interface so; elsewhere it is only a last try.
-pub const LOOPBACK_INTERFACE: u32 = 1;

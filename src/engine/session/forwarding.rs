@@ -7,6 +7,8 @@
 //! All that waits goes to a receiver with one call (`sendmmsg`). Segmentation offload (UDP GSO) would need packets of one length for
 //! one receiver by the dozen: a turn brings one or two of a source, for which it has nothing to save.
 
+use std::net::IpAddr;
+
 use super::packets::Packets;
 use crate::engine::config::{Path, Protocol};
 use crate::engine::error::{Error, Result};
@@ -23,6 +25,16 @@ pub struct Forwarding {
     waiting: usize,
     counts: Forwarded,
     told: bool,
+}
+
+/// Reads receivers; those that are groups are sent to by `interface`, where one is given.
+pub fn parse_all(texts: &[String], interface: Option<&str>) -> Result<Vec<Path>> {
+    let of_groups = |mut path: Path| {
+        let is_group = path.host.parse().is_ok_and(|ip: IpAddr| ip.is_multicast());
+        path.interface = interface.filter(|_| is_group).map(str::to_owned);
+        path
+    };
+    texts.iter().map(|text| parse(text).map(of_groups)).collect()
 }
 
 /// Reads `HOST:PORT`, or the `rtp://` URL of it.

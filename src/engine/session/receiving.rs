@@ -17,7 +17,7 @@ use super::sources::Sources;
 use super::wiretap::{ServerTap, Wiretap};
 use crate::engine::audio::Notice;
 use crate::engine::config::{ServerConfig, Transports, Wire};
-use crate::engine::error::Result;
+use crate::engine::error::{Error, Result};
 use crate::engine::net::ports::Ports;
 use crate::engine::net::tcp::{ConnectionId, TcpEvent};
 use crate::engine::net::udp::Datagram;
@@ -49,7 +49,16 @@ impl Receiving {
     /// Binds as the config says.
     pub fn bind(config: &ServerConfig, clock: Clock, tap: Wiretap) -> Result<Self> {
         let bind = config.bind.as_deref();
-        let ports = Ports::bind(config.protocol, bind, config.port, clock, MAX_CONNECTIONS)?;
+        let interface = config.interface.as_deref();
+        let ports = Ports::bind(config.protocol, bind, interface, config.port, clock, MAX_CONNECTIONS)?;
+        if interface.is_some()
+            && !ports.udp.as_ref().is_some_and(|udp| udp.is_in_group())
+            && config.forward.iter().all(|path| path.interface.is_none())
+        {
+            return Err(Error::config(
+                "interface: it chooses where a multicast group is joined, and bind= names none: leave it out",
+            ));
+        }
         let local = ports.local_addr();
         Ok(Self {
             config: config.clone(),

@@ -72,7 +72,7 @@ mod tests {
 
         let deadline = Deadline::after(Duration::from_secs(10));
         let lost = |sender: &mut TcpSender, frame: &[u8]| {
-            let mut alarm_clock = UdpReceiver::bind(Some("127.0.0.1"), 0, Clock::new()).unwrap();
+            let mut alarm_clock = UdpReceiver::bind(Some("127.0.0.1"), None, 0, Clock::new()).unwrap();
             while !deadline.is_over() {
                 match sender.send(frame, Duration::ZERO) {
                     Ok(_) => {

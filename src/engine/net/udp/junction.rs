@@ -48,7 +48,7 @@ pub struct JunctionCounts {
 impl Junction {
     /// Listens on every interface, or at the name or address `bind`; the far end's name is looked up once (10 s at most).
     pub fn open(bind: Option<&str>, port: u16, far: (&str, u16), clock: Clock) -> Result<Self> {
-        let front = UdpReceiver::bind(bind, port, clock)?;
+        let front = UdpReceiver::bind(bind, None, port, clock)?;
         let local = front.local_addr();
         if is_for_many(local.ip()) {
             return Err(Error::config(format!(

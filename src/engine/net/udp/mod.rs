@@ -4,6 +4,7 @@ mod batch;
 mod ear;
 mod junction;
 mod lately;
+mod membership;
 mod receiver;
 mod sender;
 

@@ -2,15 +2,16 @@
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use socket2::{MsgHdr, Socket, Type};
 
 use super::ear::{Datagram, Ear};
+use super::membership::Membership;
 use crate::engine::config::Protocol;
 use crate::engine::error::Result;
-use crate::engine::net::sys::{self, LOOPBACK_INTERFACE, NO_SIGNAL};
+use crate::engine::net::sys::{self, NO_SIGNAL};
 use crate::engine::net::wait::{Deadline, Interest, Watch};
 use crate::engine::net::waker::{Alarm, Waker};
 use crate::engine::net::{address, ancillary, failure};
@@ -24,6 +25,8 @@ pub struct UdpReceiver {
     everywhere: bool,
     clock: Clock,
     ear: Ear,
+    /// Of the group, where that is one.
+    membership: Option<Membership>,
     /// The port above, where that is listened to.
     beside: Option<(Socket, Ear)>,
     alarm: Alarm,
@@ -36,10 +39,17 @@ pub struct UdpReceiver {
 
 impl UdpReceiver {
     /// Binds `port` (0 lets the system choose): on every interface, IPv6 and IPv4 alike, or on the name or address
-    /// `bind`. A multicast group is joined, and only there several programs may share the port.
-    pub fn bind(bind: Option<&str>, port: u16, clock: Clock) -> Result<Self> {
+    /// `bind`. A multicast group is joined, on every interface or on `interface`, and only there several programs may share the port.
+    pub fn bind(bind: Option<&str>, interface: Option<&str>, port: u16, clock: Clock) -> Result<Self> {
+        let group = Cell::new(None);
+        let at = |at: &SocketAddr| {
+            group.set(Some(*at).filter(|at| at.ip().is_multicast()));
+            bind_one(at)
+        };
         let everywhere = || address::bind_everywhere(port, Type::DGRAM, |_| Ok(()));
-        let (socket, local) = address::bound(Protocol::Udp, bind, port, everywhere, bind_one)?;
+        let (socket, local) = address::bound(Protocol::Udp, bind, port, everywhere, at)?;
+        let join = |group| Membership::join(&socket, group, interface);
+        let membership = group.get().map(join).transpose()?;
         let failed = |e| failure::plain("cannot set the UDP socket up", &e);
         grow_receive_buffer(&socket);
         prepare(&socket, local);
@@ -48,6 +58,7 @@ impl UdpReceiver {
             local,
             everywhere: bind.is_none(),
             clock,
+            membership,
             ear: Ear::new(clock, LONGEST),
             beside: None,
             alarm: Alarm::new().map_err(failed)?,
@@ -70,6 +81,9 @@ impl UdpReceiver {
                 bind_one(&at)
             };
             self.beside = socket.ok().map(|socket| {
+                if let Some(membership) = &self.membership {
+                    membership.join_beside(&socket);
+                }
                 prepare(&socket, at);
                 (socket, Ear::new(self.clock, LONGEST))
             });
@@ -121,6 +135,9 @@ impl UdpReceiver {
     /// Where many came last time, more are let come first: waking up is dear, and a millisecond more is not heard.
     pub fn receive(&mut self, timeout: Duration, handle: &mut dyn FnMut(Datagram<'_>)) -> Result<usize> {
         let deadline = Deadline::after(timeout);
+        if let Some(membership) = &mut self.membership {
+            membership.look(&self.socket);
+        }
         if std::mem::take(&mut self.busy) && self.wait(REST.min(timeout))? {
             return Ok(0);
         }
@@ -180,6 +197,11 @@ impl UdpReceiver {
         self.local
     }
 
+    /// Whether it hears a multicast group.
+    pub const fn is_in_group(&self) -> bool {
+        self.membership.is_some()
+    }
+
     /// What ends a wait in [`receive`](Self::receive).
     pub fn waker(&self) -> Waker {
         self.alarm.waker()
@@ -213,17 +235,7 @@ fn bind_one(at: &SocketAddr) -> io::Result<Socket> {
     };
     // Bound to the group itself, nothing else reaches the socket; Windows wants no address there.
     let place = if cfg!(windows) { address::unspecified(at, at.port()) } else { *at };
-    let socket = address::bind(&place, Type::DGRAM, share)?;
-    // A machine without a network has no route for groups, but can still talk to itself.
-    match at {
-        SocketAddr::V4(v4) => socket
-            .join_multicast_v4(v4.ip(), &Ipv4Addr::UNSPECIFIED)
-            .or_else(|_| socket.join_multicast_v4(v4.ip(), &Ipv4Addr::LOCALHOST))?,
-        SocketAddr::V6(v6) => socket
-            .join_multicast_v6(v6.ip(), v6.scope_id())
-            .or_else(|_| socket.join_multicast_v6(v6.ip(), LOOPBACK_INTERFACE))?,
-    }
-    Ok(socket)
+    address::bind(&place, Type::DGRAM, share)
 }
 
 /// As much as the system gives, up to [`WANTED_BUFFER`]: a thousand senders must not overflow it while the thread waits its turn.

@@ -1,7 +1,7 @@
 //! The sending end of UDP: a socket connected to one peer, so that its refusals are heard.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -12,9 +12,10 @@ use super::lately::{LEAST_LIMIT, Lately};
 use crate::engine::config::{Path, Protocol};
 use crate::engine::error::{Error, Result};
 use crate::engine::net::failure::{Obstacle, Remedy};
+use crate::engine::net::interface::{Interface, no_way};
 use crate::engine::net::resolve::{Lookup, resolve};
 use crate::engine::net::rest::Rest;
-use crate::engine::net::sys::{self, LOOPBACK_INTERFACE, NO_SIGNAL};
+use crate::engine::net::sys::{self, NO_SIGNAL};
 use crate::engine::net::wait::Deadline;
 use crate::engine::net::{address, failure};
 use crate::engine::time::{Clock, Micros};
@@ -399,41 +400,48 @@ fn connected(path: &Path, peer: &SocketAddr) -> Result<Socket> {
     if let Err(e) = sys::keep_errors(&socket, peer.is_ipv6()) {
         log::debug!("packets too long for the path are lost once: {e}");
     }
-    prepare_multicast(&socket, peer, path.ttl)
-        .and_then(|()| connect_or_stay_home(&socket, peer))
+    if path.interface.is_some() && !peer.ip().is_multicast() {
+        return Err(Error::config(format!(
+            "interface: it chooses where packets to a multicast group leave, and {peer} is none: leave it out"
+        )));
+    }
+    let interface = path.interface.as_deref().map(Interface::find).transpose()?;
+    prepare_multicast(&socket, peer, path.ttl, interface.as_ref())
+        .and_then(|()| socket.connect(&(*peer).into()))
         .map_err(|e| unreachable(path, *peer, &e))?;
     Ok(socket)
 }
 
-fn prepare_multicast(socket: &Socket, peer: &SocketAddr, ttl: u8) -> io::Result<()> {
+fn prepare_multicast(
+    socket: &Socket,
+    peer: &SocketAddr,
+    ttl: u8,
+    interface: Option<&Interface>,
+) -> io::Result<()> {
     match peer {
         _ if !peer.ip().is_multicast() => Ok(()),
         SocketAddr::V4(_) => {
             socket.set_multicast_ttl_v4(u32::from(ttl))?;
-            socket.set_multicast_loop_v4(true)
+            socket.set_multicast_loop_v4(true)?;
+            let Some(interface) = interface else { return Ok(()) };
+            let address = interface.v4().ok_or(io::ErrorKind::AddrNotAvailable)?;
+            socket.set_multicast_if_v4(&address)
         }
         SocketAddr::V6(v6) => {
             socket.set_multicast_hops_v6(u32::from(ttl))?;
             socket.set_multicast_loop_v6(true)?;
-            if v6.scope_id() == 0 { Ok(()) } else { socket.set_multicast_if_v6(v6.scope_id()) }
+            match interface.map_or(v6.scope_id(), |interface| interface.index) {
+                0 => Ok(()),
+                index => socket.set_multicast_if_v6(index),
+            }
         }
     }
 }
 
-/// A machine without a network has no route for groups, but can still talk to itself.
-fn connect_or_stay_home(socket: &Socket, peer: &SocketAddr) -> io::Result<()> {
-    let to = (*peer).into();
-    socket.connect(&to).or_else(|e| {
-        match peer {
-            _ if !peer.ip().is_multicast() => return Err(e),
-            SocketAddr::V4(_) => socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST)?,
-            SocketAddr::V6(_) => socket.set_multicast_if_v6(LOOPBACK_INTERFACE)?,
-        }
-        socket.connect(&to)
-    })
-}
-
 fn unreachable(path: &Path, peer: SocketAddr, error: &io::Error) -> Error {
+    if peer.ip().is_multicast() {
+        return no_way(peer.ip()).with_errno(error);
+    }
     failure::connect(Protocol::Udp, &path.host, peer, error)
 }
 
@@ -459,6 +467,8 @@ mod tests {
     use crate::engine::net::udp::UdpReceiver;
     use crate::engine::time::Clock;
 
+    /// The interface that is there on every machine.
+    const LO: Option<&str> = Some("lo");
     const LONG: Duration = Duration::from_secs(20);
 
     fn path(host: &str, port: u16) -> Path {
@@ -466,7 +476,13 @@ mod tests {
     }
 
     fn receiver(bind: &str, port: u16) -> UdpReceiver {
-        UdpReceiver::bind(Some(bind), port, Clock::new()).unwrap()
+        UdpReceiver::bind(
+            Some(bind),
+            LO.filter(|_| bind.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_multicast())),
+            port,
+            Clock::new(),
+        )
+        .unwrap()
     }
 
     /// What is there, waiting for the first.
@@ -483,7 +499,7 @@ mod tests {
 
     #[test]
     fn a_receiver_is_reached_by_name_and_by_either_family() {
-        let mut receiver = UdpReceiver::bind(None, 0, Clock::new()).unwrap();
+        let mut receiver = UdpReceiver::bind(None, None, 0, Clock::new()).unwrap();
         for host in ["localhost", "127.0.0.1", "::1", "[::1]"] {
             let mut sender = UdpSender::connect(&path(host, receiver.local_addr().port())).unwrap();
             assert_eq!(sender.send(host.as_bytes()).unwrap(), Sent::Sent);
@@ -511,7 +527,7 @@ mod tests {
     #[test]
     fn the_peer_is_heard_with_the_time_of_its_coming_and_nobody_else_is() {
         let clock = Clock::new();
-        let mut receiver = UdpReceiver::bind(None, 0, clock).unwrap();
+        let mut receiver = UdpReceiver::bind(None, None, 0, clock).unwrap();
         let mut sender = UdpSender::connect(&path("127.0.0.1", receiver.local_addr().port())).unwrap();
         sender.hear(clock, &mut |_, _, _| unreachable!("nothing was said"));
         sender.send(b"sound").unwrap();
@@ -634,7 +650,9 @@ mod tests {
         let mut first = receiver(group, 0);
         let port = first.local_addr().port();
         let mut second = receiver(group, port);
-        let mut sender = UdpSender::connect(&Path { ttl: 3, ..path(group, port) }).unwrap();
+        let mut sender =
+            UdpSender::connect(&Path { ttl: 3, interface: LO.map(str::to_owned), ..path(group, port) })
+                .unwrap();
         assert_eq!(sender.socket.multicast_ttl_v4().unwrap(), 3);
         for n in [b"1", b"2", b"3"] {
             assert_eq!(sender.send(n).unwrap(), Sent::Sent);
@@ -648,12 +666,23 @@ mod tests {
     }
 
     #[test]
+    fn an_interface_is_chosen_for_a_group_alone() {
+        let wrong = |host: &str, interface: &str| {
+            let path = Path { interface: Some(interface.into()), ..path(host, 9) };
+            UdpSender::connect(&path).unwrap_err().message().to_owned()
+        };
+        assert!(wrong("127.0.0.1", "lo").contains("leave it out"));
+        assert!(wrong("239.255.77.13", "no-such0").contains("give a name, an index or an address of lo"));
+    }
+
+    #[test]
     fn an_ipv6_group_is_heard() {
         let group = "ff15::7713";
         let mut receiver = receiver(group, 0);
         let port = receiver.local_addr().port();
         // A machine without IPv6 beyond loopback has no route for such groups.
-        let Ok(mut sender) = UdpSender::connect(&path(group, port)) else { return };
+        let path = Path { interface: LO.map(str::to_owned), ..path(group, port) };
+        let Ok(mut sender) = UdpSender::connect(&path) else { return };
         sender.send(b"six").unwrap();
         assert_eq!(heard(&mut receiver)[0].1, b"six");
     }

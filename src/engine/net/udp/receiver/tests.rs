@@ -7,7 +7,7 @@ use crate::engine::time::Micros;
 const LONG: Duration = Duration::from_secs(20);
 
 fn receiver() -> UdpReceiver {
-    UdpReceiver::bind(Some("127.0.0.1"), 0, Clock::new()).unwrap()
+    UdpReceiver::bind(Some("127.0.0.1"), None, 0, Clock::new()).unwrap()
 }
 
 fn client(receiver: &UdpReceiver) -> UdpSocket {
@@ -33,7 +33,7 @@ fn take(receiver: &mut UdpReceiver, count: usize) -> Vec<(SocketAddr, Micros, Ve
 
 #[test]
 fn both_families_reach_one_receiver_and_are_shown_as_they_are() {
-    let mut receiver = UdpReceiver::bind(None, 0, Clock::new()).unwrap();
+    let mut receiver = UdpReceiver::bind(None, None, 0, Clock::new()).unwrap();
     let port = receiver.local_addr().port();
     for local in ["127.0.0.1", "::1"] {
         let client = UdpSocket::bind((local, 0)).unwrap();
@@ -52,7 +52,7 @@ fn a_packet_has_the_time_of_its_coming_not_of_its_reading() {
     let clock = receiver.clock;
     let mut sent = Vec::new();
     let near = Duration::from_millis(1);
-    let mut idle = UdpReceiver::bind(Some("127.0.0.1"), 0, clock).unwrap();
+    let mut idle = UdpReceiver::bind(Some("127.0.0.1"), None, 0, clock).unwrap();
     let mut pause = || idle.receive(Duration::from_millis(3), &mut |_| unreachable!()).unwrap();
     // The kernel takes a moment to begin.
     let begun = (0..1000).any(|_| {
@@ -183,7 +183,7 @@ fn the_waker_ends_a_rest_too_and_what_comes_meanwhile_is_taken_after_it() {
 
 #[test]
 fn it_answers_from_the_address_that_was_spoken_to() {
-    let mut receiver = UdpReceiver::bind(None, 0, Clock::new()).unwrap();
+    let mut receiver = UdpReceiver::bind(None, None, 0, Clock::new()).unwrap();
     let port = receiver.local_addr().port();
     // All of 127.0.0.0/8 is this machine, and 127.0.0.1 what the routing table would choose.
     for (own, spoken) in [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "127.0.0.7"), ("::1", "::1")] {
@@ -222,17 +222,17 @@ fn the_port_beside_is_heard_where_it_is_free() {
     // A port that is taken is no error.
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let below = taken.local_addr().unwrap().port() - 1;
-    if let Ok(mut receiver) = UdpReceiver::bind(Some("127.0.0.1"), below, Clock::new()) {
+    if let Ok(mut receiver) = UdpReceiver::bind(Some("127.0.0.1"), None, below, Clock::new()) {
         assert!(!receiver.listen_beside());
     }
 }
 
 #[test]
 fn a_port_in_use_says_what_to_do() {
-    let first = UdpReceiver::bind(None, 0, Clock::new()).unwrap();
+    let first = UdpReceiver::bind(None, None, 0, Clock::new()).unwrap();
     let port = first.local_addr().port();
     for bind in [None, Some("127.0.0.1")] {
-        let error = UdpReceiver::bind(bind, port, Clock::new()).unwrap_err();
+        let error = UdpReceiver::bind(bind, None, port, Clock::new()).unwrap_err();
         assert_eq!(
             error.message(),
             format!(
@@ -245,8 +245,8 @@ fn a_port_in_use_says_what_to_do() {
 
 #[test]
 fn a_strange_address_says_what_to_do() {
-    let error = UdpReceiver::bind(Some("192.0.2.77"), 0, Clock::new()).unwrap_err();
+    let error = UdpReceiver::bind(Some("192.0.2.77"), None, 0, Clock::new()).unwrap_err();
     assert!(error.message().contains("192.0.2.77 is not an address of this machine"), "{error}");
-    let error = UdpReceiver::bind(Some("no-such-host.invalid"), 0, Clock::new()).unwrap_err();
+    let error = UdpReceiver::bind(Some("no-such-host.invalid"), None, 0, Clock::new()).unwrap_err();
     assert!(error.message().contains("unknown host"), "{error}");
 }
