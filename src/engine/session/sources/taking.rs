@@ -110,7 +110,7 @@ impl Sources {
                 *next_number = next_number.wrapping_add(1).max(1);
             }
             let head = Head { source: *number, ..head };
-            outlet.open(config, *encoding, out, name, *number);
+            outlet.open(config, *encoding, out, name, *number, head.frames);
             if let Outlet::Playing { queue: Some(queue), .. } = outlet
                 && !queue.push(head, samples)
             {

@@ -12,6 +12,7 @@ use crate::engine::wire::rtp::RtpHeader;
 mod copies;
 #[cfg(feature = "opus")]
 mod opus;
+mod rebase;
 
 const MONO: Format = Format::DEFAULT;
 const FRAMES: u32 = 441;
