@@ -115,7 +115,7 @@ fn fill(dict: &Bound<'_, PyDict>, reception: &Reception, playback: &Playback, ra
     dict.set_item("concealments", playback.concealments)?;
     dict.set_item("frames_accelerated", playback.frames_accelerated)?;
     dict.set_item("frames_expanded", playback.frames_expanded)?;
-    dict.set_item("resets", playback.resets)?;
+    dict.set_item("resets", playback.resets + reception.restarts + reception.resets)?;
     dict.set_item("drift_ppm", playback.drift_ppm)?;
     dict.set_item("jitter_ms", reception.jitter_frames * 1e3 / f64::from(rate))?;
     dict.set_item("jitter_mean_ms", reception.jitter_mean_frames * 1e3 / f64::from(rate))?;

@@ -33,6 +33,8 @@ pub struct Reception {
     pub frames: u64,
     /// How often the sender started anew under the same name.
     pub restarts: u64,
+    /// How often its timestamps began anew while its sequence numbers went on.
+    pub resets: u64,
 }
 
 /// What playout did with one source, or all of them.
@@ -50,7 +52,7 @@ pub struct Playback {
     pub frames_accelerated: u64,
     /// Frames put in to lengthen the delay.
     pub frames_expanded: u64,
-    /// How often playout began anew because the sound had moved far away.
+    /// How often playout gave up sound that waited, or its place, because the sound had moved far away.
     pub resets: u64,
     /// The sender's clock against the output's, ppm; 0 until it is known to differ.
     pub drift_ppm: f64,
@@ -78,6 +80,7 @@ impl Reception {
         self.bytes += other.bytes;
         self.frames += other.frames;
         self.restarts += other.restarts;
+        self.resets += other.resets;
     }
 
     /// What has been counted since `before`; of jitter what it is now.
@@ -93,6 +96,7 @@ impl Reception {
             bytes: self.bytes.saturating_sub(before.bytes),
             frames: self.frames.saturating_sub(before.frames),
             restarts: self.restarts.saturating_sub(before.restarts),
+            resets: self.resets.saturating_sub(before.resets),
             ..*self
         }
     }

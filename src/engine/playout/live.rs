@@ -270,7 +270,6 @@ impl Live {
                 if pull.now.since(head.arrival) < EPOCH_WAITS {
                     return;
                 }
-                inlet.counters.resets.fetch_add(1, Relaxed);
             }
             if another {
                 self.delay.restart();

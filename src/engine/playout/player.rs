@@ -59,6 +59,13 @@ impl Player {
         Self { number, ..self }
     }
 
+    /// The same, for packets as short as `frames` frames.
+    #[must_use]
+    pub fn of_packets(mut self, frames: usize) -> Self {
+        self.inlet.window.expect(frames);
+        self
+    }
+
     /// The same, for [listeners](super::listeners) only: not heard in the mix of all.
     #[must_use]
     pub fn apart(self) -> Self {

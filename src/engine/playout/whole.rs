@@ -132,9 +132,7 @@ impl Whole {
                 }
                 inlet.begin(&head);
                 self.latest = (head.position, head.arrival);
-                if self.state == State::Idle {
-                    self.state = State::Waiting(head.arrival);
-                }
+                self.state = State::Waiting(head.arrival);
             }
             if !inlet.fits(&head) {
                 inlet.step(0);

@@ -80,6 +80,11 @@ impl Window {
         }
     }
 
+    /// Makes room for packets of `frames` frames: before it is played from, for this allocates.
+    pub fn expect(&mut self, frames: usize) {
+        self.pieces.reserve_exact((self.capacity + self.past) / frames.max(1) + 1);
+    }
+
     /// How many frames the window spans.
     pub fn capacity(&self) -> usize {
         self.capacity

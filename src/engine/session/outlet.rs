@@ -179,7 +179,7 @@ impl Outlets {
 }
 
 impl Outlet {
-    /// Makes a player when a source is believed, or when a silent one speaks again.
+    /// Makes a player when a source is believed, or when a silent one speaks again; its packet has `frames` frames.
     pub fn open(
         &mut self,
         config: &ServerConfig,
@@ -187,6 +187,7 @@ impl Outlet {
         out: &mut Outlets,
         name: &dyn Display,
         number: u32,
+        frames: u32,
     ) {
         if matches!(self, Self::Playing { .. } | Self::Unplayable) {
             return;
@@ -208,13 +209,19 @@ impl Outlet {
         }
         let format = encoding.format;
         let samples = format.frames(QUEUE + config.max_delay()) * format.channels();
-        let packets = QUEUE_PACKETS.max((config.max_delay().as_millis() / 5) as usize);
+        let mut packets = QUEUE_PACKETS.max((config.max_delay().as_millis() / 5) as usize);
+        let packet = (frames as usize).max(format.frames(SHORTEST));
+        let is_short = packet < format.frames(SHORT);
+        if is_short {
+            packets = packets.max(samples / format.channels() / packet);
+        }
         let (queue, reader) = packet_queue(packets, samples, format.channels());
         let player = if config.output.is_whole() {
             Player::whole(reader, format, Arc::clone(&counters))
         } else {
             Player::live(reader, format, config.max_delay(), Arc::clone(&counters))
         };
+        let player = if is_short { player.of_packets(packet) } else { player };
         let player = match player.numbered(number).at_rate(config.audio.format.rate()) {
             Ok(player) => player,
             Err(why) => {
@@ -265,5 +272,9 @@ const TARGET: &str = "audiostream.server";
 const MOST_LABELS: usize = 4096;
 /// Sound that may wait for the playing thread, or there besides the delay.
 const QUEUE: Duration = Duration::from_secs(2);
-/// Packets that may wait for the playing thread, or there: at least, and one for each 5 ms of the longest delay.
+/// Packets that may wait for the playing thread, or there: at least, and one for each 5 ms of the longest delay; of packets shorter
+/// than [`SHORT`] as many as fill the time.
 const QUEUE_PACKETS: usize = 160;
+const SHORT: Duration = Duration::from_millis(10);
+/// The shortest packets there are (AES67).
+const SHORTEST: Duration = Duration::from_micros(125);

@@ -90,7 +90,7 @@ pub enum Verdict {
     Duplicate,
     /// The sender has begun anew, with this packet and what was held: a new epoch.
     Restarted,
-    /// The sender's sequence numbers go on and its timestamps begun anew: a new epoch.
+    /// The sender's sequence numbers go on and its timestamps began anew: a new epoch.
     Rebased,
 }
 
@@ -177,16 +177,18 @@ impl Receiver {
             return Ok(self.suspect(&sound, deliver));
         };
         let last = self.tracker.highest().unwrap_or_default() as u16;
+        let is_rebased = self.is_rebased(&claim, sequence);
+        let verdict = if is_rebased { Some(self.begin(&claim, claim.sequence, deliver)) } else { None };
         let place = self.admit(&sound, sequence, deliver);
         if matches!(place, Place::Next | Place::Ahead(_)) {
             self.settle(deliver);
         }
-        Ok(match place {
+        Ok(verdict.unwrap_or(match place {
             Place::First | Place::Next => Verdict::Accepted,
             Place::Ahead(missing) => Verdict::Gap { last, now: claim.sequence, missing },
             Place::Behind(_) => Verdict::Reordered,
             Place::Copy(_) => Verdict::Duplicate,
-        })
+        }))
     }
 
     /// The counts so far; packets held are not among them.
@@ -202,6 +204,11 @@ impl Receiver {
     /// How many frames were.
     pub fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// The length of the packet that the source began with, frames.
+    pub fn packet_frames(&self) -> u32 {
+        self.block
     }
 
     /// Takes room to decode in, or gives it back: one for many, so that it stays in the processor's cache.
@@ -392,6 +399,24 @@ impl Receiver {
         on_time && (sent / self.mean_frames() - step).abs() <= step / 16.0 + 50.0
     }
 
+    /// Whether a packet with a later sequence number has a timestamp that does not go on from those before it: not a later one, or
+    /// one that claims a pause that has not had the time to happen.
+    fn is_rebased(&self, claim: &Claim, sequence: u64) -> bool {
+        // Events keep the timestamp at which they began (RFC 4733 §2.5.1.2).
+        if self.wire != Wire::Rtp || claim.frames == 0 {
+            return false;
+        }
+        let missing = match self.tracker.place(sequence) {
+            Place::Next => 0,
+            Place::Ahead(missing) if missing < MAX_MISORDER => missing,
+            _ => return false,
+        };
+        let placed = self.clock.place(claim.timestamp, claim.arrival);
+        let sound = (missing as f64 + 1.0) * self.mean_frames().max(f64::from(claim.frames)) * 2.0;
+        let jumps = placed.step as f64 > sound && placed.ahead > i64::from(self.encoding.format.rate());
+        placed.step <= 0 || jumps
+    }
+
     /// Frames of a packet of sound, on average.
     pub fn mean_frames(&self) -> f64 {
         let reception = self.tracker.reception();
@@ -452,7 +477,7 @@ impl Receiver {
         }
         let step = u64::from(first.wrapping_sub(highest as u16));
         if self.wire == Wire::Rtp && (1..=MAX_MISORDER).contains(&step) {
-            self.tracker.forget_transit();
+            self.tracker.rebase();
             Verdict::Rebased
         } else {
             self.tracker.restart();

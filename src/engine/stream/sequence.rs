@@ -39,6 +39,7 @@ pub struct SequenceTracker {
     duplicated: u64,
     reordered: u64,
     restarts: u64,
+    resets: u64,
     jitter: Jitter,
 }
 
@@ -72,6 +73,7 @@ impl SequenceTracker {
             duplicated: 0,
             reordered: 0,
             restarts: 0,
+            resets: 0,
             jitter: Jitter::default(),
         }
     }
@@ -181,7 +183,8 @@ impl SequenceTracker {
     }
 
     /// The sender's timestamps have begun anew, its sequence numbers go on.
-    pub fn forget_transit(&mut self) {
+    pub fn rebase(&mut self) {
+        self.resets += 1;
         self.jitter.last = None;
     }
 
@@ -235,6 +238,7 @@ impl SequenceTracker {
             jitter_frames: self.jitter.frames,
             jitter_mean_frames: self.jitter.mean,
             restarts: self.restarts,
+            resets: self.resets,
             ..Reception::default()
         }
     }

@@ -25,7 +25,8 @@ impl Sources {
         for (number, name) in unheard.drain(..room) {
             if let Some(entry) = self.entries.get_mut(&name) {
                 entry.outlet.retire();
-                entry.outlet.open(&self.config, entry.encoding, &mut self.out, &name, number);
+                let packet = entry.receiver.packet_frames();
+                entry.outlet.open(&self.config, entry.encoding, &mut self.out, &name, number, packet);
             }
         }
         if unheard.len() > self.unheard && self.may_tell(now) {

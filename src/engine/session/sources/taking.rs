@@ -133,7 +133,7 @@ impl Sources {
                 }
                 return;
             }
-            outlet.open(config, *encoding, out, name, *number);
+            outlet.open(config, *encoding, out, name, *number, head.frames);
             if let Outlet::Playing { queue: Some(queue), .. } = outlet
                 && !queue.push(head, samples)
             {

@@ -13,6 +13,7 @@ mod changes;
 mod copies;
 #[cfg(feature = "opus")]
 mod opus;
+mod rebase;
 
 const MONO: Format = Format::DEFAULT;
 const FRAMES: u32 = 441;
