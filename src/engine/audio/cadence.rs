@@ -72,7 +72,7 @@ impl Cadence {
             self.rendered += missing;
             return 0;
         }
-        if missing <= self.slack(now, away) {
+        if missing <= self.slack(away) {
             return 0;
         }
         self.rendered += missing;
@@ -83,26 +83,19 @@ impl Cadence {
 
     /// When a clock has to stand in, where nobody asks until then.
     pub(super) fn deadline(&mut self, now: Micros) -> Micros {
-        let left = self.ahead(now) - self.habit as i64 + self.slack(now, false);
+        let left = self.ahead(now) - self.habit as i64 + self.slack(false);
         now + self.format.duration(left.max(0) as u64)
     }
 
-    /// The device asks without any pace: its habit is no measure.
+    /// The device asks without any pace and is held to the clock's, a call at a time: how far it was ahead is no measure.
     pub(super) fn unpaced(&mut self, now: Micros) {
-        self.habit = 0.0;
-        self.call = 0;
+        self.habit = self.call as f64;
         self.stood_in = Some(now);
     }
 
     /// What may be missing before a clock stands in.
-    fn slack(&self, now: Micros, away: bool) -> i64 {
-        if away || self.alone {
-            0
-        } else if self.is_settling(now) {
-            self.call + self.frames(TOLERANCE)
-        } else {
-            2 * self.call + self.frames(SLACK)
-        }
+    fn slack(&self, away: bool) -> i64 {
+        if away || self.alone { 0 } else { 2 * self.call + self.frames(SLACK) }
     }
 
     /// A clock has stood in lately: the device's pace is not believed yet.

@@ -66,7 +66,7 @@ impl Port for Microphone {
             intake: Intake::new(plan.layout, self.audio.format)?,
             shared: self.shared.clone(),
             clock: self.clock,
-            meter: Meter::new(EARLIEST),
+            meter: Meter::new(EARLIEST, self.clock.now()),
             xruns: 0,
         };
         let stream = listener.build(&device, &plan, errors)?;

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use assert_no_alloc::assert_no_alloc;
 use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{Data, SampleFormat};
 
-use crate::engine::config::Audio;
+use crate::engine::config::{Audio, Latency};
 use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
 use crate::engine::playout::render::{Render, Starved};
@@ -39,6 +40,16 @@ impl Speaker {
     }
 }
 
+impl Speaker {
+    /// How far its buffers may make a device be ahead of the clock, besides two blocks.
+    fn most_ahead(&self) -> Duration {
+        match self.audio.latency {
+            Latency::Low => SMALL_BUFFERS,
+            Latency::High => MOST_AHEAD,
+        }
+    }
+}
+
 impl Port for Speaker {
     fn side(&self) -> Side {
         Side::Speaker
@@ -57,7 +68,7 @@ impl Port for Speaker {
         let errors = beat.clone();
         let outlet = Outlet::new(plan.layout, self.audio.format)?;
         let extra = outlet.appetite();
-        let meter = Meter::new(MOST_AHEAD);
+        let meter = Meter::new(self.most_ahead(), self.clock.now());
         let layout = plan.layout;
         let player = Player { beat, outlet, layout, meter, stage: self.stage.clone(), clock: self.clock };
         let stream = player.build(&device, &plan, errors)?;
@@ -196,3 +207,6 @@ impl Player {
         }
     }
 }
+
+/// What a device buffers that was asked for a block.
+const SMALL_BUFFERS: Duration = Duration::from_millis(300);
