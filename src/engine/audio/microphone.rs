@@ -61,12 +61,14 @@ impl Port for Microphone {
         let plan = plan(&device, Purpose::Record, &self.audio, growth)?;
         let beat = if plan.may_promote { beat } else { beat.without_promotion() };
         let errors = beat.clone();
+        // Some hand over a block in many pieces, all at once.
+        let block = self.audio.format.duration(plan.stream_frames(None, self.audio.format) as u64);
         let listener = Listener {
             beat,
             intake: Intake::new(plan.layout, self.audio.format)?,
             shared: self.shared.clone(),
             clock: self.clock,
-            meter: Meter::new(EARLIEST, self.clock.now()),
+            meter: Meter::new(EARLIEST + block * 2, self.clock.now()),
             xruns: 0,
         };
         let stream = listener.build(&device, &plan, errors)?;
