@@ -17,8 +17,13 @@ pub(super) struct Cadence {
     rendered: i64,
     /// How many frames ahead of the clock the mix is after a callback, usually.
     habit: f64,
-    /// The most that one callback asked for, frames.
+    /// How far it was after the last one.
+    after: f64,
+    /// What a device asks for at one moment at most, in one callback or many, frames: a figure that forgets.
     call: i64,
+    /// What it has asked for at this moment, and in the last callback.
+    block: f64,
+    asked: i64,
     /// When a callback came last.
     called: Micros,
     /// When a clock has stood in last.
@@ -35,6 +40,9 @@ impl Cadence {
             origin: None,
             rendered: 0,
             habit: 0.0,
+            after: 0.0,
+            block: 0.0,
+            asked: 0,
             call: 0,
             called: start,
             stood_in: None,
@@ -46,19 +54,29 @@ impl Cadence {
     pub(super) fn ask(&mut self, now: Micros, frames: usize) -> usize {
         let asked = frames as i64;
         let ahead = self.ahead(now);
-        self.call = self.call.max(asked);
-        self.alone = false;
+        let young = self.origin.is_some_and(|origin| now.since(origin) < YOUTH);
         let settling = self.is_settling(now);
+        if now.since(self.called) > MOMENT {
+            // What came before was a block, whole.
+            let step = now.since(self.called).as_secs_f64() / HABIT_SECONDS;
+            if !young && !settling {
+                self.habit += (self.after - self.habit) * step.min(1.0);
+            }
+            self.block = self.block.max(self.call as f64 * 0.99);
+            self.call = self.block as i64;
+            self.block = 0.0;
+        }
+        self.block += asked as f64;
+        self.asked = asked;
+        self.call = self.call.max(self.block as i64);
+        self.alone = false;
         let most =
             if settling { self.habit as i64 + self.frames(TOLERANCE) } else { self.frames(MOST_AHEAD) };
         let granted = (most - ahead).clamp(0, asked);
         self.rendered += granted;
-        if !settling {
-            let after = (ahead + granted) as f64;
-            let young = self.origin.is_some_and(|origin| now.since(origin) < YOUTH);
-            let step = now.since(self.called).as_secs_f64() / HABIT_SECONDS;
-            self.habit =
-                if young { self.habit.max(after) } else { self.habit + (after - self.habit) * step.min(1.0) };
+        self.after = (ahead + granted) as f64;
+        if young && !settling {
+            self.habit = self.habit.max(self.after);
         }
         self.called = now;
         granted as usize
@@ -89,7 +107,8 @@ impl Cadence {
 
     /// The device asks without any pace and is held to the clock's, a call at a time: how far it was ahead is no measure.
     pub(super) fn unpaced(&mut self, now: Micros) {
-        self.habit = self.call as f64;
+        (self.call, self.habit) = (self.asked, self.asked as f64);
+        self.block = 0.0;
         self.stood_in = Some(now);
     }
 
@@ -114,6 +133,8 @@ impl Cadence {
     }
 }
 
+/// Callbacks this close to each other ask for parts of one block.
+const MOMENT: Duration = Duration::from_millis(4);
 /// What callbacks may be late besides two of their own lengths.
 const SLACK: Duration = Duration::from_millis(60);
 /// How far the mix may be off its habit while a device comes back.
@@ -198,6 +219,34 @@ mod tests {
             scene.run(600_000, Some(pace));
             assert_eq!((scene.by_clock, scene.silent), (0, 0), "{pace}");
         }
+    }
+
+    #[test]
+    fn a_device_that_asks_for_long_blocks_in_pieces_is_in_time_and_comes_back() {
+        let mut scene = Scene::new();
+        for _ in 0..20 {
+            scene.ask(882);
+        }
+        let block = |scene: &mut Scene| {
+            scene.run(200, None);
+            for _ in 0..10 {
+                scene.ask(882);
+            }
+        };
+        for _ in 0..600 {
+            block(&mut scene);
+        }
+        assert_eq!((scene.by_clock, scene.silent), (0, 0));
+        scene.extremes = (i64::MAX, i64::MIN);
+        block(&mut scene);
+        let before = scene.extremes;
+        scene.run(3_000, None);
+        for _ in 0..20 {
+            block(&mut scene);
+        }
+        let (behind, ahead) = scene.extremes;
+        assert!(before.0 - behind <= 441 * 30, "{before:?} {behind}");
+        assert!(ahead - before.1 <= 441, "{before:?} {ahead}");
     }
 
     #[test]
