@@ -1,7 +1,7 @@
 //! Engine log records on their way to Python's `logging`.
 //!
 //! The global logger of the `log` crate is ours: on any thread it queues or drops, and never waits for the GIL. One
-//! thread, `as-control`, hands the queue to pyo3-log. Third-party records above WARN never get in.
+//! thread, `as-control`, hands the queue to pyo3-log. Third-party records below WARN never get in.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -151,6 +151,12 @@ impl Gate {
     }
 }
 
+/// What a record counts as. A sound server that goes away is an ERROR to its client, whether or not a stream is on it; our own
+/// warnings tell of those that were.
+fn level_of(metadata: &Metadata<'_>) -> Level {
+    if metadata.target().starts_with("pulseaudio") { Level::Debug } else { metadata.level() }
+}
+
 impl Log for Gate {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target().starts_with("audiostream") || metadata.level() <= Level::Warn
@@ -161,12 +167,15 @@ impl Log for Gate {
         if !ours || !self.enabled(record.metadata()) {
             return;
         }
+        let level = level_of(record.metadata());
+        if level > log::max_level() {
+            return;
+        }
         if self.queue.is_full() {
             self.dropped.fetch_add(1, Relaxed);
             return;
         }
-        let line =
-            Line { level: record.level(), target: record.target().into(), text: record.args().to_string() };
+        let line = Line { level, target: record.target().into(), text: record.args().to_string() };
         if self.queue.try_send(line).is_err() {
             self.dropped.fetch_add(1, Relaxed);
         }

@@ -42,7 +42,8 @@ class SoundServer:
         script.write_text(SCRIPT.format(socket=self.socket, form=FORM, named="source_properties=device.description"))
         runtime = folder / "runtime"
         runtime.mkdir(mode=0o700)
-        own = {
+        self._script = script
+        self._own = {
             **os.environ,
             "HOME": str(folder),
             "XDG_RUNTIME_DIR": str(runtime),
@@ -51,12 +52,17 @@ class SoundServer:
             "PULSE_STATE_PATH": str(folder / "state"),
             "DBUS_SESSION_BUS_ADDRESS": "disabled:",
         }
-        own.pop("PULSE_SERVER", None)
+        self._own.pop("PULSE_SERVER", None)
+        self.start()
+
+    def start(self) -> None:
+        """Starts the daemon, once more where it was ended; its clients find it where it was."""
+        self.socket.unlink(missing_ok=True)
         command = ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1"]
         # As systems start it; where it may not, it goes on without.
-        command += ["--realtime=yes", "--high-priority=yes", "--log-target=stderr", "-F", str(script)]
+        command += ["--realtime=yes", "--high-priority=yes", "--log-target=stderr", "-F", str(self._script)]
         with self._log.open("wb") as log:
-            self._daemon = subprocess.Popen(command, env=own, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._daemon = subprocess.Popen(command, env=self._own, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def wait_ready(self) -> None:
         """Waits until clients are answered and the devices are there."""
@@ -68,6 +74,11 @@ class SoundServer:
             return answer.returncode == 0 and "Default Source: microphone" in answer.stdout.decode()
 
         until(ready, "pulseaudio to answer")
+
+    def kill(self) -> None:
+        """Ends the daemon without a word, as a crash would."""
+        self._daemon.kill()
+        self._daemon.wait(5)
 
     def close(self) -> None:
         """Ends the daemon."""

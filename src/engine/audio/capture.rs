@@ -153,6 +153,7 @@ mod tests {
 
     use crossbeam_channel::{Receiver, bounded};
 
+    use super::super::Side;
     use super::super::card::Card;
     use super::super::pacer::Halt;
     use super::*;
@@ -270,7 +271,88 @@ mod tests {
             assert_eq!(card.opened(), 2);
             let said: Vec<Notice> =
                 told.try_iter().filter(|n| !matches!(n, Notice::PriorityRefused(_))).collect();
-            assert!(matches!(said[..], [Notice::DeviceLost(_), Notice::DeviceBack { .. }]), "{said:?}");
+            assert!(matches!(said[..], [Notice::DeviceLost { .. }, Notice::DeviceBack { .. }]), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn silence_goes_on_while_opening_the_device_again_hangs() {
+        let card = Card::new(44_100, 1, &[441], 0);
+        let (hang, released) = bounded::<()>(0);
+        let (mut find, mut first) = (card.finder(), true);
+        let finder: Finder = Box::new(move || {
+            if !std::mem::take(&mut first) {
+                let _ = released.recv();
+            }
+            find()
+        });
+        let (ear, _) = Ear::new();
+        let (notices, _told) = bounded(64);
+        let mut capture =
+            Capture::open_found(finder, &Audio::default(), Box::new(ear.clone()), notices).unwrap();
+        let clock = Clock::new();
+        capture.start().unwrap();
+        until(|| ear.heard().len() > 4_410);
+        card.unplug(false);
+        let heard = ear.heard().len();
+        // A second and a half of it, while nobody can be asked.
+        until(|| ear.heard().len() > heard + 66_150);
+        card.plug();
+        drop(hang);
+        let start = clock.now();
+        until(|| ear.heard().last().is_some_and(|sample| *sample != 0));
+        until(|| clock.now().since(start) > Duration::from_millis(300));
+        capture.stop();
+        let runs = runs(&ear.heard());
+        assert_eq!((runs.len(), runs[1].0), (3, 0), "{runs:?}");
+    }
+
+    #[test]
+    fn what_a_device_kept_while_it_was_away_delays_nothing() {
+        // It hands over two seconds at once when it is back.
+        let card = Card::new(44_100, 1, &[441], 0);
+        let (ear, _) = Ear::new();
+        let (mut capture, _told) = open(&card, &ear);
+        let clock = Clock::new();
+        let start = clock.now();
+        capture.start().unwrap();
+        until(|| ear.heard().len() > 4_410);
+        card.unplug(false);
+        until(|| ear.heard().last() == Some(&0));
+        card.hoard(200);
+        card.plug();
+        until(|| ear.heard().last().is_some_and(|sample| *sample != 0));
+        let back = clock.now();
+        until(|| clock.now().since(back) > Duration::from_millis(300));
+        let expected = Format::DEFAULT.frames(clock.now().since(start));
+        capture.stop();
+        let heard = ear.heard().len();
+        assert!(heard < expected + 4_410, "{heard} {expected}");
+    }
+
+    #[test]
+    fn a_microphone_without_any_pace_is_paced_by_the_clock_and_said_once() {
+        let card = Card::new(44_100, 1, &[441], 1_000_000_000);
+        let (ear, _) = Ear::new();
+        let (mut capture, told) = open(&card, &ear);
+        let clock = Clock::new();
+        let start = clock.now();
+        capture.start().unwrap();
+        until(|| clock.now().since(start) > Duration::from_millis(1_500));
+        capture.stop();
+        let most = Format::DEFAULT.frames(clock.now().since(start)) + 22_050;
+        assert!(ear.heard().len() < most, "{} {most}", ear.heard().len());
+        let said = told.try_iter().filter(|n| *n == Notice::Unpaced(Side::Microphone)).count();
+        assert_eq!(said, 1);
+    }
+
+    /// Until it is so; fails after 20 s.
+    fn until(so: impl Fn() -> bool) {
+        let clock = Clock::new();
+        let start = clock.now();
+        while !so() {
+            assert!(clock.now().since(start) < Duration::from_secs(20), "not so after 20 s");
+            wait(2);
         }
     }
 

@@ -33,6 +33,8 @@ struct State {
     fail: AtomicBool,
     xrun: AtomicBool,
     opened: AtomicU32,
+    /// Pieces that the next stream hands over at once.
+    hoard: AtomicU32,
     /// What was played.
     heard: Mutex<Vec<i16>>,
     /// What the microphone counts.
@@ -51,6 +53,7 @@ impl Card {
             fail: AtomicBool::new(false),
             xrun: AtomicBool::new(false),
             opened: AtomicU32::new(0),
+            hoard: AtomicU32::new(0),
             heard: Mutex::new(Vec::new()),
             next: Mutex::new(1),
         }))
@@ -85,6 +88,11 @@ impl Card {
         self.0.xrun.store(true, Ordering::Relaxed);
     }
 
+    /// The next stream hands over so many pieces at once.
+    pub(super) fn hoard(&self, pieces: u32) {
+        self.0.hoard.store(pieces, Ordering::Relaxed);
+    }
+
     /// How often it was opened.
     pub(super) fn opened(&self) -> u32 {
         self.0.opened.load(Ordering::Relaxed)
@@ -117,8 +125,13 @@ impl Card {
                     break;
                 }
                 let start = *due.get_or_insert_with(|| clock.now());
+                for _ in 0..card.0.hoard.swap(0, Ordering::Relaxed) {
+                    piece(&mut vec![0; pieces[0] * usize::from(card.0.channels)]);
+                }
                 let rate = f64::from(card.0.rate) * (1.0 + f64::from(card.0.ppm) * 1e-6);
-                while frames + pieces[0] as u64 <= (clock.now().since(start).as_secs_f64() * rate) as u64 {
+                while !off.load(Ordering::Relaxed)
+                    && frames + pieces[0] as u64 <= (clock.now().since(start).as_secs_f64() * rate) as u64
+                {
                     let mut buffer = vec![0; pieces[0] * usize::from(card.0.channels)];
                     frames += pieces[0] as u64;
                     pieces.rotate_left(1);

@@ -14,6 +14,14 @@ pub(super) struct Layout {
     pub(super) channels: usize,
 }
 
+impl Layout {
+    /// How long so many interleaved samples take.
+    pub(super) fn time_of(self, samples: usize) -> Duration {
+        let frames = (samples / self.channels) as u64;
+        Duration::from_micros(frames * 1_000_000 / u64::from(self.rate))
+    }
+}
+
 /// A device's sample type.
 pub(super) trait Sample: Copy + 'static {
     fn float(self) -> f32;
@@ -93,8 +101,7 @@ impl Intake {
 
     /// How long so many interleaved device samples take.
     pub(super) fn time_of(&self, samples: usize) -> Duration {
-        let frames = (samples / self.device.channels) as u64;
-        Duration::from_micros(frames * 1_000_000 / u64::from(self.device.rate))
+        self.device.time_of(samples)
     }
 
     /// Converts interleaved device samples; `deliver` gets whole frames of the stream, once or more.

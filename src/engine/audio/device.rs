@@ -74,6 +74,16 @@ pub(super) enum Purpose {
     Play,
 }
 
+impl Purpose {
+    /// What options call it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Record => "input",
+            Self::Play => "output",
+        }
+    }
+}
+
 /// The device that `choice` means, on a host that runs its callbacks for nobody else while the lease is held.
 pub(super) fn find(
     host_api: Option<&str>,
@@ -82,8 +92,7 @@ pub(super) fn find(
 ) -> Result<(cpal::Device, Option<Lease>)> {
     let host = Lease::take(host_api)?;
     let device = match choice {
-        // ALSA has a default on machines without any card: one that cannot be opened.
-        DeviceChoice::Default => default_of(&host, purpose).filter(|device| reach(device, purpose).0 > 0),
+        DeviceChoice::Default => Some(openable_default(&host, purpose)?),
         DeviceChoice::Index(index) => {
             let all = list(&host)?;
             let info = all.get(*index).filter(|info| info.can(purpose));
@@ -218,6 +227,22 @@ fn open_host(id: HostId) -> Result<cpal::Host> {
     cpal::host_from_id(id).map_err(|e| trouble(&format!("{} does not answer", id.name()), &e))
 }
 
+/// The default device. ALSA has one on machines without any card, too: one that cannot be opened.
+fn openable_default(host: &cpal::Host, purpose: Purpose) -> Result<cpal::Device> {
+    if let Some(device) = default_of(host, purpose).filter(|device| reach(device, purpose).0 > 0) {
+        return Ok(device);
+    }
+    let (what, all) = (purpose.name(), list(host)?);
+    let able = able(&all, purpose);
+    if able.is_empty() {
+        return Err(nothing(purpose));
+    }
+    Err(Error::device(format!(
+        "the default {what} device cannot be opened; choose another: {}",
+        able.join(", ")
+    )))
+}
+
 fn default_of(host: &cpal::Host, purpose: Purpose) -> Option<cpal::Device> {
     match purpose {
         Purpose::Record => host.default_input_device(),
@@ -226,24 +251,29 @@ fn default_of(host: &cpal::Host, purpose: Purpose) -> Option<cpal::Device> {
 }
 
 fn by_id(host: &cpal::Host, id: &str, purpose: Purpose) -> Option<cpal::Device> {
-    host.devices().ok()?.find(|device| {
-        let can = match purpose {
-            Purpose::Record => device.supports_input(),
-            Purpose::Play => device.supports_output(),
-        };
-        can && device.id().is_ok_and(|own| own.id() == id)
-    })
+    let default = default_of(host, purpose);
+    host.devices()
+        .ok()?
+        .chain(default)
+        .find(|device| may(device, purpose) && device.id().is_ok_and(|own| own.id() == id))
 }
 
 fn list(host: &cpal::Host) -> Result<Vec<DeviceInfo>> {
-    let devices = host.devices().map_err(|e| trouble("cannot list the sound devices", &e))?;
-    let id_of = |device: Option<cpal::Device>| device.and_then(|d| d.id().ok()).map(|id| id.id().to_owned());
-    let default_input = id_of(host.default_input_device());
-    let default_output = id_of(host.default_output_device());
+    let mut devices: Vec<cpal::Device> =
+        host.devices().map_err(|e| trouble("cannot list the sound devices", &e))?.collect();
+    let id_of = |device: &cpal::Device| device.id().ok().map(|id| id.id().to_owned());
+    let defaults = [Purpose::Record, Purpose::Play].map(|purpose| default_of(host, purpose));
+    let [default_input, default_output] = [0, 1].map(|side: usize| defaults[side].as_ref().and_then(id_of));
+    // ALSA's default may be hidden from its list, and is chosen all the same.
+    for device in defaults.into_iter().flatten() {
+        if !devices.iter().any(|listed| id_of(listed) == id_of(&device)) {
+            devices.push(device);
+        }
+    }
     let is_alsa = host.id() == HostId::Alsa;
     let mut all: Vec<DeviceInfo> = Vec::new();
     for device in devices {
-        let Ok(id) = device.id().map(|id| id.id().to_owned()) else { continue };
+        let Some(id) = id_of(&device) else { continue };
         if is_alsa && NOT_LISTED.contains(&id.as_str()) {
             continue;
         }
@@ -268,12 +298,23 @@ fn list(host: &cpal::Host) -> Result<Vec<DeviceInfo>> {
 /// ALSA's `null` takes and gives sound without any pace; its `jack` writes to standard error when it is opened.
 const NOT_LISTED: [&str; 2] = ["null", "jack"];
 
+/// Whether a device works in one direction, for all that is known without opening it. Of ALSA's default cpal knows no direction.
+fn may(device: &cpal::Device, purpose: Purpose) -> bool {
+    let (records, plays) = (device.supports_input(), device.supports_output());
+    match purpose {
+        Purpose::Record => records || !plays,
+        Purpose::Play => plays || !records,
+    }
+}
+
 /// A device's channels and rate in one direction, none where it cannot be opened. A busy one is there all the same.
 fn reach(device: &cpal::Device, purpose: Purpose) -> (u16, Option<u32>) {
+    if !may(device, purpose) {
+        return (0, None);
+    }
     let config = match purpose {
-        Purpose::Record if device.supports_input() => device.default_input_config(),
-        Purpose::Play if device.supports_output() => device.default_output_config(),
-        _ => return (0, None),
+        Purpose::Record => device.default_input_config(),
+        Purpose::Play => device.default_output_config(),
     };
     match config {
         Ok(config) => (config.channels(), Some(config.sample_rate())),
@@ -315,16 +356,17 @@ impl DeviceInfo {
     }
 }
 
+/// The devices that can be chosen, for people.
+fn able(all: &[DeviceInfo], purpose: Purpose) -> Vec<String> {
+    all.iter().filter(|d| d.can(purpose)).map(|d| format!("{} {} ({})", d.index, d.name, d.id)).collect()
+}
+
 fn no_such(name: &str, all: &[DeviceInfo], purpose: Purpose) -> Error {
-    let able: Vec<String> =
-        all.iter().filter(|d| d.can(purpose)).map(|d| format!("{} {} ({})", d.index, d.name, d.id)).collect();
+    let able = able(all, purpose);
     if able.is_empty() {
         return nothing(purpose);
     }
-    let what = match purpose {
-        Purpose::Record => "input",
-        Purpose::Play => "output",
-    };
+    let what = purpose.name();
     Error::device(format!("no {what} device {name:?}; there are: {}", able.join(", ")))
 }
 

@@ -13,6 +13,10 @@ pub(super) struct Health {
     pub(super) callbacks: AtomicU64,
     xruns: AtomicU64,
     pub(super) lost: AtomicBool,
+    /// There is no device: from its loss to the first callback of the next.
+    pub(super) away: AtomicBool,
+    /// The device has no pace of its own.
+    pub(super) unpaced: AtomicBool,
     /// The error number where real-time priority was refused.
     pub(super) refused: AtomicI32,
     error: Mutex<Option<cpal::Error>>,
@@ -22,6 +26,11 @@ impl Health {
     /// Buffers that ran over or dry.
     pub(super) fn xruns(&self) -> u64 {
         self.xruns.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody has to stand in for the device.
+    pub(super) fn is_away(&self) -> bool {
+        self.lost.load(Ordering::Acquire) || self.away.load(Ordering::Acquire)
     }
 
     /// What the stream was lost by.
@@ -54,12 +63,18 @@ impl Beat {
             self.health.refused.store(errno.max(1), Ordering::Relaxed);
         }
         self.health.callbacks.fetch_add(1, Ordering::Relaxed);
+        self.health.away.store(false, Ordering::Release);
         true
     }
 
     /// Buffers that ran over or dry so far.
     pub(super) fn xruns(&self) -> u64 {
         self.health.xruns()
+    }
+
+    /// The device has shown to have no pace of its own.
+    pub(super) fn unpaced(&self) {
+        self.health.unpaced.store(true, Ordering::Relaxed);
     }
 
     /// This stream's callbacks run on threads that must not be promoted.

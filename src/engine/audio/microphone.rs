@@ -12,12 +12,14 @@ use crate::engine::error::{Error, Result};
 use crate::engine::format::Format;
 use crate::engine::time::{Clock, Micros};
 
+use super::Side;
 use super::capture::CaptureTarget;
 use super::convert::{Intake, Sample};
 use super::device::{Lease, Purpose, trouble};
-use super::health::Beat;
+use super::health::{Beat, Health};
+use super::meter::{Meter, rest};
 use super::plan::{Plan, plan};
-use super::watch::{AWAY_TICK, Facts, Opened, Port};
+use super::watch::{Facts, Opened, Port, STANDIN_TICK, StandIn};
 
 /// Finds the device anew each time it is called.
 pub(super) type Finder = Box<dyn FnMut() -> Result<(cpal::Device, Option<Lease>)> + Send>;
@@ -28,8 +30,6 @@ pub(super) struct Microphone {
     audio: Audio,
     clock: Clock,
     shared: Arc<Mutex<Delivery>>,
-    /// How far behind the clock silence is kept while there is no device.
-    lead: Duration,
 }
 
 impl Microphone {
@@ -40,33 +40,41 @@ impl Microphone {
             silence: vec![0; SILENCE_FRAMES * audio.format.channels()].into(),
             until: None,
             gap: false,
-        };
-        Self {
-            finder,
-            audio: audio.clone(),
-            clock,
-            shared: Arc::new(Mutex::new(delivery)),
+            settling: None,
             lead: Duration::ZERO,
-        }
+        };
+        Self { finder, audio: audio.clone(), clock, shared: Arc::new(Mutex::new(delivery)) }
     }
 }
 
 impl Port for Microphone {
+    fn side(&self) -> Side {
+        Side::Microphone
+    }
+
+    fn stand_in(&self) -> Box<dyn StandIn> {
+        Box::new(Hush { shared: self.shared.clone() })
+    }
+
     fn build(&mut self, beat: Beat, growth: u32) -> Result<Opened> {
         let (device, lease) = (self.finder)()?;
         let plan = plan(&device, Purpose::Record, &self.audio, growth)?;
         let beat = if plan.may_promote { beat } else { beat.without_promotion() };
         let errors = beat.clone();
+        // Some hand over a block in many pieces, all at once.
+        let block = self.audio.format.duration(plan.stream_frames(None, self.audio.format) as u64);
         let listener = Listener {
             beat,
             intake: Intake::new(plan.layout, self.audio.format)?,
             shared: self.shared.clone(),
             clock: self.clock,
+            meter: Meter::new(EARLIEST + block * 2, self.clock.now()),
             xruns: 0,
         };
         let stream = listener.build(&device, &plan, errors)?;
         let block_frames = plan.stream_frames(stream.buffer_size().ok(), self.audio.format);
-        self.lead = self.audio.format.duration(block_frames as u64 * 2);
+        let lead = self.audio.format.duration(block_frames as u64 * 2);
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).lead = lead;
         let facts = Facts { description: plan.description, block_frames, may_grow: plan.may_grow };
         Ok(Opened { stream, lease, facts })
     }
@@ -78,12 +86,27 @@ impl Port for Microphone {
     fn close(&mut self) {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).target = None;
     }
+}
 
-    fn away(&mut self, now: Micros) {
-        // Behind by at least what the device that comes back hands over first, and in no hurry to catch up: what
-        // listens has room for some blocks, not for all that was missed before the loss was noticed.
+/// Silence while there is no device, whatever opening the next one waits for.
+struct Hush {
+    shared: Arc<Mutex<Delivery>>,
+}
+
+impl StandIn for Hush {
+    fn tick(&mut self, now: Micros, health: &Health) {
+        if !health.is_away() {
+            return;
+        }
         let mut delivery = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        delivery.fill_up_to(now - self.lead, self.audio.format.frames(AWAY_TICK * 4));
+        // The next device may have been heard meanwhile.
+        if health.is_away() {
+            // Behind by at least what the device that comes back hands over first, and in no hurry to catch up: what
+            // listens has room for some blocks, not for all that was missed before the loss was noticed.
+            let (until, most) = (now - delivery.lead, delivery.format.frames(STANDIN_TICK * 4));
+            delivery.fill_up_to(until, most);
+            delivery.gap = true;
+        }
     }
 }
 
@@ -93,6 +116,7 @@ struct Listener {
     intake: Intake,
     shared: Arc<Mutex<Delivery>>,
     clock: Clock,
+    meter: Meter,
     xruns: u64,
 }
 
@@ -133,7 +157,13 @@ impl Listener {
         if !self.beat.begin() {
             return;
         }
-        // Held by the watchdog only while it fills a gap with silence: what is missed here, the next call makes good.
+        let length = self.intake.time_of(samples.len());
+        let was_unpaced = self.meter.is_unpaced();
+        rest(self.meter.pass(self.clock.now(), length));
+        if self.meter.is_unpaced() && !was_unpaced {
+            self.beat.unpaced();
+        }
+        // Held by others only while a gap is filled with silence: what is missed here, the next call makes good.
         let Ok(mut delivery) = self.shared.try_lock() else { return };
         let delivery = &mut *delivery;
         let now = self.clock.now();
@@ -143,13 +173,15 @@ impl Listener {
             delivery.gap = true;
         }
         if delivery.gap {
-            delivery.fill_up_to(now - self.intake.time_of(samples.len()), usize::MAX);
+            delivery.fill_up_to(now - length, usize::MAX);
             delivery.gap = false;
+            delivery.settling = Some(now + SETTLING);
         }
+        let Some(until) = delivery.until_after(now, length) else { return };
         if let Some(target) = &mut delivery.target {
             self.intake.push(samples, |sound| target.captured(sound));
         }
-        delivery.until = Some(now);
+        delivery.until = Some(until);
     }
 }
 
@@ -162,9 +194,24 @@ struct Delivery {
     until: Option<Micros>,
     /// Whether what came before that may not join what comes now.
     gap: bool,
+    /// A device that came back may hand over what it has kept for long; until when that is expected.
+    settling: Option<Micros>,
+    /// How far behind the clock silence is kept while there is no device.
+    lead: Duration,
 }
 
 impl Delivery {
+    /// Up to which moment the target has had sound after a piece of this length at `now`; `None` where silence has been sent in its
+    /// place already, and it would only delay all that follows.
+    fn until_after(&mut self, now: Micros, length: Duration) -> Option<Micros> {
+        if self.settling.is_none_or(|end| now >= end) {
+            self.settling = None;
+            return Some(now);
+        }
+        let until = self.until.map_or(now, |until| until + length);
+        (until <= now + self.lead + BACKLOG).then_some(until)
+    }
+
     /// Silence for what is missing until `moment`, `most` frames of it.
     fn fill_up_to(&mut self, moment: Micros, most: usize) {
         let Some(until) = self.until else { return };
@@ -186,5 +233,10 @@ impl Delivery {
 
 /// Frames of silence handed over at once.
 const SILENCE_FRAMES: usize = 441;
+/// How long a device that came back is watched for sound that is old, and how much more than its blocks it may hold.
+const SETTLING: Duration = Duration::from_secs(1);
+const BACKLOG: Duration = Duration::from_millis(20);
+/// How far a microphone may be ahead of the clock: sound that has not been yet cannot be recorded.
+const EARLIEST: Duration = Duration::from_millis(250);
 /// How long the sound system may take to build a stream.
 pub(super) const BUILD_LIMIT: Duration = Duration::from_secs(3);

@@ -186,6 +186,7 @@ mod tests {
 
     use crossbeam_channel::{Receiver, bounded};
 
+    use super::super::Side;
     use super::super::card::Card;
     use super::*;
     use crate::engine::format::{Format, to_f32};
@@ -198,12 +199,14 @@ mod tests {
         held: Option<Arc<AtomicU64>>,
         calls: Arc<AtomicU64>,
         last: Arc<AtomicU64>,
+        frames: Arc<AtomicU64>,
     }
 
     impl Render for Counter {
         fn render(&mut self, now: Micros, out: &mut [f32], starved: Starved) -> usize {
             self.calls.fetch_add(1, Ordering::Relaxed);
             self.last.store(now.0, Ordering::Relaxed);
+            self.frames.fetch_add(out.len() as u64, Ordering::Relaxed);
             let most = self.held.as_ref().map_or(u64::MAX, |held| held.load(Ordering::Relaxed));
             let ready = out.len().min((most - self.next.min(most)) as usize);
             for (index, sample) in out.iter_mut().enumerate() {
@@ -220,7 +223,17 @@ mod tests {
 
     fn counter(held: Option<Arc<AtomicU64>>) -> (Box<Counter>, Arc<AtomicU64>, Arc<AtomicU64>) {
         let (calls, last) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
-        (Box::new(Counter { next: 0, held, calls: calls.clone(), last: last.clone() }), calls, last)
+        (
+            Box::new(Counter {
+                next: 0,
+                held,
+                calls: calls.clone(),
+                last: last.clone(),
+                frames: Arc::default(),
+            }),
+            calls,
+            last,
+        )
     }
 
     fn wait(ms: u64) {
@@ -259,28 +272,104 @@ mod tests {
     }
 
     #[test]
-    fn a_speaker_that_was_lost_plays_on_when_it_is_back() {
-        let card = Card::new(48_000, 2, &[480], 0);
-        let (notices, told) = bounded(8);
-        let (render, calls, _) = counter(None);
-        let mut playback =
-            Playback::open_found(card.finder(), &Audio::default(), Clock::new(), render, notices).unwrap();
+    fn a_speaker_that_was_lost_plays_on_when_it_is_back_and_the_mix_goes_on_meanwhile() {
+        for silently in [false, true] {
+            let card = Card::new(48_000, 2, &[480], 0);
+            let (notices, told) = bounded(8);
+            let (render, _, frames, clock) = timed_counter();
+            let mut playback =
+                Playback::open_found(card.finder(), &Audio::default(), clock, render, notices).unwrap();
+            let start = clock.now();
+            playback.start().unwrap();
+            until(|| card.heard().len() > 9_600);
+            card.unplug(silently);
+            let unplugged = clock.now();
+            // A silent loss is noticed after a second.
+            until(|| clock.now().since(unplugged) > Duration::from_millis(1_500));
+            assert_in_time(&frames, clock, start);
+            card.plug();
+            until(|| card.opened() == 2);
+            let before = card.heard().len();
+            until(|| card.heard().len() > before + 48_000);
+            assert_in_time(&frames, clock, start);
+            playback.stop(false).unwrap();
+            let gaps: Vec<Duration> = told
+                .try_iter()
+                .filter_map(|n| if let Notice::DeviceBack { gap, .. } = n { Some(gap) } else { None })
+                .collect();
+            assert!(gaps.len() == 1 && gaps[0] > Duration::from_millis(500), "{gaps:?}");
+        }
+    }
+
+    #[test]
+    fn a_speaker_that_opening_hangs_on_leaves_the_mix_in_time() {
+        let card = Card::new(44_100, 1, &[441], 0);
+        let (hang, wait) = bounded::<()>(0);
+        let (mut find, mut first) = (card.finder(), true);
+        let finder: Finder = Box::new(move || {
+            if !std::mem::take(&mut first) {
+                let _ = wait.recv();
+            }
+            find()
+        });
+        let (notices, _told) = bounded(8);
+        let (render, _, frames, clock) = timed_counter();
+        let mut playback = Playback::open_found(finder, &Audio::default(), clock, render, notices).unwrap();
+        let start = clock.now();
         playback.start().unwrap();
-        wait(150);
+        until(|| !card.heard().is_empty());
         card.unplug(false);
-        wait(250);
-        let before = calls.load(Ordering::Relaxed);
-        wait(100);
-        assert_eq!(calls.load(Ordering::Relaxed), before, "nobody renders while there is no device");
-        card.plug();
-        wait(900);
-        assert!(calls.load(Ordering::Relaxed) > before);
+        until(|| clock.now().since(start) > Duration::from_secs(2));
+        assert_in_time(&frames, clock, start);
+        drop(hang);
         playback.stop(false).unwrap();
-        let gaps: Vec<Duration> = told
-            .try_iter()
-            .filter_map(|n| if let Notice::DeviceBack { gap } = n { Some(gap) } else { None })
-            .collect();
-        assert!(gaps.len() == 1 && gaps[0] > Duration::from_millis(300) && gaps[0] < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_speaker_without_any_pace_is_paced_by_the_clock_and_said_once() {
+        // A thousand times faster than it says.
+        let card = Card::new(44_100, 1, &[4_410], 1_000_000_000);
+        let (notices, told) = bounded(8);
+        let (render, _, frames, clock) = timed_counter();
+        let mut playback =
+            Playback::open_found(card.finder(), &Audio::default(), clock, render, notices).unwrap();
+        let start = clock.now();
+        playback.start().unwrap();
+        until(|| clock.now().since(start) > Duration::from_millis(2_500));
+        playback.stop(false).unwrap();
+        let most = Format::DEFAULT.frames(clock.now().since(start)) + 44_100;
+        assert!(card.heard().len() < most, "{} {most}", card.heard().len());
+        assert!(frames.load(Ordering::Relaxed) < most as u64);
+        let said = told.try_iter().filter(|n| *n == Notice::Unpaced(Side::Speaker)).count();
+        assert_eq!(said, 1);
+    }
+
+    /// The counter, the frames that it has given, and its clock.
+    fn timed_counter() -> (Box<Counter>, Arc<AtomicU64>, Arc<AtomicU64>, Clock) {
+        let (mut render, calls, _) = counter(None);
+        let frames = Arc::<AtomicU64>::default();
+        render.frames = frames.clone();
+        (render, calls, frames, Clock::new())
+    }
+
+    /// The mix is where the clock is, give or take what a busy machine makes of it.
+    fn assert_in_time(frames: &AtomicU64, clock: Clock, start: Micros) {
+        let far = || {
+            let (mixed, due) =
+                (frames.load(Ordering::Relaxed), Format::DEFAULT.frames(clock.now().since(start)));
+            mixed.abs_diff(due as u64)
+        };
+        until(|| far() < 441 * 13);
+    }
+
+    /// Until it is so; fails after 20 s.
+    fn until(so: impl Fn() -> bool) {
+        let clock = Clock::new();
+        let start = clock.now();
+        while !so() {
+            assert!(clock.now().since(start) < Duration::from_secs(20), "not so after 20 s");
+            wait(2);
+        }
     }
 
     #[test]

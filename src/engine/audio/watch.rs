@@ -1,4 +1,5 @@
-//! Keeps a device's stream alive: one thread a stream, `as-watch`, which alone touches the sound system.
+//! Keeps a device's stream alive: two threads a stream. `as-watch` alone touches the sound system, and may have to wait for it;
+//! `as-standin` waits for nothing, and does what the device should have done.
 //!
 //! Guaranteed: opening, starting and stopping answer within their deadlines even where the sound system does not;
 //! a device that fails or falls silent is opened anew, with back-off, until it is back or the stream is stopped.
@@ -14,20 +15,29 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::engine::error::{Error, Result};
 use crate::engine::time::{Clock, Micros};
 
-use super::Notice;
 use super::device::{Lease, trouble};
 use super::health::{Beat, Health};
+use super::pacer::{Ending, Halt, Paced};
+use super::{Notice, Side};
 
 /// One direction's way to a device.
 pub(super) trait Port: Send + 'static {
+    /// Which one.
+    fn side(&self) -> Side;
+    /// What does the device's part while it does not.
+    fn stand_in(&self) -> Box<dyn StandIn>;
     /// Finds the device and builds a stream on it, paused, whose callbacks go through `beat`.
     fn build(&mut self, beat: Beat, growth: u32) -> Result<Opened>;
     /// The device is gone as of now. No callback of the stream that was is under way when this returns.
     fn lost(&mut self);
     /// The stream is over: lets go of what it served.
     fn close(&mut self);
-    /// Called every [`AWAY_TICK`] while there is no device.
-    fn away(&mut self, _now: Micros) {}
+}
+
+/// Does a device's part while it does not.
+pub(super) trait StandIn: Send + 'static {
+    /// Called every [`STANDIN_TICK`] once the stream has been started; `health` says whether there is a device.
+    fn tick(&mut self, now: Micros, health: &Health);
 }
 
 /// A stream that was built.
@@ -56,6 +66,8 @@ pub(super) struct Watch {
     thread: Option<thread::JoinHandle<()>>,
     health: Arc<Health>,
     facts: Arc<Mutex<Facts>>,
+    /// Ends the stand-in, also where the sound system hangs.
+    halt: Halt,
 }
 
 enum Command {
@@ -84,7 +96,11 @@ impl Watch {
             growth: 1,
             seen: Seen::default(),
             priority_told: false,
+            unpaced_told: false,
+            halt: Halt::default(),
+            stand_in: None,
         };
+        let halt = keeper.halt.clone();
         let thread = thread::Builder::new()
             .name("as-watch".into())
             .spawn(move || {
@@ -98,7 +114,7 @@ impl Watch {
             })
             .map_err(|e| Error::device(format!("cannot start the device's thread: {e}")))?;
         answer.recv_timeout(OPEN_LIMIT).map_err(|_| Error::device("the sound system does not answer"))??;
-        Ok(Self { commands, done, thread: Some(thread), health, facts })
+        Ok(Self { commands, done, thread: Some(thread), health, facts, halt })
     }
 
     /// Lets the sound flow. What refuses at once is an error; a device that takes its time to wake up is not waited
@@ -114,6 +130,7 @@ impl Watch {
     /// Ends the stream. A sound system that hangs keeps its thread, not the caller.
     pub(super) fn stop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
+        self.halt.set(Ending::Abrupt);
         let _ = self.commands.try_send(Command::Stop);
         // Whatever a callback of a stream that hangs may still do, it does not reach target or render.
         if self.done.recv_timeout(STOP_LIMIT).is_ok() {
@@ -151,6 +168,9 @@ struct Keeper {
     growth: u32,
     seen: Seen,
     priority_told: bool,
+    unpaced_told: bool,
+    halt: Halt,
+    stand_in: Option<Paced>,
 }
 
 /// What the watchdog saw when it last looked.
@@ -180,6 +200,7 @@ impl Keeper {
     }
 
     fn play(&mut self) -> Result<()> {
+        self.begin_stand_in()?;
         let now = self.clock.now();
         self.seen.callbacks = self.health.callbacks.load(Ordering::Relaxed);
         self.seen.at = now;
@@ -193,6 +214,20 @@ impl Keeper {
             None => return Err(Error::device("there is no device to start")),
         }
         self.seen.at = self.clock.now();
+        Ok(())
+    }
+
+    /// From the first start on.
+    fn begin_stand_in(&mut self) -> Result<()> {
+        if self.stand_in.is_none() {
+            let (mut stand_in, health, clock) = (self.port.stand_in(), self.health.clone(), self.clock);
+            let own = self.halt.clone();
+            self.stand_in = Some(Paced::spawn("as-standin", move |halt| {
+                while own.get().is_none() && halt.sleep(STANDIN_TICK).is_none() {
+                    stand_in.tick(clock.now(), &health);
+                }
+            })?);
+        }
         Ok(())
     }
 
@@ -216,6 +251,7 @@ impl Keeper {
                 break;
             }
         }
+        self.stand_in = None;
         self.health.generation.fetch_add(1, Ordering::AcqRel);
         self.port.lost();
         self.stream = None;
@@ -228,6 +264,10 @@ impl Keeper {
         if errno != 0 && !self.priority_told {
             self.priority_told = true;
             self.tell(Notice::PriorityRefused(std::io::Error::from_raw_os_error(errno).to_string()));
+        }
+        if self.health.unpaced.load(Ordering::Relaxed) && !self.unpaced_told {
+            self.unpaced_told = true;
+            self.tell(Notice::Unpaced(self.port.side()));
         }
         let xruns = self.health.xruns();
         if xruns > self.seen.xruns && now.since(self.seen.window) >= XRUN_NOTICE {
@@ -283,24 +323,22 @@ impl Keeper {
     fn recover(&mut self, reason: String) -> Verdict {
         let since = self.seen.at;
         self.give_up();
-        self.tell(Notice::DeviceLost(reason));
+        self.tell(Notice::DeviceLost { side: self.port.side(), reason });
         let mut pause = FIRST_PAUSE;
         let mut next = self.clock.now() + pause;
         loop {
-            match self.inbox.recv_timeout(AWAY_TICK) {
+            match self.inbox.recv_timeout(next.since(self.clock.now())) {
                 Ok(Command::Start(reply)) => {
                     let _ = reply.send(Ok(()));
                 }
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return Verdict::Stop,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            let now = self.clock.now();
-            self.port.away(now);
-            if now < next {
+            if self.clock.now() < next {
                 continue;
             }
             if self.build().and_then(|()| self.play()).is_ok() {
-                self.tell(Notice::DeviceBack { gap: self.clock.now().since(since) });
+                self.tell(Notice::DeviceBack { side: self.port.side(), gap: self.clock.now().since(since) });
                 return Verdict::GoOn;
             }
             self.give_up();
@@ -311,6 +349,7 @@ impl Keeper {
 
     /// Lets go of the stream. Where the sound system hangs, dropping it does, too: not on this thread.
     fn give_up(&mut self) {
+        self.health.away.store(true, Ordering::Release);
         self.health.generation.fetch_add(1, Ordering::AcqRel);
         self.port.lost();
         if let Some(stream) = self.stream.take() {
@@ -329,9 +368,9 @@ enum Verdict {
     Stop,
 }
 
-/// How often the watchdog looks: at a device, and for one.
+/// How often the watchdog looks at a device, and what stands in for it.
 const TICK: Duration = Duration::from_millis(100);
-pub(super) const AWAY_TICK: Duration = Duration::from_millis(10);
+pub(super) const STANDIN_TICK: Duration = Duration::from_millis(10);
 /// How long callbacks may stay away, once they have come and before.
 const PATIENCE: Duration = Duration::from_secs(1);
 const FIRST_PATIENCE: Duration = Duration::from_secs(3);

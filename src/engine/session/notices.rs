@@ -1,6 +1,6 @@
 //! What the devices have to say, as log lines.
 
-use crate::engine::audio::Notice;
+use crate::engine::audio::{Notice, Side};
 
 /// Writes a notice to the log, under `target`.
 pub fn report(target: &'static str, notice: &Notice) {
@@ -8,11 +8,17 @@ pub fn report(target: &'static str, notice: &Notice) {
         Notice::PriorityRefused(why) => {
             log::info!(target: target, "no real-time priority for the sound: {why}");
         }
-        Notice::DeviceLost(why) => {
-            log::warn!(target: target, "sound device lost, trying to open it again: {why}");
+        Notice::DeviceLost { side: Side::Microphone, reason } => {
+            log::warn!(target: target, "the microphone is away: silence goes on in its place, and it is looked for again: {reason}");
         }
-        Notice::DeviceBack { gap } => {
-            log::warn!(target: target, "sound device is back after {:.1} s", gap.as_secs_f64());
+        Notice::DeviceLost { side: Side::Speaker, reason } => {
+            log::warn!(target: target, "the speaker is away: the sound goes on unheard, and it is looked for again: {reason}");
+        }
+        Notice::DeviceBack { side, gap } => {
+            log::warn!(target: target, "the {} is back after {:.1} s", name(*side), gap.as_secs_f64());
+        }
+        Notice::Unpaced(side) => {
+            log::warn!(target: target, "the {} takes or gives any amount of sound at once: a clock paces it", name(*side));
         }
         Notice::Xruns(count) => log::warn!(target: target, "the sound device ran over or dry {count} times"),
         Notice::BlockGrown(frames) => {
@@ -24,5 +30,12 @@ pub fn report(target: &'static str, notice: &Notice) {
         Notice::SinkFailed(error) => {
             log::error!(target: target, "the output can no longer be written: {error}");
         }
+    }
+}
+
+fn name(side: Side) -> &'static str {
+    match side {
+        Side::Microphone => "microphone",
+        Side::Speaker => "speaker",
     }
 }

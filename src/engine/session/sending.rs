@@ -320,7 +320,9 @@ impl Sending {
             self.sender.skip(parts / format.rate() as usize);
             self.shared.frames_dropped.fetch_add(dropped as u64, Relaxed);
             self.shared.overruns.fetch_add(1, Relaxed);
-            self.warn(&format!("the network is too slow: {dropped} frames of the oldest sound were dropped"));
+            self.warn(&format!(
+                "sound came faster than it could be sent: {dropped} frames of the oldest were dropped"
+            ));
         }
     }
 
