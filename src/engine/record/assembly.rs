@@ -221,7 +221,7 @@ impl Assembly {
         let lane = self.lanes.get_mut(&head.source)?;
         lane.tally.packets += 1;
         let (mut offset, mut resumed) = (None, None);
-        match lane.fit(head, arrival, slack, self.patience) {
+        match lane.fit(head, arrival, global, slack, self.patience) {
             Fit::Part(index) => {
                 let part = &mut lane.parts[index];
                 let Some(place) = part.place else { return Some(index) };

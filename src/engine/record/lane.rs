@@ -48,8 +48,9 @@ impl Lane {
         &self.tally
     }
 
-    /// Where a packet belongs that came at `arrival` (in frames of the clock): to the part used last that it fits.
-    pub(super) fn fit(&self, head: &Head, arrival: i64, slack: u64, patience: u64) -> Fit {
+    /// Where a packet belongs that came at `arrival` (in frames of the clock; `lead` makes it a frame of the recording): to the part
+    /// used last that it fits.
+    pub(super) fn fit(&self, head: &Head, arrival: i64, lead: Option<i64>, slack: u64, patience: u64) -> Fit {
         let mut order: [usize; MAX_PARTS] = std::array::from_fn(|i| i);
         let order = &mut order[..self.parts.len()];
         order.sort_by_key(|&i| u64::MAX - self.parts[i].used);
@@ -67,7 +68,14 @@ impl Lane {
                     return Fit::Part(index);
                 }
             } else if !part.closed && self.allows_gap(part, gap as u64, arrival, slack) {
-                return Fit::Part(index);
+                // Lost packets are no lie, however fast the sound comes.
+                let ahead = lead.map_or(0, |lead| {
+                    (head.position.0 as i64).wrapping_add(part.offset(self.floor(index))) - arrival - lead
+                });
+                let is_loss = self.skipped + gap as u64 <= self.tally.frames / 4;
+                if gap == 0 || is_loss || ahead <= slack as i64 {
+                    return Fit::Part(index);
+                }
             }
         }
         // What comes after all that was is not late, wherever its position leads.

@@ -403,7 +403,7 @@ impl Receiver {
     /// one that claims a pause that has not had the time to happen.
     fn is_rebased(&self, claim: &Claim, sequence: u64) -> bool {
         // Events keep the timestamp at which they began (RFC 4733 §2.5.1.2).
-        if self.wire != Wire::Rtp || claim.frames == 0 {
+        if self.wire != Wire::Rtp || claim.frames == 0 || self.is_silent() {
             return false;
         }
         let missing = match self.tracker.place(sequence) {
