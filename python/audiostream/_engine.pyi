@@ -173,7 +173,9 @@ class Server:
         """Waits for `has_ended`, at most `timeout` seconds."""
     def stats(self) -> ServerStatsDict:
         """The figures of this moment."""
-    def events(self, cursor: int | None, timeout: float) -> tuple[list[tuple[str, float, int, str]], int | None, bool]:
+    def events(
+        self, cursor: int | None, timeout: float
+    ) -> tuple[list[tuple[str, float, int, str, tuple[str, float] | None]], int | None, bool]:
         """What has happened since `cursor` (None: all that is kept), at the latest after `timeout` seconds.
 
         Returns (kind, seconds ago, source, detail) of each, the next cursor, and whether nothing more will happen.

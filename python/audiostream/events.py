@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Event", "EventKind", "Events"]
 
-EventKind = Literal["joined", "left", "idle", "resumed", "lost"]
+EventKind = Literal["joined", "left", "idle", "resumed", "lost", "digit"]
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,21 @@ class Event:
         kind: `'joined'`: it is heard, for the first time or after it had left. `'idle'`: it has been silent for 10 s,
             and costs no playing time any more. `'resumed'`: it goes on after that. `'left'`: it said goodbye (RTCP
             BYE), or closed its connection. `'lost'`: its connection broke, or for 30 s neither sound nor a report
-            came of it.
+            came of it. `'digit'`: a key was pressed there, or another telephone event was heard (RFC 4733); told once,
+            when it is over.
         at: When, as of `time.time()`.
         source: Which one.
         detail: A few words more: what it sends, why it is lost.
+        digit: Of `'digit'`: which, `'0'` to `'9'`, `'*'`, `'#'`, `'A'` to `'D'`, `'flash'` or `'event N'`; else None.
+        duration: Of `'digit'`: how long it was, in seconds; else None.
     """
 
     kind: EventKind
     at: float
     source: Source
     detail: str
+    digit: str | None = None
+    duration: float | None = None
 
 
 class Events:
@@ -86,6 +91,8 @@ class Events:
             return
         events, self._cursor, self._ended = self._engine.events(self._cursor, timeout)
         now = time.time()
-        for kind, ago, number, detail in events:
+        for kind, ago, number, detail, pressed in events:
             source = Source(self._engine, number)
-            self._waiting.append(Event(cast("EventKind", kind), now - ago, source, detail))
+            digit, duration = pressed or (None, None)
+            event = Event(cast("EventKind", kind), now - ago, source, detail, digit, duration)
+            self._waiting.append(event)

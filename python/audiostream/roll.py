@@ -49,7 +49,7 @@ class Comings:
         for event in self._events:
             told += 1
             if told <= most:
-                style = STATES["playing" if event.kind in {"joined", "resumed"} else "idle"]
+                style = STATES["playing" if event.kind in {"joined", "resumed", "digit"} else "idle"]
                 line = Text(f"{event.kind:8}", style=style)
                 yield line.append(f"{event.source.name}: {event.detail}", style="default")
         if told > most:

@@ -103,7 +103,7 @@ class ClientStats(_Snapshot):
         frames_captured: Frames that the source of sound delivered.
         frames_dropped: Frames captured and never sent: the queue was full, the oldest went first.
         overruns: How often the queue was full.
-        reconnects: TCP connections made after the first.
+        reconnects: Connections (TCP) or sockets (UDP, after a change of the network) made after the first.
         packets_unauthentic: Reports and sound from the server that were not sealed with the `key=`, or came again:
             unread.
         packets_unheard: Packets of sound that the server sent and nobody listened to: there is no `output=`.

@@ -26,6 +26,7 @@ use crate::engine::session::forwarding;
 use crate::engine::session::frames::Wanted;
 use crate::engine::session::place::{self, Listening, Told};
 use crate::engine::session::server;
+use crate::engine::wire::event::name;
 
 /// Hears senders, plays them, counts them, records them. `audiostream.AdvancedAudioServer` is what users see.
 #[pyclass(frozen, module = "audiostream._engine")]
@@ -48,7 +49,7 @@ enum Record {
 }
 
 /// Kind, seconds ago, the source's number, detail.
-type EventTuple = (&'static str, f64, u32, String);
+type EventTuple = (&'static str, f64, u32, String, Option<(String, f64)>);
 
 impl Close for server::Server {
     fn close(&self, drain: bool) -> Result<()> {
@@ -228,8 +229,10 @@ impl Server {
             Ok((told.ended || !told.events.is_empty()).then_some((told, now)))
         })?;
         let Some((told, now)) = told else { return Ok((Vec::new(), cursor, false)) };
-        let ago =
-            |event: Event| (event.kind.name(), now.since(event.at).as_secs_f64(), event.source, event.detail);
+        let ago = |Event { kind, at, source, detail, digit }: Event| {
+            let digit = digit.map(|digit| (name(digit.code), digit.duration.as_secs_f64()));
+            (kind.name(), now.since(at).as_secs_f64(), source, detail, digit)
+        };
         Ok((told.events.into_iter().map(ago).collect(), Some(told.next), told.ended))
     }
 

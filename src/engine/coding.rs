@@ -102,6 +102,10 @@ pub enum Payload {
     Sound(Encoding),
     /// Sound and copies of earlier sound (RFC 2198); the blocks inside name their own types.
     Redundant,
+    /// Telephone events (RFC 4733), with timestamps of so many ticks a second.
+    Events(u32),
+    /// Comfort noise (RFC 3389), with timestamps of so many ticks a second.
+    Comfort(u32),
 }
 
 /// The payload types of a session: the static ones of RFC 3551, ours for dynamic ones, or what an SDP says instead.
@@ -115,15 +119,22 @@ impl PayloadTypes {
     /// What is understood without an SDP. `session` is the format of the dynamic linear types, and how many channels Opus is decoded to.
     pub fn new(session: Format) -> Self {
         let sound = |coding, format| Payload::Sound(Encoding { coding, format });
-        let narrow = Format::NARROW;
-        let mut types = Self::empty();
-        types.set(PCMU, sound(Coding::Pcmu, narrow));
-        types.set(PCMA, sound(Coding::Pcma, narrow));
-        types.set(L16_STEREO, sound(Coding::L16, Format::STEREO));
-        types.set(L16_MONO, sound(Coding::L16, Format::DEFAULT));
+        let mut types = Self::fixed();
         types.set(DYNAMIC, sound(Coding::L16, session));
         types.set(OPUS, sound(Coding::Opus, Format::opus(session.channels())));
         types.set(REDUNDANT, Payload::Redundant);
+        types
+    }
+
+    /// The static ones of RFC 3551: what they stand for needs no description.
+    pub fn fixed() -> Self {
+        let sound = |coding, format| Payload::Sound(Encoding { coding, format });
+        let mut types = Self::empty();
+        types.set(PCMU, sound(Coding::Pcmu, Format::NARROW));
+        types.set(PCMA, sound(Coding::Pcma, Format::NARROW));
+        types.set(L16_STEREO, sound(Coding::L16, Format::STEREO));
+        types.set(L16_MONO, sound(Coding::L16, Format::DEFAULT));
+        types.set(COMFORT_NOISE, Payload::Comfort(Format::NARROW.rate()));
         types
     }
 
@@ -171,6 +182,8 @@ pub const PCMA: u8 = 8;
 pub const L16_STEREO: u8 = 10;
 /// L16, 44.1 kHz, mono (RFC 3551 §6).
 pub const L16_MONO: u8 = 11;
+/// Comfort noise, 8 kHz (RFC 3389 §4).
+pub const COMFORT_NOISE: u8 = 13;
 /// The first dynamic payload type: L16 in any other format.
 pub const DYNAMIC: u8 = 96;
 /// Ours for Opus, and that of most programs.

@@ -10,13 +10,14 @@ use crate::engine::error::Result;
 /// Payloads may hold any bytes. Those that are not whole are told by [`frames`](Self::frames); no others should be decoded.
 pub struct Decoder {
     encoding: Encoding,
-    opus: Option<OpusDecoder>,
+    /// In a box: most sources have none.
+    opus: Option<Box<OpusDecoder>>,
 }
 
 /// A copy of a decoder's state; empty to begin with.
 #[derive(Default)]
 pub struct Snapshot {
-    opus: Option<OpusSnapshot>,
+    opus: Option<Box<OpusSnapshot>>,
 }
 
 impl Decoder {
@@ -26,7 +27,7 @@ impl Decoder {
     /// A decoder of `encoding`; refused for Opus where this build has none, or at another rate than 48 kHz.
     pub fn new(encoding: Encoding) -> Result<Self> {
         let opus = match encoding.coding {
-            Coding::Opus => Some(OpusDecoder::new(encoding.format)?),
+            Coding::Opus => Some(Box::new(OpusDecoder::new(encoding.format)?)),
             _ => None,
         };
         Ok(Self { encoding, opus })
@@ -39,12 +40,7 @@ impl Decoder {
 
     /// Frames in `payload`; `None` where it is malformed: empty, not a whole number of frames, or no Opus packet (RFC 6716 §3.4).
     pub fn frames(&self, payload: &[u8]) -> Option<u32> {
-        let Some(sample_bytes) = self.encoding.coding.sample_bytes() else {
-            return toc::frames(payload);
-        };
-        let frame_bytes = sample_bytes * self.encoding.format.channels();
-        let whole = !payload.is_empty() && payload.len().is_multiple_of(frame_bytes);
-        whole.then_some((payload.len() / frame_bytes) as u32)
+        frames(self.encoding, payload)
     }
 
     /// Appends the sound of the next payload in order; `false`, and nothing appended, where it is malformed or the codec refuses it.
@@ -101,6 +97,19 @@ impl Decoder {
             opus.restore(snapshot);
         }
     }
+}
+
+/// Frames in a payload of `encoding`; `None` where it is malformed.
+pub fn frames(encoding: Encoding, payload: &[u8]) -> Option<u32> {
+    let Some(sample_bytes) = encoding.coding.sample_bytes() else { return toc::frames(payload) };
+    let frame_bytes = sample_bytes * encoding.format.channels();
+    let whole = !payload.is_empty() && payload.len().is_multiple_of(frame_bytes);
+    whole.then_some((payload.len() / frame_bytes) as u32)
+}
+
+/// Whether this build decodes it.
+pub const fn can_decode(coding: Coding) -> bool {
+    cfg!(feature = "opus") || !matches!(coding, Coding::Opus)
 }
 
 #[cfg(test)]

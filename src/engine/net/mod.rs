@@ -6,7 +6,7 @@
 
 mod address;
 mod ancillary;
-mod failure;
+pub mod failure;
 pub mod ports;
 pub mod resolve;
 pub mod rest;

@@ -15,12 +15,52 @@ use crate::engine::error::Result;
 /// An address needs no look-up (IPv6 also in brackets). A look-up has a thread of its own, abandoned once `cancelled`
 /// is true (noticed within 50 ms) or after 10 s.
 pub fn resolve(host: &str, port: u16, cancelled: &AtomicBool) -> Result<Vec<SocketAddr>> {
-    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    let host = bare(host);
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![(address, port).into()]);
     }
     let name = host.to_owned();
     look_up(host, cancelled, PATIENCE, move || (name.as_str(), port).to_socket_addrs().map(Iterator::collect))
+}
+
+/// A look-up that nobody waits for.
+#[derive(Debug)]
+pub struct Lookup(mpsc::Receiver<Result<Vec<SocketAddr>>>);
+
+impl Lookup {
+    /// Looks a name up; `None` for an address, or where there is no thread to be had.
+    pub fn begin(host: &str, port: u16) -> Option<Self> {
+        if is_address(host) {
+            return None;
+        }
+        let (answer, answers) = mpsc::sync_channel(1);
+        let host = host.to_owned();
+        let work = move || {
+            let _ = answer.send(resolve(&host, port, &AtomicBool::new(false)));
+        };
+        thread::Builder::new().name("resolve".into()).spawn(work).ok().map(|_| Self(answers))
+    }
+
+    /// What it has found, once; never blocks. `None` while it has not ended.
+    pub fn answer(&self) -> Option<Result<Vec<SocketAddr>>> {
+        match self.0.try_recv() {
+            Ok(answer) => Some(answer),
+            Err(mpsc::TryRecvError::Empty) => None,
+            Err(mpsc::TryRecvError::Disconnected) => {
+                Some(Err(failure::transport("the look-up has ended without an answer")))
+            }
+        }
+    }
+}
+
+/// Whether it is an address, which never changes.
+fn is_address(host: &str) -> bool {
+    bare(host).parse::<IpAddr>().is_ok()
+}
+
+/// An address without IPv6's brackets.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
 }
 
 fn look_up(

@@ -91,6 +91,89 @@ pub fn send_many(socket: &Socket, datagrams: &[&[u8]]) -> std::io::Result<usize>
     datagrams.first().map_or(Ok(0), |bytes| socket.send(bytes).map(|_| 1))
 }
 
+/// Has the kernel keep what routers say of datagrams, for [`next_failed`].
+#[cfg(target_os = "linux")]
+pub fn keep_errors(socket: &Socket, is_v6: bool) -> std::io::Result<()> {
+    if is_v6 {
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1)
+    } else {
+        set_option(socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1)
+    }
+}
+
+/// Nothing is kept here.
+#[cfg(not(target_os = "linux"))]
+pub fn keep_errors(_socket: &Socket, _is_v6: bool) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// The next of the errors kept, its number and as much of the failed datagram's beginning as was sent back (RFC 792, RFC 4443);
+/// `None` when there is no more.
+#[cfg(target_os = "linux")]
+pub fn next_failed(socket: &Socket, bytes: &mut [u8]) -> Option<(i32, usize)> {
+    use std::os::fd::AsRawFd;
+    /// As aligned as control messages have to be.
+    #[repr(align(8))]
+    struct Control([u8; 256]);
+    let mut control = Control([0; 256]);
+    let mut piece = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    // SAFETY: all-zero is a message without address, pieces and control data.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = control.0.len() as _;
+    // SAFETY: the message points to places of ours that outlive the call, with their true lengths.
+    let got = unsafe {
+        libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT)
+    };
+    let got = usize::try_from(got).ok()?;
+    // SAFETY: the kernel has filled the control data as its length says; each header is one of it, and what follows the header is
+    // read as far as the header says.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(&raw const message);
+        while let Some(head) = header.as_ref() {
+            let is_error = matches!(
+                (head.cmsg_level, head.cmsg_type),
+                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+            );
+            if is_error && head.cmsg_len >= (size_of::<libc::cmsghdr>() + 4) as _ {
+                // `ee_errno` is the first field of `sock_extended_err`.
+                let errno = libc::CMSG_DATA(header).cast::<u32>().read_unaligned();
+                return Some((errno as i32, got.min(bytes.len())));
+            }
+            header = libc::CMSG_NXTHDR(&raw const message, header);
+        }
+    }
+    Some((0, 0))
+}
+
+/// Nothing is kept here.
+#[cfg(not(target_os = "linux"))]
+pub fn next_failed(_socket: &Socket, _bytes: &mut [u8]) -> Option<(i32, usize)> {
+    None
+}
+
+/// Bytes of an IP packet that the way to a connected socket's peer takes, as far as the kernel knows.
+#[cfg(target_os = "linux")]
+pub fn path_mtu(socket: &Socket, is_v6: bool) -> Option<usize> {
+    use std::os::fd::AsRawFd;
+    let (level, name) =
+        if is_v6 { (libc::IPPROTO_IPV6, libc::IPV6_MTU) } else { (libc::IPPROTO_IP, libc::IP_MTU) };
+    let mut mtu: libc::c_int = 0;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the option's value is one int, and the length says so.
+    let rc =
+        unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, (&raw mut mtu).cast(), &raw mut length) };
+    if rc == 0 { usize::try_from(mtu).ok() } else { None }
+}
+
+/// Not told here.
+#[cfg(not(target_os = "linux"))]
+pub fn path_mtu(_socket: &Socket, _is_v6: bool) -> Option<usize> {
+    None
+}
+
 /// Asks for the kernel's receive time (`CLOCK_REALTIME`) with every datagram.
 #[cfg(target_os = "linux")]
 pub fn ask_for_receive_times(socket: &Socket) -> std::io::Result<()> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::comfort::Comfort;
 use super::counters::PlayerCounters;
 use super::ledger::{Kind, Ledger};
 use super::tape::HISTORY;
@@ -34,6 +35,8 @@ pub struct Inlet {
     pub rough: bool,
     /// What the frames are that are given out.
     pub ledger: Ledger,
+    /// What silence sounds like.
+    pub comfort: Comfort,
 }
 
 /// Frames that are given out at once.
@@ -56,11 +59,15 @@ impl Inlet {
             made_up: false,
             rough: false,
             ledger: Ledger::default(),
+            comfort: Comfort::default(),
         }
     }
 
     /// Empties the window for a stretch that begins with the packet `head`, with room for one that it overtook.
     pub fn begin(&mut self, head: &Head) {
+        if head.epoch != self.epoch {
+            self.comfort = Comfort::default();
+        }
         self.epoch = head.epoch;
         self.position = head.position;
         let room = self.window.capacity() as u64 / 4;

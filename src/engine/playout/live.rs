@@ -213,7 +213,8 @@ impl Live {
         self.take(inlet, pull);
         if self.state == State::Idle {
             out.fill(0.0);
-            return 0;
+            let noise = !inlet.reader.is_abandoned() && inlet.comfort.add_newest(out);
+            return if noise { frames } else { 0 };
         }
         self.steer(inlet, pull);
         self.note_in = self.note_in.checked_sub(1).unwrap_or_else(|| {
@@ -255,6 +256,10 @@ impl Live {
     fn take(&mut self, inlet: &mut Inlet, pull: &Pull<'_>) {
         while let Some(head) = inlet.reader.peek() {
             let made_up = head.origin.is_made_up();
+            if head.frames == 0 && head.epoch == inlet.epoch {
+                self.pauses.arrived(&head);
+                inlet.comfort.arrived(&head);
+            }
             if head.frames == 0 || made_up && (self.state == State::Idle || head.epoch != inlet.epoch) {
                 inlet.pass_over();
                 continue;
@@ -318,6 +323,7 @@ impl Live {
             self.foresight.arrived(inlet.format, head.frames as usize);
             self.grid.packet(inlet.format, head.position, head.frames as usize);
             self.pauses.arrived(head);
+            inlet.comfort.arrived(head);
         }
         let put = inlet.put(matches!(self.state, State::Waiting(_)));
         if head.origin != Origin::Received {

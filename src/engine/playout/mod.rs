@@ -3,6 +3,7 @@
 mod abroad;
 pub mod buffer;
 mod burg;
+mod comfort;
 pub mod conceal;
 pub mod counters;
 pub mod delay;

@@ -13,6 +13,14 @@ pub struct Pauses {
 impl Pauses {
     /// Takes note of a packet.
     pub fn arrived(&mut self, head: &Head) {
+        if head.frames == 0 {
+            // One without sound: nothing is missing where it is.
+            let last = self.last.as_mut();
+            if let Some(last) = last.filter(|l| l.epoch == head.epoch && l.sequence + 1 == head.sequence) {
+                last.sequence = head.sequence;
+            }
+            return;
+        }
         if let Some(last) = self.last.filter(|last| last.epoch == head.epoch) {
             if head.sequence <= last.sequence {
                 return;

@@ -79,8 +79,10 @@ impl Whole {
                 if skipped > 0 {
                     step = skipped as usize;
                 } else {
-                    out[done * channels..(done + step) * channels].fill(0.0);
-                    let kind = if pause { Kind::Heard } else { Kind::Lost };
+                    let room = &mut out[done * channels..(done + step) * channels];
+                    room.fill(0.0);
+                    let noise = inlet.comfort.add(inlet.position, room);
+                    let kind = if pause || noise { Kind::Heard } else { Kind::Lost };
                     inlet.ledger.note(kind, inlet.position, step);
                     done += step;
                 }
@@ -114,7 +116,12 @@ impl Whole {
     /// Takes what fits; true where a packet waits that lies further ahead than the window reaches.
     fn take(&mut self, inlet: &mut Inlet) -> bool {
         while let Some(head) = inlet.reader.peek() {
-            if head.origin.is_made_up() && (self.state == State::Idle || head.epoch != inlet.epoch) {
+            if head.frames == 0 && head.epoch == inlet.epoch {
+                self.pauses.arrived(&head);
+                inlet.comfort.arrived(&head);
+            }
+            let is_elsewhere = self.state == State::Idle || head.epoch != inlet.epoch;
+            if head.frames == 0 || head.origin.is_made_up() && is_elsewhere {
                 inlet.pass_over();
                 continue;
             }
@@ -138,6 +145,7 @@ impl Whole {
             inlet.packet_frames = head.frames as usize;
             if !head.origin.is_made_up() {
                 self.pauses.arrived(&head);
+                inlet.comfort.arrived(&head);
                 if head.arrival > self.expected(inlet, head.position) {
                     self.latest = (head.position, head.arrival);
                 }

@@ -10,7 +10,6 @@ use super::format::Format;
 use wav::WavWriter;
 
 pub mod assembly;
-pub mod conform;
 pub mod folder;
 mod lane;
 mod lead;

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::engine::stream::digits::Digit;
 use crate::engine::time::Micros;
 
 /// What happened.
@@ -22,6 +23,8 @@ pub enum EventKind {
     Resumed,
     /// Its connection broke, or nothing at all was heard of it for long.
     Lost,
+    /// A key was pressed, or another telephone event was heard (RFC 4733).
+    Digit,
 }
 
 /// Something that happened to a source.
@@ -35,6 +38,8 @@ pub struct Event {
     pub source: u32,
     /// What else is known, a few words.
     pub detail: String,
+    /// The telephone event, where it is one.
+    pub digit: Option<Digit>,
 }
 
 /// The events of a session.
@@ -73,6 +78,7 @@ impl EventKind {
             Self::Idle => "idle",
             Self::Resumed => "resumed",
             Self::Lost => "lost",
+            Self::Digit => "digit",
         }
     }
 }
@@ -129,7 +135,8 @@ mod tests {
     use super::*;
 
     fn event(source: u32) -> Event {
-        Event { kind: EventKind::Joined, at: Micros(u64::from(source)), source, detail: String::new() }
+        let at = Micros(u64::from(source));
+        Event { kind: EventKind::Joined, at, source, detail: String::new(), digit: None }
     }
 
     fn sources(told: &Told) -> Vec<u32> {

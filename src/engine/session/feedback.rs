@@ -41,6 +41,11 @@ pub struct Feedback {
     out: Vec<u8>,
     began: Option<Micros>,
     listener: Presence,
+    /// When a packet was sent last, and when a report came or was missed last.
+    spoke: Micros,
+    heard: Micros,
+    /// It has reported once.
+    reported: bool,
     /// The last report, until it is taken.
     report: Option<RemoteStats>,
     tried_beside: bool,
@@ -88,6 +93,9 @@ impl Feedback {
             out: Vec::new(),
             began: None,
             listener: Presence::Unknown,
+            spoke: Micros::ZERO,
+            heard: Micros::ZERO,
+            reported: false,
             report: None,
             tried_beside: false,
             complaints: Complaints::default(),
@@ -100,6 +108,7 @@ impl Feedback {
         if let Ok((header, payload)) = rtp::parse(packet) {
             let now = self.clock.now();
             self.began.get_or_insert(now);
+            self.spoke = now;
             self.speaker.sent(header.timestamp, payload.len(), packet.len(), length, now);
         }
     }
@@ -233,6 +242,8 @@ impl Feedback {
             log::info!(target: TARGET, "{} reports that it hears us: {told}", transport.peer());
         }
         self.listener = Presence::There;
+        self.heard = self.clock.now();
+        self.reported = true;
     }
 
     fn say(
@@ -251,7 +262,7 @@ impl Feedback {
                 self.tap.entered(now, transport, passage, out);
             }
             (Transport::Udp(udp), None) => {
-                if udp.send(out).is_ok_and(|sent| sent != Sent::Dropped) {
+                if udp.send(out).is_ok_and(|sent| !matches!(sent, Sent::Dropped(_))) {
                     self.tap.sent(now, transport, out);
                 }
             }
@@ -268,6 +279,7 @@ impl Feedback {
 
     /// Wonders whether anybody is there.
     fn miss(&mut self, transport: &mut Transport, now: Micros) {
+        self.miss_reports(transport, now);
         let Some(began) = self.began.filter(|_| self.listener == Presence::Unknown) else { return };
         // A group's members do not answer.
         if transport.peer().ip().is_multicast() {
@@ -290,6 +302,28 @@ impl Feedback {
                 transport.peer(),
                 MISSED_AFTER.as_secs()
             );
+        }
+    }
+
+    /// Reports that came and come no more: perhaps the way has changed, or the server has another address.
+    fn miss_reports(&mut self, transport: &mut Transport, now: Micros) {
+        let speaks = now.since(self.spoke) < SPEAKS;
+        if let Transport::Udp(udp) = transport
+            && self.reported
+            && speaks
+            && now.since(self.heard) > STOPPED_AFTER
+        {
+            self.heard = now;
+            if self.listener == Presence::There {
+                self.listener = Presence::Missed;
+                log::warn!(
+                    target: TARGET,
+                    "{} reports no more since {} s: the way there is looked for anew",
+                    udp.peer(),
+                    STOPPED_AFTER.as_secs()
+                );
+            }
+            udp.look_again();
         }
     }
 }
@@ -329,6 +363,10 @@ const TARGET: &str = "audiostream.client";
 const BESIDE_AFTER: Duration = Duration::from_secs(2);
 /// So long without a report is worth a warning.
 const MISSED_AFTER: Duration = Duration::from_secs(5);
+/// So long without a report, while we send, where reports used to come: three are missing.
+const STOPPED_AFTER: Duration = Duration::from_secs(15);
+/// Who has sent a packet within this sends.
+const SPEAKS: Duration = Duration::from_secs(1);
 /// Reports that are kept for who asks for them; the oldest goes first, and their numbers show it.
 const REPORTS: usize = 1024;
 /// Bytes that the deframer takes at once.

@@ -10,6 +10,7 @@
 use super::packets::Packets;
 use crate::engine::config::{Path, Protocol};
 use crate::engine::error::{Error, Result};
+use crate::engine::net::failure::Obstacle;
 use crate::engine::net::udp::{Sent, UdpSender};
 use crate::engine::stats::Forwarded;
 use crate::engine::stream::repeat::Outgoing;
@@ -71,7 +72,7 @@ impl Forwarding {
                     if !std::mem::replace(&mut self.told, true) {
                         log::error!(target: TARGET, "forwarding to {} failed: {error}", receiver.peer());
                     }
-                    (0, Sent::Dropped)
+                    (0, Sent::Dropped(Obstacle::NoWay))
                 });
                 self.counts.packets += sent as u64;
                 left = &left[sent..];
@@ -82,7 +83,7 @@ impl Forwarding {
                         self.counts.packets = self.counts.packets.saturating_sub(1);
                         self.counts.dropped += 1;
                     }
-                    Sent::Dropped => {
+                    Sent::Dropped(_) => {
                         self.counts.dropped += 1;
                         left = left.get(1..).unwrap_or_default();
                     }

@@ -16,8 +16,8 @@ use crate::engine::playout::counters::PlayerCounters;
 use crate::engine::playout::player::Player;
 use crate::engine::playout::render::Roster;
 use crate::engine::playout::tap::Tap;
-use crate::engine::record::conform::Conform;
 use crate::engine::record::reception::Labels;
+use crate::engine::stream::conform::Conform;
 use crate::engine::stream::queue::{Head, Origin, PacketWriter, packet_queue};
 
 /// What happens to a source's packets besides being counted.

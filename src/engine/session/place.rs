@@ -153,9 +153,9 @@ fn format(rate: Option<u32>, channels: Option<u16>, otherwise: Format) -> Result
     Format::new(rate.unwrap_or(otherwise.rate()), channels.unwrap_or(otherwise.channels() as u16))
 }
 
-/// The described types, Opus decoded to the channels that are wanted.
+/// The described types, Opus decoded to the channels that are wanted, and the static ones: a sender may use those besides.
 fn heard(described: &PayloadTypes, channels: Option<u16>) -> PayloadTypes {
-    let mut types = PayloadTypes::empty();
+    let mut types = PayloadTypes::fixed();
     for (payload_type, payload) in described.iter() {
         let payload = match (payload, channels) {
             (Payload::Sound(Encoding { coding: Coding::Opus, .. }), Some(channels)) => {

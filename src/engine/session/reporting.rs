@@ -341,7 +341,6 @@ pub fn speakers(compound: Compound<'_>) -> Vec<u32> {
 /// What is known of a source for a report of it.
 pub fn hearing(encoding: Encoding, receiver: &Receiver, outlet: &Outlet, config: &ServerConfig) -> Hearing {
     let reception = receiver.reception();
-    let distinct = (reception.received - reception.duplicated).max(1);
     let playback = outlet.counters().map(PlayerCounters::snapshot).unwrap_or_default();
     let ms = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
     let (lowest, highest) = receiver.span().unwrap_or_default();
@@ -350,12 +349,14 @@ pub fn hearing(encoding: Encoding, receiver: &Receiver, outlet: &Outlet, config:
         lowest,
         highest,
         drift_ppm: playback.drift_ppm,
-        packet: encoding.format.duration(reception.frames / distinct),
+        packet: encoding.format.duration(receiver.mean_frames() as u64),
         delay: ms(playback.delay_ms),
         target: ms(playback.delay_target_ms),
         limit: config.max_delay(),
         is_adaptive: config.delay.is_none(),
-        equipment: config.quality.then(|| Equipment::of(encoding.coding, !config.output.is_whole())),
+        equipment: config
+            .quality
+            .then(|| Equipment::of(receiver.encoding().coding, !config.output.is_whole())),
     }
 }
 

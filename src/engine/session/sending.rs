@@ -64,6 +64,10 @@ pub struct Sending {
     hearing: Option<Hearing>,
     rest: Rest,
     warned: Micros,
+    /// Bytes that a packet may have on the path.
+    limit: usize,
+    /// Sockets that have taken over from the first, as far as is counted.
+    renewals: u64,
 }
 
 /// What it tells.
@@ -155,6 +159,8 @@ impl Sending {
             hearing,
             rest,
             warned: Micros::ZERO,
+            limit: usize::MAX,
+            renewals: 0,
         })
     }
 
@@ -190,6 +196,7 @@ impl Sending {
             if allowed && self.ring.slots() >= self.block.len() {
                 let mut block = std::mem::take(&mut self.block);
                 let _ = self.ring.pop_entire_slice(&mut block);
+                self.follow_path();
                 self.pack(&block);
                 self.block = block;
                 self.send_packets(stepper)?;
@@ -230,6 +237,25 @@ impl Sending {
         match &mut self.transport {
             Transport::Udp(_) => Ok(()),
             Transport::Tcp(tcp) => tcp.flush(FLUSH_TIMEOUT),
+        }
+    }
+
+    /// Packets are as long as the path to the server takes them, and what has changed on it is counted.
+    fn follow_path(&mut self) {
+        let Transport::Udp(udp) = &self.transport else { return };
+        if udp.limit() < self.limit {
+            self.limit = udp.limit();
+            let sealed = if self.sealing.is_some() { LONGEST_SEAL } else { 0 };
+            let most = self.limit - sealed;
+            self.sender.limit(most);
+            if let Some(repeater) = &mut self.repeater {
+                repeater.limit(most);
+            }
+        }
+        if udp.renewals() > self.renewals {
+            self.shared.reconnects.fetch_add(udp.renewals() - self.renewals, Relaxed);
+            self.renewals = udp.renewals();
+            self.tap.connected(self.clock.now(), &self.transport);
         }
     }
 
@@ -353,8 +379,8 @@ impl Sending {
                         ));
                         "refused"
                     }
-                    Sent::Dropped => {
-                        self.warn("the system's send buffer is full: a packet was dropped");
+                    Sent::Dropped(obstacle) => {
+                        self.warn(&format!("{obstacle}: a packet was dropped"));
                         "dropped"
                     }
                 },
@@ -388,7 +414,7 @@ impl Sending {
         while let Some((_, (), packet)) = network.leave(self.clock.now())
             && let Transport::Udp(udp) = &mut self.transport
         {
-            if udp.send(packet)? != Sent::Dropped {
+            if !matches!(udp.send(packet)?, Sent::Dropped(_)) {
                 self.tap.sent(self.clock.now(), &self.transport, packet);
             }
         }
@@ -489,6 +515,8 @@ impl Sending {
 }
 
 const TARGET: &str = "audiostream.client";
+/// Bytes that sealing adds at most: AES-GCM's tag (RFC 7714).
+const LONGEST_SEAL: usize = 16;
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one try of a stalled send may take: where nobody listens meanwhile …
 const STALL: Duration = Duration::from_millis(50);

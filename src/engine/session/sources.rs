@@ -7,9 +7,11 @@ mod access;
 mod control;
 mod copies;
 mod crowd;
+mod digits;
 mod entry;
 mod figures;
 mod hashing;
+mod hints;
 mod onward;
 mod opening;
 mod presence;
@@ -43,9 +45,10 @@ use crate::engine::stats::{Playback, Reception, Recordings};
 use crate::engine::stream::queue::PacketWriter;
 use crate::engine::stream::receiver::Receiver;
 use crate::engine::time::Micros;
-use crate::engine::wire::{classic, rtp};
+use crate::engine::wire::{classic, content, rtp};
 use access::Access;
 use hashing::Secret;
+use hints::Hints;
 use onward::Onward;
 use opening::Opening;
 use speaking::Answer;
@@ -75,6 +78,8 @@ pub struct Sources {
     opening: Option<Box<Opening>>,
     /// Without one.
     suspicion: Suspicion,
+    /// What was said of that which is not understood.
+    hints: Hints,
     events: Arc<Events>,
     /// What is said to the sources, and heard of them.
     pub reporting: Reporting,
@@ -164,6 +169,7 @@ impl Sources {
             access: Access::new(config.max_sources),
             config,
             suspicion: Suspicion::default(),
+            hints: Hints::default(),
             entries: HashMap::default(),
             next_number: 1,
             departed: Departed::default(),
@@ -262,6 +268,11 @@ impl Sources {
             .map(|e| e.receiver.held())
             .sum::<u64>();
         self.entries.retain(|_, entry| entry.receiver.is_believed());
+        let waiting: Vec<_> =
+            self.entries.iter().filter(|(_, e)| e.receiver.waits()).map(|(name, _)| *name).collect();
+        for name in waiting {
+            self.feed(&name, &mut |receiver, deliver| receiver.rest_sound(deliver));
+        }
         for entry in self.entries.values_mut() {
             entry.outlet.retire();
         }
@@ -279,8 +290,13 @@ impl Sources {
         if self.config.wire == Some(Wire::Classic) {
             return None;
         }
-        let (header, _) = rtp::sound_of(bytes, &self.config.payloads)?;
-        Some(Name::new(way, Wire::Rtp, header.ssrc))
+        let (header, content) = content::content_of(bytes, &self.config.payloads)?;
+        let name = Name::new(way, Wire::Rtp, header.ssrc);
+        let of_a_source = || self.entries.contains_key(&name) || self.original_of(&name).is_some();
+        let believable = content.sound().is_some()
+            || content::beginning(bytes, &self.config.payloads).is_some()
+            || of_a_source();
+        believable.then_some(name)
     }
 
     fn as_classic(&self, way: Way, bytes: &[u8]) -> Option<Name> {
@@ -348,6 +364,9 @@ impl Sources {
     }
 }
 
+#[cfg(test)]
+#[path = "sources/content_tests.rs"]
+mod content_tests;
 #[cfg(test)]
 #[path = "sources/many_tests.rs"]
 mod many_tests;

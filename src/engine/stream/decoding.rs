@@ -84,6 +84,13 @@ impl Decoding {
         self.decoder.frames(payload)
     }
 
+    /// The packet of that number came and holds no sound: nothing is missing there.
+    pub fn pass(&mut self, sequence: u64) {
+        if let Some(tail) = self.tail.as_mut().filter(|tail| tail.sequence + 1 == sequence) {
+            tail.sequence = sequence;
+        }
+    }
+
     /// The sender begins anew.
     pub fn reset(&mut self) {
         self.decoder.restore(&self.fresh);

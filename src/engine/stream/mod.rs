@@ -1,7 +1,10 @@
 //! One sender, one receiver: packets numbered, believed, counted, put in order. Pure.
 
 mod beside;
+mod clocks;
+pub mod conform;
 mod decoding;
+pub mod digits;
 mod lately;
 mod media_clock;
 mod mended;
@@ -14,3 +17,4 @@ pub mod reports;
 pub mod sender;
 pub mod sequence;
 mod standby;
+mod voices;

@@ -3,22 +3,28 @@
 //! RFC 3550 A.1 wants two packets in sequence before a source, or its restart, is believed. Here the second may be late, swapped or
 //! lost, and a third stand in for it; and the first is not thrown away.
 
+use super::clocks::Leg;
 use super::media_clock::{SLACK, frames_between};
 use super::sequence::MAX_DROPOUT;
 use crate::engine::config::Wire;
 use crate::engine::format::Format;
 use crate::engine::time::Micros;
+use crate::engine::wire::content::Content;
 
 /// What a packet says of itself, and when: what is looked at to believe it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// As on the wire.
     pub sequence: u16,
-    /// Zero on the classic wire.
+    /// At the source's one clock rate; zero on the classic wire.
     pub timestamp: u32,
+    /// The same by its own clock.
+    pub leg: Leg,
     /// Zero on the classic wire.
     pub payload_type: u8,
-    /// Its length.
+    /// What it holds.
+    pub content: Content,
+    /// Its length, at the source's one clock rate: zero without sound.
     pub frames: u32,
     /// When it came.
     pub arrival: Micros,
@@ -64,7 +70,7 @@ impl Probation {
             Wire::Classic => CLASSIC_NEAR,
             Wire::Rtp => MAX_DROPOUT,
         };
-        if step == 0 || step.unsigned_abs() > near || first.payload_type != second.payload_type {
+        if step == 0 || step.unsigned_abs() > near {
             return false;
         }
         let sound = match self.wire {
@@ -73,9 +79,11 @@ impl Probation {
             Wire::Rtp => i64::from(second.timestamp.wrapping_sub(first.timestamp) as i32),
         };
         let passed = frames_between(first.arrival, second.arrival, self.rate);
-        sound.signum() == step.signum()
-            && sound.abs() >= step.abs()
-            && (sound - passed).abs() <= i64::from(self.rate) * SLACK.as_secs() as i64
+        // Many packets of one telephone event have its beginning as their timestamp.
+        let in_order = first.frames == 0
+            || second.frames == 0
+            || sound.signum() == step.signum() && sound.abs() >= step.abs();
+        in_order && (sound - passed).abs() <= i64::from(self.rate) * SLACK.as_secs() as i64
     }
 
     /// Holds a packet, in place of the oldest where there are too many; a copy of one held is counted with it.
@@ -90,6 +98,16 @@ impl Probation {
             self.refuse(&oldest);
         }
         self.held.push(Held { claim, bytes, copies: 0, payload: payload.to_vec() });
+    }
+
+    /// Whether a packet of sound is among those held.
+    pub fn holds_sound(&self) -> bool {
+        self.held.iter().any(|held| held.claim.frames > 0)
+    }
+
+    /// Positions count so many frames a second from now on.
+    pub fn set_rate(&mut self, rate: u32) {
+        self.rate = rate;
     }
 
     /// All packets held; none is then.

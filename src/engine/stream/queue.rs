@@ -44,8 +44,12 @@ pub struct Head {
     pub position: Position,
     /// When the kernel received it.
     pub arrival: Micros,
-    /// Its length in frames.
+    /// Its length in frames; zero for one that was received and holds no sound.
     pub frames: u32,
+    /// What its payload was by RFC 3551, or by a description; zero on the classic wire.
+    pub payload_type: u8,
+    /// Of one without sound: from it on there is noise so many dB below full scale, until sound comes (RFC 3389).
+    pub noise: Option<u8>,
     /// How it came by its samples.
     pub origin: Origin,
 }

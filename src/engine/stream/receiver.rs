@@ -13,18 +13,21 @@
 
 use std::time::Duration;
 
-use super::decoding::Decoding;
+use super::clocks::{Clocks, Leg};
+use super::digits::{Digit, Digits};
 use super::lately::Lately;
 use super::media_clock::{MediaClock, ORIGIN, frames_between};
 use super::probation::{Claim, Held, Probation};
 use super::queue::{Head, Origin, Position};
 use super::sequence::{MAX_DROPOUT, MAX_MISORDER, Place, SequenceTracker, WINDOW};
 use super::standby::Standby;
+use super::voices::Voices;
 use crate::engine::coding::{Encoding, PayloadTypes};
 use crate::engine::config::Wire;
 use crate::engine::error::Result;
 use crate::engine::stats::Reception;
 use crate::engine::time::Micros;
+use crate::engine::wire::content::Content;
 use crate::engine::wire::{Malformed, classic, red};
 
 mod copies;
@@ -51,7 +54,12 @@ pub struct Receiver {
     last_sequence: u16,
     /// When the highest sequence number last rose.
     advanced: Micros,
-    decoding: Decoding,
+    clocks: Clocks,
+    voices: Voices,
+    /// Telephone events, once one has come.
+    digits: Option<Box<Digits>>,
+    /// Packets without sound.
+    silent: u64,
     lately: Lately,
     /// Decodes copies in another coding, once one has come.
     standby: Option<Box<Standby>>,
@@ -134,7 +142,10 @@ impl Receiver {
             frames: 0,
             last_sequence: 0,
             advanced: Micros::ZERO,
-            decoding: Decoding::new(wire, encoding)?,
+            clocks: Clocks::new(format.rate()),
+            voices: Voices::new(wire, encoding)?,
+            digits: None,
+            silent: 0,
             lately: Lately::new(),
             standby: None,
             sound: Vec::new(),
@@ -158,7 +169,7 @@ impl Receiver {
         let sound = self.parse(packet, arrival)?;
         let claim = sound.claim;
         if !self.believed && self.at_once {
-            let verdict = self.begin(&claim, claim.sequence);
+            let verdict = self.begin(&claim, claim.sequence, deliver);
             self.admit(&sound, self.tracker.extend(claim.sequence), deliver);
             return Ok(verdict);
         }
@@ -195,7 +206,7 @@ impl Receiver {
 
     /// Takes room to decode in, or gives it back: one for many, so that it stays in the processor's cache.
     pub fn lend(&mut self, room: &mut Vec<i16>) {
-        self.decoding.lend(room);
+        self.voices.lend(room);
     }
 
     /// The lowest and the highest extended sequence number seen since the last restart; `None` before the first.
@@ -231,6 +242,61 @@ impl Receiver {
         }
     }
 
+    /// The coding in which its sound comes now; what is delivered always has the format of the first.
+    pub fn encoding(&self) -> Encoding {
+        self.voices.encoding()
+    }
+
+    /// Whether no sound was counted so far.
+    pub fn is_silent(&self) -> bool {
+        self.frames == 0
+    }
+
+    /// How many packets without sound were counted.
+    pub fn silent(&self) -> u64 {
+        self.silent
+    }
+
+    /// Its first sound is about to come, in `encoding`: what is delivered will have that format, if nothing was delivered or put aside so far
+    /// but packets without sound. Whether that changes anything.
+    pub fn expect(&mut self, encoding: Encoding) -> bool {
+        if !self.is_silent() || encoding == self.encoding || self.probation.holds_sound() {
+            return false;
+        }
+        let Ok(voices) = Voices::new(self.wire, encoding) else { return false };
+        let format = encoding.format;
+        (self.encoding, self.voices) = (encoding, voices);
+        (self.clock, self.clocks) = (MediaClock::new(format.rate()), Clocks::new(format.rate()));
+        self.tracker.set_rate(format.rate());
+        self.probation.set_rate(format.rate());
+        true
+    }
+
+    /// Whether sound waits for what follows it: see [`rest_sound`](Self::rest_sound).
+    pub fn waits(&self) -> bool {
+        self.voices.waits()
+    }
+
+    /// Delivers sound that waits for what follows it, since nothing does for now.
+    pub fn rest_sound(&mut self, deliver: &mut dyn FnMut(Head, &[i16])) {
+        self.voices.rest(deliver);
+    }
+
+    /// The next telephone event (RFC 4733) that is over at `now`; each is told once.
+    pub fn take_digit(&mut self, now: Micros) -> Option<Digit> {
+        let digits = self.digits.as_mut()?;
+        digits.sweep(now);
+        digits.pop()
+    }
+
+    fn note_events(&mut self, claim: &Claim, payload: &[u8]) {
+        if let Content::Events(rate) = claim.content {
+            let rate = if rate == 0 { self.encoding().format.rate() } else { rate };
+            let digits = self.digits.get_or_insert_default();
+            digits.take(payload, claim.leg.raw(), rate, claim.arrival);
+        }
+    }
+
     /// The source has fallen silent: what is only of use while it is heard is given up.
     pub fn rest(&mut self) {
         self.lately.clear();
@@ -251,7 +317,8 @@ impl Receiver {
         }
         let (sequence, payload) = classic::parse(packet, self.encoding.format)?;
         let frames = (payload.len() / self.encoding.format.frame_bytes()) as u32;
-        let claim = Claim { sequence, timestamp: 0, payload_type: 0, frames, arrival };
+        let (leg, content) = (Leg::default(), Content::Sound(self.encoding));
+        let claim = Claim { sequence, timestamp: 0, leg, payload_type: 0, content, frames, arrival };
         Ok(Sound { claim, payload, older: None, bytes: packet.len() })
     }
 
@@ -261,6 +328,7 @@ impl Receiver {
         let sequence = self.tracker.extend(claim.sequence);
         let place = self.tracker.place(sequence);
         let near = match (self.wire, place) {
+            (Wire::Rtp, _) if claim.frames == 0 => self.silence_follows(claim, place),
             // A sender that was silent for long and repeats old numbers may have begun anew: see what comes next.
             (_, Place::Copy(1..)) if claim.arrival.since(self.advanced) >= STALL => false,
             (Wire::Rtp, _) => self.rtp_follows(claim, place),
@@ -292,6 +360,17 @@ impl Receiver {
         }
     }
 
+    /// The same of a packet without sound: its timestamp may be that of an event's beginning.
+    fn silence_follows(&self, claim: &Claim, place: Place) -> bool {
+        let near = match place {
+            Place::First | Place::Next => return true,
+            Place::Ahead(missing) => missing < MAX_DROPOUT,
+            Place::Behind(behind) | Place::Copy(behind) => behind <= MAX_MISORDER,
+        };
+        let placed = self.clock.place(claim.timestamp, claim.arrival);
+        near && (self.clock.agrees(&placed) || placed.step.abs() <= self.clock.slack())
+    }
+
     /// Whether a jump is as far as a sender would have come by now: a long outage, not a restart.
     fn is_outage(&self, claim: &Claim, step: u16) -> bool {
         let step = f64::from(step);
@@ -313,9 +392,11 @@ impl Receiver {
         on_time && (sent / self.mean_frames() - step).abs() <= step / 16.0 + 50.0
     }
 
-    fn mean_frames(&self) -> f64 {
+    /// Frames of a packet of sound, on average.
+    pub fn mean_frames(&self) -> f64 {
         let reception = self.tracker.reception();
-        self.frames as f64 / (reception.received - reception.duplicated).max(1) as f64
+        let distinct = reception.received - reception.duplicated;
+        self.frames as f64 / distinct.saturating_sub(self.silent).max(1) as f64
     }
 
     /// Puts a packet aside, or, if one that was put aside agrees with it, begins an epoch with all that agree.
@@ -323,35 +404,40 @@ impl Receiver {
         let claim = sound.claim;
         let Some(first) = self.probation.first_witness(&claim) else {
             self.probation.hold(claim, sound.bytes, sound.payload);
+            if claim.frames > 0 {
+                self.clocks.keep(claim.leg);
+            }
             return Verdict::Held;
         };
-        let verdict = self.begin(&claim, first);
+        let verdict = self.begin(&claim, first, deliver);
         let mut believed = Vec::new();
         for held in self.probation.take() {
             if self.probation.agree(&held.claim, &claim) {
-                believed.extend(self.count_held(&held).map(|head| (head, held.payload)));
+                believed.extend(self.count_held(&held).map(|head| (head, held.claim, held.payload)));
             } else {
                 self.probation.refuse(&held);
             }
         }
         let (_, head) = self.count(&claim, self.tracker.extend(claim.sequence), sound.bytes);
-        believed.extend(head.map(|head| (head, sound.payload.to_vec())));
-        if self.decoding.is_stateful() {
-            believed.sort_by_key(|(head, _)| head.sequence);
+        believed.extend(head.map(|head| (head, claim, sound.payload.to_vec())));
+        let stateful =
+            |claim: &Claim| claim.content.sound().is_some_and(|e| e.coding.sample_bytes().is_none());
+        if believed.iter().any(|(_, claim, _)| stateful(claim)) {
+            believed.sort_by_key(|(head, _, _)| head.sequence);
         }
-        for (head, payload) in believed {
-            if head.sequence == self.tracker.extend(claim.sequence)
+        for (head, own, payload) in believed {
+            if own.sequence == claim.sequence
                 && let Some(blocks) = &sound.older
             {
-                self.mend(&head, blocks, deliver);
+                self.mend(&head, &claim.leg, blocks, deliver);
             }
-            self.hear(head, &payload, deliver);
+            self.hear(head, &own, &payload, deliver);
         }
         verdict
     }
 
     /// Begins an epoch; `first` is the sequence number of its first packet.
-    fn begin(&mut self, claim: &Claim, first: u16) -> Verdict {
+    fn begin(&mut self, claim: &Claim, first: u16, deliver: &mut dyn FnMut(Head, &[i16])) -> Verdict {
         self.block = claim.frames;
         let Some(highest) = self.tracker.highest() else {
             self.believed = true;
@@ -359,7 +445,7 @@ impl Receiver {
         };
         self.epoch += 1;
         self.clock.reset();
-        self.decoding.reset();
+        self.voices.reset(deliver);
         self.lately.clear();
         if let Some(standby) = &mut self.standby {
             standby.reset();
@@ -391,7 +477,7 @@ impl Receiver {
             };
             if is_late {
                 if let Some(head) = self.count_held(&held) {
-                    self.hear(head, &held.payload, deliver);
+                    self.hear(head, &held.claim, &held.payload, deliver);
                 }
             } else {
                 self.probation.refuse(&held);
@@ -414,9 +500,9 @@ impl Receiver {
         let (place, head) = self.count(&sound.claim, sequence, sound.bytes);
         if let Some(head) = head {
             if let Some(blocks) = &sound.older {
-                self.mend(&head, blocks, deliver);
+                self.mend(&head, &sound.claim.leg, blocks, deliver);
             }
-            self.hear(head, sound.payload, deliver);
+            self.hear(head, &sound.claim, sound.payload, deliver);
         }
         place
     }
@@ -429,7 +515,11 @@ impl Receiver {
             Wire::Rtp => claim.timestamp,
             Wire::Classic => sound_before as u32,
         };
-        let place = self.tracker.count(sequence, timestamp, arrival);
+        let place = if matches!(claim.content, Content::Sound(_) | Content::Comfort { .. }) {
+            self.tracker.count(sequence, timestamp, arrival)
+        } else {
+            self.tracker.count_untimed(sequence)
+        };
         self.bytes += bytes as u64;
         self.last_sequence = claim.sequence;
         let is_newest = matches!(place, Place::First | Place::Next | Place::Ahead(_));
@@ -443,13 +533,19 @@ impl Receiver {
             Wire::Classic => Position(ORIGIN + sound_before),
             Wire::Rtp => {
                 let placed = self.clock.place(timestamp, arrival);
-                if is_newest {
+                if is_newest && frames > 0 {
+                    self.clocks.advance(claim.leg, sequence, frames, arrival);
                     self.clock.advance(&placed, timestamp, frames, arrival);
                 }
                 placed.position
             }
         };
         self.frames += u64::from(frames);
+        self.silent += u64::from(frames == 0);
+        let noise = match claim.content {
+            Content::Comfort { level, .. } => Some(level),
+            _ => None,
+        };
         let head = Head {
             source: self.number,
             epoch: self.epoch,
@@ -457,20 +553,27 @@ impl Receiver {
             position,
             arrival,
             frames,
+            payload_type: claim.payload_type,
+            noise,
             origin: Origin::Received,
         };
         (place, Some(head))
     }
 
     /// Decodes a packet that was counted or is repaired, and what can be had of those missing before it; unless its exact copy was
-    /// delivered before.
-    fn hear(&mut self, head: Head, payload: &[u8], deliver: &mut dyn FnMut(Head, &[i16])) {
+    /// delivered before. One without sound is delivered as it is.
+    fn hear(&mut self, head: Head, claim: &Claim, payload: &[u8], deliver: &mut dyn FnMut(Head, &[i16])) {
+        let Content::Sound(encoding) = claim.content else {
+            self.voices.pass(head.sequence);
+            self.note_events(claim, payload);
+            return deliver(head, &[]);
+        };
         if self.lately.get(head.sequence).is_some_and(|put| put.whole && put.position == head.position) {
             return;
         }
         self.lately.note(&head, true);
         let tracker = &mut self.tracker;
-        self.decoding.decode(head, payload, &mut |head, samples| {
+        self.voices.decode(head, &claim.leg, encoding, payload, &mut |head, samples| {
             if head.origin == Origin::Repaired {
                 tracker.repair(head.sequence);
             }

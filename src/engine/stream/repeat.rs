@@ -28,6 +28,8 @@ pub struct Repeater {
     /// The first packet that still may go again.
     first: u64,
     out: Vec<u8>,
+    /// Bytes of a packet at most.
+    limit: usize,
 }
 
 /// How sound goes again.
@@ -101,6 +103,7 @@ impl Repeater {
             next: 0,
             first: 0,
             out: Vec::with_capacity(MAX_PACKET),
+            limit: MAX_PACKET,
         }))
     }
 
@@ -135,6 +138,11 @@ impl Repeater {
         if remedy.reach() < self.slots.len() as u64 {
             self.remedy = remedy;
         }
+    }
+
+    /// From the next packet on none is made longer than `most` bytes by what goes with it: copies that do not fit stay out.
+    pub fn limit(&mut self, most: usize) {
+        self.limit = most.min(MAX_PACKET);
     }
 
     /// How it goes again.
@@ -192,7 +200,7 @@ impl Repeater {
             // Of what does not fit, the newer goes rather than the older: it comes sooner.
             if is_told
                 && red::can_carry(slot.bytes.len(), behind)
-                && with <= MAX_PACKET
+                && with <= self.limit
                 && !slot.bytes.is_empty()
             {
                 let payload_type = slot.payload_type;

@@ -84,6 +84,9 @@ pub struct Sender {
     timestamp: u32,
     marker: bool,
     plan: Plan,
+    /// How later blocks are cut, from the next block on.
+    next_plan: Option<Plan>,
+    outline: Outline,
     /// Which of the block's packets is being filled.
     part: usize,
     /// The sound of the packet that is being filled.
@@ -102,11 +105,11 @@ impl Sender {
     /// `ptime` as long as the block, where Opus has that length, or 20 ms. `first_sequence` and `first_timestamp` should be random
     /// (RFC 3550 §5.1). The classic wire starts at 0 and carries whole blocks; there all of that does not matter.
     pub fn new(outline: &Outline, ssrc: u32, first_sequence: u16, first_timestamp: u32) -> Result<Self> {
-        let &Outline { wire, encoding, payload_type, block, ptime, settings } = outline;
+        let &Outline { wire, encoding, payload_type, block, settings, .. } = outline;
         let frames = block.frames(encoding.format);
         let (plan, sequence, coding) = match wire {
             Wire::Classic => (Plan { frames, packets: 1 }, 0, Coding::L16),
-            Wire::Rtp => (Plan::rtp(encoding, block, ptime), first_sequence, encoding.coding),
+            Wire::Rtp => (Plan::rtp(outline, MAX_PACKET), first_sequence, encoding.coding),
         };
         let samples = plan.longest() * encoding.format.channels();
         Ok(Self {
@@ -119,6 +122,8 @@ impl Sender {
             timestamp: first_timestamp,
             marker: true,
             plan,
+            next_plan: None,
+            outline: *outline,
             part: 0,
             sound: Vec::with_capacity(samples),
             packet: Vec::with_capacity(RtpHeader::LEN + samples * 2),
@@ -165,6 +170,25 @@ impl Sender {
     pub fn adjust(&mut self, settings: Settings) {
         let adjusted = self.encoder.adjust(settings);
         debug_assert_eq!(adjusted, Ok(()));
+    }
+
+    /// From the next block on no packet is longer than `most` bytes, where the coding lets packets be cut: Opus, and the classic
+    /// wire, stay as they are.
+    pub fn limit(&mut self, most: usize) {
+        if self.wire == Wire::Rtp {
+            let plan = Plan::rtp(&self.outline, most.min(MAX_PACKET));
+            self.next_plan = Some(plan).filter(|&plan| plan != self.plan);
+            self.change_plan();
+        }
+    }
+
+    fn change_plan(&mut self) {
+        if self.part == 0
+            && self.sound.is_empty()
+            && let Some(plan) = self.next_plan.take()
+        {
+            self.plan = plan;
+        }
     }
 
     /// The frames of a packet; of the longest, where a block does not divide evenly.
@@ -251,6 +275,7 @@ impl Sender {
         self.sequence = self.sequence.wrapping_add(1);
         self.marker = false;
         self.packets += 1;
+        self.change_plan();
     }
 
     /// Samples of the packet that is being filled.
@@ -267,14 +292,15 @@ struct Plan {
 }
 
 impl Plan {
-    fn rtp(encoding: Encoding, block: BlockSize, ptime: Option<Duration>) -> Self {
+    fn rtp(outline: &Outline, longest: usize) -> Self {
+        let &Outline { encoding, block, ptime, .. } = outline;
         let format = encoding.format;
         let Some(sample_bytes) = encoding.coding.sample_bytes() else {
             let length = format.frames(ptime.unwrap_or(block.duration()));
             let frames = if OPUS_FRAMES.contains(&length) { length } else { OPUS_DEFAULT };
             return Self { frames, packets: 1 };
         };
-        let most = (MAX_PACKET - RtpHeader::LEN) / (sample_bytes * format.channels());
+        let most = (longest.saturating_sub(RtpHeader::LEN) / (sample_bytes * format.channels())).max(1);
         if let Some(ptime) = ptime {
             return Self { frames: format.frames(ptime).clamp(1, most), packets: 1 };
         }
@@ -326,6 +352,34 @@ mod tests {
     }
 
     #[test]
+    fn packets_follow_a_path_that_narrows_and_no_sound_is_lost() {
+        let format = Format::new(48_000, 2).unwrap();
+        let outline = Outline::l16(Wire::Rtp, format, BlockSize::from_ms(20.0).unwrap(), None);
+        let mut s = Sender::new(&outline, 9, 100, 1000).unwrap();
+        let block = 960 * 2;
+        let before = sent(&mut s, block);
+        assert_eq!(before.iter().map(|p| p.0).collect::<Vec<_>>(), [1292; 3]);
+        // It narrows in the middle of a block: that block ends as it began.
+        let mut packets = sent(&mut s, 320 * 2);
+        s.limit(1252);
+        packets.extend(sent(&mut s, 640 * 2));
+        packets.extend(sent(&mut s, block));
+        let lengths: Vec<_> = packets.iter().map(|p| p.0).collect();
+        assert_eq!(lengths, [1292, 1292, 1292, 972, 972, 972, 972]);
+        assert_eq!(s.frames_per_packet(), 240);
+        let (mut sequence, mut timestamp) = (103, 1960);
+        for (length, header) in packets {
+            assert_eq!((header.sequence, header.timestamp, header.marker), (sequence, timestamp, false));
+            sequence += 1;
+            timestamp += (length as u32 - 12) / 4;
+        }
+        assert_eq!(timestamp, 1000 + 3 * 960);
+        // It narrows to less than any block can be cut to, and nothing breaks.
+        s.limit(0);
+        assert_eq!(sent(&mut s, block).len(), 960);
+    }
+
+    #[test]
     fn the_default_packet_is_the_originals_sound_in_rtp() {
         let mut s = sender(Wire::Rtp, 1, 10.0, None);
         let packets = sent(&mut s, 882);
@@ -358,7 +412,8 @@ mod tests {
                 for ms in [2.5, 5.0].into_iter().chain((1..=15).map(|n| f64::from(n) * 10.0)) {
                     let format = Format::new(rate, channels).unwrap();
                     let size = BlockSize::from_ms(ms).unwrap();
-                    let (block, plan) = (size.frames(format), Plan::rtp(Encoding::l16(format), size, None));
+                    let outline = Outline::l16(Wire::Rtp, format, size, None);
+                    let (block, plan) = (size.frames(format), Plan::rtp(&outline, MAX_PACKET));
                     let parts: Vec<usize> = (0..plan.packets).map(|i| plan.part(i)).collect();
                     assert_eq!(parts.iter().sum::<usize>(), block);
                     let (least, most) = (*parts.iter().min().unwrap(), *parts.iter().max().unwrap());

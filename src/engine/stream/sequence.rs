@@ -76,6 +76,12 @@ impl SequenceTracker {
         }
     }
 
+    /// Timestamps count so many frames a second from now on.
+    pub fn set_rate(&mut self, rate: u32) {
+        self.rate = rate;
+        self.jitter = Jitter::default();
+    }
+
     /// The extended sequence number nearest to the highest seen. The first one is 65,536 more than on the wire, so that
     /// earlier ones can be named.
     pub fn extend(&self, sequence: u16) -> u64 {
@@ -108,9 +114,14 @@ impl SequenceTracker {
 
     /// Counts a packet, given its extended sequence number, and says where it stood.
     pub fn count(&mut self, sequence: u64, timestamp: u32, arrival: Micros) -> Place {
+        self.jitter.update(self.rate, timestamp, arrival);
+        self.count_untimed(sequence)
+    }
+
+    /// The same of a packet whose timestamp is not when it was made: it makes no jitter.
+    pub fn count_untimed(&mut self, sequence: u64) -> Place {
         let place = self.place(sequence);
         self.received += 1;
-        self.jitter.update(self.rate, timestamp, arrival);
         match place {
             Place::First => {
                 self.seen = Some(Box::new([0; WINDOW / 64]));

@@ -1,6 +1,8 @@
 //! Bytes to packets and back. Pure, and the first to read what a stranger sent: nothing here panics or grows on any bytes.
 
 pub mod classic;
+pub mod content;
+pub mod event;
 pub mod framing;
 mod recognise;
 pub mod red;

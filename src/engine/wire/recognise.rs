@@ -1,8 +1,9 @@
 //! What a byte stream is, by its first bytes; and how long its classic packets are, by their sequence numbers.
 
+use super::content::content_of;
 use super::framing::MAX_FRAME;
 use super::{classic, rtp};
-use crate::engine::coding::PayloadTypes;
+use crate::engine::coding::{DYNAMIC, PayloadTypes};
 use crate::engine::format::Format;
 
 /// Whether bytes are what one takes them for.
@@ -188,15 +189,12 @@ pub(super) fn frames_fit(bytes: &[u8], types: &PayloadTypes) -> Fit {
             // What follows the fixed header may not have come yet.
             fixed[0] &= 0xc0;
             let Ok((header, _)) = rtp::parse(&fixed) else { return Fit::No };
-            if types.sound(header.payload_type).is_none() {
-                return Fit::No;
-            }
             if let Some(before) = before {
                 let step = header.sequence.wrapping_sub(before.sequence);
                 let follows = header.ssrc == before.ssrc && (1..=MAX_STEP).contains(&step);
                 return if follows { Fit::Yes } else { Fit::No };
             }
-            if body.len() >= length && !rtp::could_be(head, types) {
+            if body.len() >= length && content_of(head, types).is_none() {
                 return Fit::No;
             }
             before = Some(header);
@@ -213,10 +211,13 @@ fn plausible_start(head: &[u8], types: &PayloadTypes) -> bool {
     match *head {
         [] => true,
         [flags] => flags >> 6 == 2,
-        [flags, second, ..] => {
-            flags >> 6 == 2 && (rtp::is_rtcp(head) || types.sound(second & 0x7f).is_some())
-        }
+        [flags, second, ..] => flags >> 6 == 2 && (rtp::is_rtcp(head) || may_begin(second & 0x7f, types)),
     }
+}
+
+/// Whether a stream may begin with such a packet: what follows it is the better evidence.
+fn may_begin(payload_type: u8, types: &PayloadTypes) -> bool {
+    payload_type >= DYNAMIC || types.get(payload_type).is_some()
 }
 
 /// RTCP's shortest packet (an empty receiver report) is 8 bytes.

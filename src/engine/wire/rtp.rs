@@ -1,7 +1,8 @@
 //! RTP's fixed header (RFC 3550 §5.1), and whether a packet may be sound that we know.
 
-use super::{Malformed, red};
-use crate::engine::coding::{Encoding, Payload, PayloadTypes};
+use super::Malformed;
+use super::content::content_of;
+use crate::engine::coding::{Encoding, PayloadTypes};
 
 /// The parts of an RTP header that mean something to us; contributing sources and extensions are passed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,16 +91,8 @@ pub fn could_be(packet: &[u8], types: &PayloadTypes) -> bool {
 
 /// The header of a packet that could be sound, and what its payload is; of a redundant one (RFC 2198), its newest block.
 pub fn sound_of(packet: &[u8], types: &PayloadTypes) -> Option<(RtpHeader, Encoding)> {
-    let (header, payload) = parse(packet).ok()?;
-    let (payload_type, payload) = match types.get(header.payload_type)? {
-        Payload::Sound(_) => (header.payload_type, payload),
-        Payload::Redundant => {
-            let newest = *red::parse(payload).ok()?.newest();
-            (newest.payload_type, newest.bytes)
-        }
-    };
-    let encoding = types.sound(payload_type)?;
-    encoding.fits(payload.len()).then_some((header, encoding))
+    let (header, content) = content_of(packet, types)?;
+    Some((header, content.sound()?))
 }
 
 const VERSION: u8 = 2;

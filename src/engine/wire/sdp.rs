@@ -164,7 +164,7 @@ impl Description {
     pub fn first_sound(&self) -> Option<(u8, Encoding)> {
         self.types.iter().find_map(|(payload_type, payload)| match payload {
             Payload::Sound(encoding) => Some((payload_type, encoding)),
-            Payload::Redundant => None,
+            Payload::Redundant | Payload::Events(_) | Payload::Comfort(_) => None,
         })
     }
 

@@ -151,12 +151,11 @@ impl Junction {
         let Some(Some((socket, _))) = self.backs.get(place) else { return false };
         match socket.send_with_flags(datagram, NO_SIGNAL) {
             Ok(_) => true,
-            Err(e) if is_refusal(&e) => {
-                // That was an earlier one; this one has not been sent yet.
-                self.counts.refused += 1;
+            Err(e) => {
+                // Whatever a router or the far end said was of an earlier one; this one has not been sent yet.
+                self.counts.refused += u64::from(is_refusal(&e));
                 socket.send_with_flags(datagram, NO_SIGNAL).is_ok()
             }
-            Err(_) => false,
         }
     }
 

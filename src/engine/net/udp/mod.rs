@@ -3,6 +3,7 @@
 mod batch;
 mod ear;
 mod junction;
+mod lately;
 mod receiver;
 mod sender;
 

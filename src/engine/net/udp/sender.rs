@@ -8,11 +8,14 @@ use std::time::Duration;
 use socket2::{Socket, Type};
 
 use super::ear::Ear;
+use super::lately::{LEAST_LIMIT, Lately};
 use crate::engine::config::{Path, Protocol};
 use crate::engine::error::{Error, Result};
-use crate::engine::net::resolve::resolve;
+use crate::engine::net::failure::{Obstacle, Remedy};
+use crate::engine::net::resolve::{Lookup, resolve};
 use crate::engine::net::rest::Rest;
 use crate::engine::net::sys::{self, LOOPBACK_INTERFACE, NO_SIGNAL};
+use crate::engine::net::wait::Deadline;
 use crate::engine::net::{address, failure};
 use crate::engine::time::{Clock, Micros};
 
@@ -23,14 +26,17 @@ pub enum Sent {
     Sent,
     /// It has gone out, and an earlier one was refused: nobody listens at the peer's port (ICMP port unreachable).
     Refused,
-    /// It has not gone out: the kernel's buffer is full, or the network is away for the moment.
-    Dropped,
+    /// It has not gone out, for that reason.
+    Dropped(Obstacle),
 }
 
 /// A socket that sends to one peer or multicast group.
 ///
 /// Where the host has several addresses and one refuses, the next is tried: a server that hears only one family of
 /// addresses is found within as many packets as there are addresses.
+///
+/// Where this machine's address or the way changes, another socket takes over, from the same port if that can be had; the host's
+/// name is looked up again, on a thread of its own. What a router finds too long for the path goes again, in parts.
 #[derive(Debug)]
 pub struct UdpSender {
     socket: Socket,
@@ -41,31 +47,50 @@ pub struct UdpSender {
     ear: Option<Ear>,
     /// The port above ours, towards the one above the peer's.
     beside: Option<Socket>,
-    /// A refusal was told when we listened.
-    refused: bool,
+    /// An error that was told when we listened.
+    told: Option<io::Error>,
+    /// The port we send from.
+    port: u16,
+    /// The last long datagrams.
+    lately: Lately,
+    /// Bytes that a datagram may have on this path.
+    limit: usize,
+    /// A look-up of the host's name that goes on, and when there may be another.
+    lookup: Option<Lookup>,
+    next_lookup: Deadline,
+    /// When there may be another socket.
+    next_socket: Deadline,
+    /// Sockets after the first.
+    renewals: u64,
 }
 
 impl UdpSender {
     /// Looks the host up (10 s at most) and connects to the first of its addresses that there is a way to.
     pub fn connect(path: &Path) -> Result<Self> {
-        let mut candidates = resolve(&path.host, path.port, &AtomicBool::new(false))?;
-        if candidates.iter().all(|a| a.ip().is_loopback()) {
-            // A server on this machine that hears IPv6 hears IPv4 too; the reverse is not so.
-            candidates.sort_by_key(SocketAddr::is_ipv6);
-        }
+        let candidates = ordered(resolve(&path.host, path.port, &AtomicBool::new(false))?);
         let mut last = None;
         for (current, candidate) in candidates.iter().enumerate() {
             match connected(path, candidate) {
                 Ok(socket) => {
-                    return Ok(Self {
+                    let port = address::local(&socket)?.port();
+                    let mut sender = Self {
                         socket,
                         path: path.clone(),
                         candidates,
                         current,
                         ear: None,
                         beside: None,
-                        refused: false,
-                    });
+                        told: None,
+                        port,
+                        lately: Lately::default(),
+                        limit: usize::MAX,
+                        lookup: None,
+                        next_lookup: Deadline::after(Duration::ZERO),
+                        next_socket: Deadline::after(Duration::ZERO),
+                        renewals: 0,
+                    };
+                    sender.limit = sender.room().unwrap_or(usize::MAX).max(LEAST_LIMIT);
+                    return Ok(sender);
                 }
                 Err(e) => last = Some(e),
             }
@@ -73,35 +98,99 @@ impl UdpSender {
         Err(last.unwrap_or_else(|| failure::transport(format!("{:?} has no address", path.host))))
     }
 
-    /// Sends one datagram. Never blocks. An error means that this socket is of no more use, or that the datagram is too long for UDP.
+    /// Sends one datagram. Never blocks. What is told of an earlier datagram does not keep this one from going. An error means
+    /// that the call is wrong.
     pub fn send(&mut self, datagram: &[u8]) -> Result<Sent> {
-        if !std::mem::take(&mut self.refused) {
-            match self.socket.send_with_flags(datagram, NO_SIGNAL) {
-                Ok(_) => return Ok(Sent::Sent),
-                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
-                Err(e) => return self.judge(&e, datagram.len()),
+        self.follow_name();
+        let mut refused = false;
+        let mut obstacle = Obstacle::NoWay;
+        for attempt in 0..ATTEMPTS {
+            let told = self.told.take().map_or(Ok(()), Err);
+            let sent = told.and_then(|()| self.socket.send_with_flags(datagram, NO_SIGNAL));
+            let Err(error) = sent else {
+                self.lately.keep(datagram);
+                return Ok(if refused { Sent::Refused } else { Sent::Sent });
+            };
+            self.mend();
+            match failure::remedy(&error) {
+                Remedy::Again => {}
+                Remedy::Drop(obstacle) => return Ok(Sent::Dropped(obstacle)),
+                Remedy::NextAddress => {
+                    refused = true;
+                    self.try_next_address();
+                    self.look_up();
+                }
+                Remedy::Shorten => {
+                    obstacle = Obstacle::TooLong;
+                    self.shorten(datagram.len());
+                }
+                // Perhaps a router said so of an earlier one, and this one goes.
+                Remedy::Rebind if attempt == 0 => self.look_up(),
+                Remedy::Rebind => {
+                    if !self.renew(self.current) {
+                        return Ok(Sent::Dropped(Obstacle::NoWay));
+                    }
+                }
+                Remedy::End => {
+                    return Err(failure::plain(format!("sending to {} failed", self.peer()), &error));
+                }
             }
         }
-        // The error told of an earlier datagram and is cleared; this one has not been sent yet.
-        self.try_next_address();
-        match self.socket.send_with_flags(datagram, NO_SIGNAL) {
-            Err(e) if e.kind() != io::ErrorKind::ConnectionRefused => self.judge(&e, datagram.len()),
-            _ => Ok(Sent::Refused),
-        }
+        Ok(if refused { Sent::Refused } else { Sent::Dropped(obstacle) })
     }
 
     /// Sends datagrams with as few calls as the system allows. Never blocks. How many went, from the first on, and what became of
     /// the next: [`Sent::Refused`] tells of an earlier one, the next has not been tried then.
     pub fn send_many(&mut self, datagrams: &[&[u8]]) -> Result<(usize, Sent)> {
+        self.follow_name();
         let mut sent = 0;
         while sent < datagrams.len() {
             match sys::send_many(&self.socket, &datagrams[sent..]) {
-                Ok(count) => sent += count,
-                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => return Ok((sent, Sent::Refused)),
-                Err(e) => return Ok((sent, self.judge(&e, datagrams[sent].len())?)),
+                Ok(count) => {
+                    for datagram in &datagrams[sent..sent + count] {
+                        self.lately.keep(datagram);
+                    }
+                    sent += count;
+                }
+                Err(e) if failure::remedy(&e) == Remedy::NextAddress => {
+                    self.mend();
+                    self.look_up();
+                    return Ok((sent, Sent::Refused));
+                }
+                Err(e) => {
+                    self.told = Some(e);
+                    match self.send(datagrams[sent])? {
+                        Sent::Sent => sent += 1,
+                        Sent::Refused => return Ok((sent + 1, Sent::Refused)),
+                        dropped @ Sent::Dropped(_) => return Ok((sent, dropped)),
+                    }
+                }
             }
         }
         Ok((sent, Sent::Sent))
+    }
+
+    /// Bytes that a datagram may have on this path without being sent in parts, as far as is known. It only falls.
+    pub const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// How many sockets have taken over from the first.
+    pub const fn renewals(&self) -> u64 {
+        self.renewals
+    }
+
+    /// Looks whether the way to the peer is still this one: the host's name is looked up again, and where packets would leave from
+    /// another address now, another socket takes over. For when the peer is no longer heard.
+    pub fn look_again(&mut self) {
+        self.look_up();
+        let probe = Path { local_port: 0, ..self.path.clone() };
+        let there = connected(&probe, &self.peer()).and_then(|socket| address::local(&socket));
+        if let (Ok(there), Ok(here)) = (there, self.local_addr())
+            && there.ip() != here.ip()
+        {
+            self.renew(self.current);
+        }
     }
 
     /// Hands over what the peer has said since, a few datagrams at most, with the time of its coming by `clock`, and whether it
@@ -117,10 +206,17 @@ impl UdpSender {
             }
         };
         let (_, error) = ear.hear(&self.socket, HEARD_AT_ONCE, false, handle);
-        // Whoever asks first is told: keep it for the next packet.
-        self.refused |= error.is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
         if let Some(beside) = &self.beside {
             ear.hear(beside, HEARD_AT_ONCE, true, handle);
+        }
+        // Whoever asks first is told: keep it for the next packet.
+        let kept = self.mend();
+        if let Some(error) = error.or(kept).filter(|e| failure::remedy(e) != Remedy::Again) {
+            if failure::remedy(&error) == Remedy::Shorten {
+                self.shorten(usize::MAX);
+            } else {
+                self.told = Some(error);
+            }
         }
     }
 
@@ -158,16 +254,121 @@ impl UdpSender {
         address::local(&self.socket)
     }
 
-    fn judge(&self, error: &io::Error, length: usize) -> Result<Sent> {
-        if is_passing(error) {
-            return Ok(Sent::Dropped);
+    /// Takes what routers have said of earlier datagrams: those that were too long go again. The last of the other errors.
+    fn mend(&mut self) -> Option<io::Error> {
+        let mut beginning = [0; LONGEST_QUOTED];
+        let mut other = None;
+        while let Some((errno, length)) = sys::next_failed(&self.socket, &mut beginning) {
+            let error = io::Error::from_raw_os_error(errno);
+            if failure::remedy(&error) != Remedy::Shorten {
+                other = Some(error).filter(|_| errno != 0).or(other);
+                continue;
+            }
+            self.shorten(usize::MAX);
+            if let Some(lost) = self.lately.take(&beginning[..length]) {
+                // An error that waits is told by the first call.
+                let again = self.socket.send_with_flags(&lost, NO_SIGNAL);
+                let _ = again.or_else(|_| self.socket.send_with_flags(&lost, NO_SIGNAL));
+            }
         }
-        if error.raw_os_error() == Some(too_long()) {
-            let message =
-                format!("{length} bytes are too long for one UDP packet: choose a smaller size, or tcp");
-            return Err(failure::transport(message).with_errno(error));
+        other
+    }
+
+    /// Learns what the path takes, from the system or, where it does not say, from the `length` that was too much.
+    fn shorten(&mut self, length: usize) {
+        let limit = self.room().unwrap_or(length / 2).clamp(LEAST_LIMIT, self.limit.max(LEAST_LIMIT));
+        if limit < self.limit {
+            self.limit = limit;
+            log::info!(
+                target: TARGET,
+                "the way to {} takes datagrams of {limit} bytes at most: longer ones go in parts",
+                self.peer()
+            );
         }
-        Err(failure::plain(format!("sending to {} failed", self.peer()), error))
+    }
+
+    /// Bytes that a datagram may have, as the system knows it.
+    fn room(&self) -> Option<usize> {
+        let is_v6 = self.peer().is_ipv6();
+        let headers = if is_v6 { IPV6_AND_UDP } else { IPV4_AND_UDP };
+        sys::path_mtu(&self.socket, is_v6).map(|mtu| mtu.saturating_sub(headers))
+    }
+
+    /// Another socket takes over, towards the candidate at that place; not too often. Whether there is one.
+    fn renew(&mut self, candidate: usize) -> bool {
+        if !self.next_socket.is_over() {
+            return false;
+        }
+        self.next_socket = Deadline::after(BETWEEN_SOCKETS);
+        let (before, peer) = (self.local_addr().ok(), self.candidates[candidate]);
+        // The old one gives its port back first.
+        let Ok(closed) = address::open(&peer, Type::DGRAM) else { return false };
+        self.socket = closed;
+        let beside = self.beside.take().is_some();
+        let same = Path { local_port: self.port, ..self.path.clone() };
+        let socket = match connected(&same, &peer) {
+            Err(_) if self.path.local_port == 0 => connected(&self.path, &peer),
+            done => done,
+        };
+        let Ok(socket) = socket else { return false };
+        self.take_over(socket, candidate);
+        if beside {
+            self.listen_beside();
+        }
+        if let Ok(now) = self.local_addr()
+            && before != Some(now)
+        {
+            log::warn!(target: TARGET, "packets to {peer} leave from {now} now: the network of this machine has changed");
+        }
+        true
+    }
+
+    fn take_over(&mut self, socket: Socket, candidate: usize) {
+        if self.ear.is_some() {
+            Ear::prepare(&socket);
+        }
+        self.socket = socket;
+        self.beside = None;
+        self.current = candidate;
+        self.told = None;
+        self.renewals += 1;
+    }
+
+    /// Looks the host's name up, if that was not done just now.
+    fn look_up(&mut self) {
+        if self.lookup.is_none() && self.next_lookup.is_over() {
+            self.next_lookup = Deadline::after(BETWEEN_LOOKUPS);
+            self.lookup = Lookup::begin(&self.path.host, self.path.port);
+        }
+    }
+
+    /// Goes where the host's name leads now, once that is known.
+    fn follow_name(&mut self) {
+        let Some(answer) = self.lookup.as_ref().and_then(Lookup::answer) else { return };
+        self.lookup = None;
+        if let Ok(found) = answer {
+            self.follow(ordered(found));
+        }
+    }
+
+    fn follow(&mut self, found: Vec<SocketAddr>) {
+        let before = self.peer();
+        if let Some(place) = found.iter().position(|&there| there == before) {
+            (self.candidates, self.current) = (found, place);
+            return;
+        }
+        self.next_socket = Deadline::after(Duration::ZERO);
+        let way = found.iter().enumerate().find_map(|(place, there)| {
+            let probe = Path { local_port: 0, ..self.path.clone() };
+            connected(&probe, there).ok().map(|_| place)
+        });
+        let Some(place) = way else { return };
+        let known = std::mem::replace(&mut self.candidates, found);
+        if self.renew(place) {
+            log::warn!(target: TARGET, "{} is at {} now, no longer at {before}", self.path.host, self.peer());
+        } else {
+            self.candidates = known;
+        }
     }
 
     fn try_next_address(&mut self) {
@@ -175,16 +376,19 @@ impl UdpSender {
             let next = (self.current + step) % self.candidates.len();
             // With a fixed local port the old socket may be in the way; then the peer stays.
             if let Ok(socket) = connected(&self.path, &self.candidates[next]) {
-                if self.ear.is_some() {
-                    Ear::prepare(&socket);
-                }
-                self.socket = socket;
-                self.beside = None;
-                self.current = next;
+                self.take_over(socket, next);
                 return;
             }
         }
     }
+}
+
+/// A server on this machine that hears IPv6 hears IPv4 too; the reverse is not so.
+fn ordered(mut candidates: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    if candidates.iter().all(|a| a.ip().is_loopback()) {
+        candidates.sort_by_key(SocketAddr::is_ipv6);
+    }
+    candidates
 }
 
 fn connected(path: &Path, peer: &SocketAddr) -> Result<Socket> {
@@ -192,6 +396,9 @@ fn connected(path: &Path, peer: &SocketAddr) -> Result<Socket> {
     let socket = address::bind(&local, Type::DGRAM, |_| Ok(()))
         .map_err(|e| failure::bind(Protocol::Udp, "every interface", path.local_port, "--local-port", &e))?;
     address::mark(&socket, peer, path.dscp);
+    if let Err(e) = sys::keep_errors(&socket, peer.is_ipv6()) {
+        log::debug!("packets too long for the path are lost once: {e}");
+    }
     prepare_multicast(&socket, peer, path.ttl)
         .and_then(|()| connect_or_stay_home(&socket, peer))
         .map_err(|e| unreachable(path, *peer, &e))?;
@@ -230,49 +437,21 @@ fn unreachable(path: &Path, peer: SocketAddr, error: &io::Error) -> Error {
     failure::connect(Protocol::Udp, &path.host, peer, error)
 }
 
-/// Errors that a stream outlives: a full buffer, a network that is away while it is changed.
-fn is_passing(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
-    matches!(
-        error.kind(),
-        Kind::WouldBlock
-            | Kind::Interrupted
-            | Kind::OutOfMemory
-            | Kind::HostUnreachable
-            | Kind::NetworkUnreachable
-            | Kind::NetworkDown
-            | Kind::AddrNotAvailable
-            // A firewall of this machine that drops says so (EPERM).
-            | Kind::PermissionDenied
-    ) || is_no_buffer(error)
-}
-
-#[cfg(unix)]
-fn is_no_buffer(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::ENOBUFS)
-}
-
-#[cfg(windows)]
-fn is_no_buffer(error: &io::Error) -> bool {
-    // WSAENOBUFS
-    error.raw_os_error() == Some(10_055)
-}
-
 /// Reports are shorter; what is not is none of ours.
 const LONGEST_HEARD: usize = 4096;
 /// What a talkative peer may say between two packets.
 const HEARD_AT_ONCE: usize = 8;
 
-#[cfg(unix)]
-const fn too_long() -> i32 {
-    libc::EMSGSIZE
-}
-
-#[cfg(windows)]
-const fn too_long() -> i32 {
-    // WSAEMSGSIZE
-    10_040
-}
+const TARGET: &str = "audiostream.network";
+/// Tries to send one datagram: one for an error that was told of an earlier one, one for another socket, one for that.
+const ATTEMPTS: usize = 4;
+/// Headers below a datagram (RFC 791, RFC 8200, RFC 768).
+const IPV4_AND_UDP: usize = 28;
+const IPV6_AND_UDP: usize = 48;
+/// What a router sends back is no longer (RFC 1812 §4.3.2.3, RFC 4443 §3.2).
+const LONGEST_QUOTED: usize = 1280;
+const BETWEEN_SOCKETS: Duration = Duration::from_millis(250);
+const BETWEEN_LOOKUPS: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -397,10 +576,27 @@ mod tests {
     }
 
     #[test]
-    fn a_datagram_too_long_is_an_error_that_says_so() {
-        let mut sender = UdpSender::connect(&path("127.0.0.1", 9)).unwrap();
-        let error = sender.send(&vec![0; 65_508]).unwrap_err();
-        assert!(error.message().contains("65508 bytes are too long"), "{error}");
+    fn a_datagram_too_long_for_udp_is_dropped_and_the_next_goes() {
+        let mut receiver = receiver("127.0.0.1", 0);
+        let mut sender = UdpSender::connect(&path("127.0.0.1", receiver.local_addr().port())).unwrap();
+        assert_eq!(sender.send(&vec![0; 65_508]).unwrap(), Sent::Dropped(Obstacle::TooLong));
+        assert_eq!(sender.send(b"next").unwrap(), Sent::Sent);
+        assert_eq!(heard(&mut receiver)[0].1, b"next");
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_followed_from_the_same_port() {
+        let mut receiver = receiver("127.0.0.2", 0);
+        let there = receiver.local_addr();
+        let mut sender = UdpSender::connect(&path("127.0.0.1", there.port())).unwrap();
+        let port = sender.local_addr().unwrap().port();
+        sender.follow(vec![sender.peer(), there]);
+        assert_eq!((sender.peer().ip().to_string().as_str(), sender.renewals()), ("127.0.0.1", 0));
+        sender.follow(vec![there]);
+        assert_eq!((sender.peer(), sender.renewals()), (there, 1));
+        assert_eq!(sender.send(b"here").unwrap(), Sent::Sent);
+        let (from, bytes) = heard(&mut receiver).remove(0);
+        assert_eq!((from.port(), &bytes[..]), (port, &b"here"[..]));
     }
 
     #[test]

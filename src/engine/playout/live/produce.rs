@@ -80,7 +80,7 @@ impl Live {
         } else if inlet.is_played_out() {
             // Nothing has come: goes on as the sound did, and stays where it is.
             let frames = missing.min(STRIDE);
-            self.extrapolate(pull, frames);
+            self.extrapolate(pull, inlet, frames);
             // Of a sender that has left nothing is missing.
             let kind = if inlet.reader.is_abandoned() { Kind::Nothing } else { Kind::Lost };
             inlet.ledger.note(kind, inlet.position.plus(self.gap.borrowed), frames);
@@ -103,11 +103,13 @@ impl Live {
     }
 
     /// Waits for a packet's time: silence, or the end of what was heard.
-    fn fade(&mut self, pull: &mut Pull<'_>, inlet: &Inlet, frames: usize) {
+    fn fade(&mut self, pull: &mut Pull<'_>, inlet: &mut Inlet, frames: usize) {
         if self.gap.length > 0 && self.gap.length < inlet.format.frames(SILENT_AFTER) {
-            self.extrapolate(pull, frames);
+            self.extrapolate(pull, inlet, frames);
         } else {
-            self.tape.room(frames).fill(0.0);
+            let room = self.tape.room(frames);
+            room.fill(0.0);
+            inlet.comfort.add_newest(room);
             self.tape.keep(frames);
         }
     }
@@ -144,7 +146,7 @@ impl Live {
         }
         if hole > longest {
             let frames = missing.min(STRIDE).min(hole - longest / 2);
-            self.extrapolate(pull, frames);
+            self.extrapolate(pull, inlet, frames);
             inlet.ledger.note(if pause { Kind::Heard } else { Kind::Lost }, inlet.position, frames);
             concealed(inlet, frames);
             inlet.step(frames);
@@ -201,7 +203,7 @@ impl Live {
         if frames == 0 || self.level.fixed {
             return false;
         }
-        self.extrapolate(pull, frames);
+        self.extrapolate(pull, inlet, frames);
         inlet.ledger.note(Kind::Lost, inlet.position, frames);
         self.gap.more -= frames;
         inlet.counters.frames_concealed.fetch_add(frames as u64, Relaxed);
@@ -209,9 +211,10 @@ impl Live {
         true
     }
 
-    fn extrapolate(&mut self, pull: &mut Pull<'_>, frames: usize) {
+    fn extrapolate(&mut self, pull: &mut Pull<'_>, inlet: &mut Inlet, frames: usize) {
         let (past, room) = self.tape.past_and_room(pull.concealer.past_frames(), frames);
         pull.concealer.extrapolate(past, self.gap.length, room, pull.tier);
+        inlet.comfort.add(inlet.position.plus(self.gap.borrowed), room);
         self.tape.keep(frames);
         self.gap.length += frames;
     }

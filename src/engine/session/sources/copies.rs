@@ -48,7 +48,7 @@ impl Sources {
     }
 
     /// The believed source that such a packet would be a copy of.
-    fn original_of(&self, name: &Name) -> Option<Name> {
+    pub(super) fn original_of(&self, name: &Name) -> Option<Name> {
         if self.is_believed(name) && self.entries.get(name).is_some_and(|entry| entry.repeated) {
             return None;
         }

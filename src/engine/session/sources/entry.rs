@@ -49,12 +49,12 @@ impl Entry {
 
     /// Its name and what it sends.
     pub(super) fn title(&self, name: &Name) -> String {
-        format!("{name}, {}", self.encoding)
+        format!("{name}, {}", self.receiver.encoding())
     }
 
     pub(super) fn stats(&self, name: &Name) -> SourceStats {
         let listener = self.reports.as_deref().map(Correspondence::listener);
-        let counters = self.outlet.counters();
+        let (counters, coding) = (self.outlet.counters(), self.receiver.encoding());
         let (packets_sent, packets_withheld) = self.answer.talk().map(Talk::counts).unwrap_or_default();
         SourceStats {
             number: self.number,
@@ -67,9 +67,9 @@ impl Entry {
             address: name.address,
             protocol: name.protocol(),
             wire: name.wire,
-            coding: self.encoding,
+            coding,
             last_sequence: self.receiver.last_sequence(),
-            reception: self.receiver.reception(),
+            reception: self.reception_at(coding.format),
             playback: counters.map(PlayerCounters::snapshot).unwrap_or_default(),
             dropped_local: self.dropped,
             round_trip_ms: listener.and_then(Listener::round_trip).map(|trip| trip.as_secs_f64() * 1e3),

@@ -72,6 +72,7 @@ impl Sources {
             self.happened(kind, &name, number, &detail, now);
         }
         self.list_players();
+        self.sweep_sound(now);
         self.sweep_recordings();
         self.out.sweep();
         self.hear_again(now);
@@ -111,15 +112,10 @@ impl Sources {
     /// Something has happened to a source.
     pub(super) fn happened(&mut self, kind: EventKind, name: &Name, source: u32, detail: &str, now: Micros) {
         if self.access.budget.may_tell(now) {
-            match kind {
-                EventKind::Joined => log::info!(target: TARGET, "connection from {name}, {detail}"),
-                EventKind::Left => log::info!(target: TARGET, "{name} has left: {detail}"),
-                EventKind::Idle => log::info!(target: TARGET, "{name} is idle: {detail}"),
-                EventKind::Resumed => log::info!(target: TARGET, "{name} goes on, {detail}"),
-                EventKind::Lost => log::warn!(target: TARGET, "{name} is lost: {detail}"),
-            }
+            log_event(kind, name, detail);
         }
-        self.events.happened(Event { kind, at: now, source, detail: detail.to_owned() });
+        let detail = detail.to_owned();
+        self.events.happened(Event { kind, at: now, source, detail, digit: None });
     }
 
     /// Players may have come or gone.
@@ -135,6 +131,18 @@ impl Entry {
     pub(super) fn leave(&mut self) -> bool {
         self.outlet.retire();
         !std::mem::replace(&mut self.gone, true) && self.joined
+    }
+}
+
+/// The line of the log for what happened to a source.
+pub(super) fn log_event(kind: EventKind, name: &Name, detail: &str) {
+    match kind {
+        EventKind::Joined => log::info!(target: TARGET, "connection from {name}, {detail}"),
+        EventKind::Left => log::info!(target: TARGET, "{name} has left: {detail}"),
+        EventKind::Idle => log::info!(target: TARGET, "{name} is idle: {detail}"),
+        EventKind::Resumed => log::info!(target: TARGET, "{name} goes on, {detail}"),
+        EventKind::Lost => log::warn!(target: TARGET, "{name} is lost: {detail}"),
+        EventKind::Digit => log::info!(target: TARGET, "{name} has pressed {detail}"),
     }
 }
 

@@ -122,9 +122,7 @@ impl Entry {
             let admitted = roster.listen(listener);
             admitted.then_some(ear).ok_or_else(|| Error::new(ErrorKind::State, "too many listen"))
         });
-        let reception = self.receiver.reception();
-        let distinct = (reception.received - reception.duplicated).max(1);
-        let packet = self.encoding.format.duration(reception.frames / distinct);
+        let packet = self.encoding.format.duration(self.receiver.mean_frames() as u64);
         let (sealer, ear) = (sealer.transpose()?, ear.transpose()?);
         let plan = Plan { encoding: self.encoding, packet, sealer, ssrc, ear };
         Talk::new(config, plan, dice, now)

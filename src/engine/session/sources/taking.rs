@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::suspicion::NEW;
 use super::telling::tell;
-use super::{Correspondence, Entry, Name, Outlet, Sources, recording};
+use super::{Correspondence, Entry, Name, Outlet, Sources, TARGET, recording};
 use crate::engine::ahead;
 use crate::engine::config::Wire;
 use crate::engine::session::reporting::Way;
@@ -35,7 +35,15 @@ impl Sources {
         if let Some(reports) = &mut entry.reports {
             reports.came(way);
         }
+        if entry.receiver.is_silent()
+            && let Some((_, encoding)) = rtp::sound_of(bytes, &self.config.payloads)
+            && entry.receiver.expect(encoding)
+        {
+            entry.encoding = encoding;
+            entry.correspond(name, way, arrival);
+        }
         let before = entry.receiver.received();
+        let (coding, silent) = (entry.receiver.encoding(), entry.receiver.silent());
         let Some(verdict) =
             self.feed(name, &mut |receiver, deliver| receiver.receive(bytes, arrival, deliver))
         else {
@@ -45,6 +53,7 @@ impl Sources {
         let (receiver, counted) = (&mut entry.receiver, !matches!(entry.outlet, Outlet::Unplayable));
         self.malformed += receiver.take_refused();
         let sequence = receiver.last_sequence();
+        let (now, without_sound) = (receiver.encoding(), receiver.silent() > silent);
         match verdict {
             Ok(verdict) => {
                 let receiver_believed = receiver.is_believed();
@@ -55,6 +64,13 @@ impl Sources {
                 }
                 self.onward = self.onward.after(*name, receiver_believed, verdict);
                 self.log(name.address, arrival, Some(sequence), bytes, verdict.name());
+                if now != coding && before > 0 && self.may_tell(arrival) {
+                    log::info!(target: TARGET, "{name} sends {now} from now on, after {coding}");
+                }
+                if without_sound {
+                    self.hint_of(name, bytes, arrival);
+                    self.tell_digits(name, arrival);
+                }
                 if verdict == Verdict::Believed {
                     self.reporting.hurry(arrival);
                     self.access.strangers.remove(name);
@@ -110,6 +126,13 @@ impl Sources {
                 *next_number = next_number.wrapping_add(1).max(1);
             }
             let head = Head { source: *number, ..head };
+            if head.frames == 0 {
+                // Nothing of it is heard, but that nothing is missing there.
+                if let Outlet::Playing { queue: Some(queue), .. } = outlet {
+                    queue.push(head, samples);
+                }
+                return;
+            }
             outlet.open(config, *encoding, out, name, *number);
             if let Outlet::Playing { queue: Some(queue), .. } = outlet
                 && !queue.push(head, samples)

@@ -20,6 +20,7 @@ impl Sources {
         self.malformed += 1;
         self.log(address, arrival, None, bytes, "malformed");
         log::debug!(target: TARGET, "not a packet: {} bytes from {address}", bytes.len());
+        self.hint(address.ip(), bytes, arrival);
     }
 
     /// Bytes that began as a packet and are none.
@@ -27,6 +28,7 @@ impl Sources {
         self.malformed += 1;
         self.log(name.address, arrival, None, bytes, "malformed");
         log::debug!(target: TARGET, "not a packet: {} bytes from {}: {why}", bytes.len(), name.address);
+        self.hint(name.address.ip(), bytes, arrival);
     }
 
     /// A line of the packet log.

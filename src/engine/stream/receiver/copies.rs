@@ -5,14 +5,18 @@
 //! is not believed.
 
 use super::{Receiver, Sound};
+use crate::engine::codec::decoder;
 use crate::engine::coding::{Encoding, Payload};
 use crate::engine::config::Wire;
+use crate::engine::stream::clocks::Leg;
 use crate::engine::stream::probation::Claim;
 use crate::engine::stream::queue::{Head, Origin, Position};
 use crate::engine::stream::sequence::{MAX_DROPOUT, Place, WINDOW};
 use crate::engine::stream::standby::Standby;
 use crate::engine::time::Micros;
-use crate::engine::wire::{Malformed, red, rtp};
+use crate::engine::wire::content::Content;
+use crate::engine::wire::rtp::{self, RtpHeader};
+use crate::engine::wire::{Malformed, red};
 
 /// What became of a packet of a copied stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +51,18 @@ impl Receiver {
         if !self.believed {
             return Ok(Copied::Ignored);
         }
-        self.decoding.expect_copies();
+        if sound.claim.frames == 0 {
+            self.note_events(&sound.claim, sound.payload);
+            return Ok(Copied::Needless);
+        }
+        if sound.claim.content.sound().is_some_and(|encoding| !self.voices.knows(encoding)) {
+            return Err(Malformed::PayloadType);
+        }
+        self.voices.expect_copies();
         match self.spot(&sound.claim)? {
             Spot::There => Ok(Copied::Needless),
             Spot::Missing(head) => {
-                self.hear(head, sound.payload, deliver);
+                self.hear(head, &sound.claim, sound.payload, deliver);
                 Ok(Copied::Repaired)
             }
         }
@@ -63,7 +74,7 @@ impl Receiver {
         let Some(highest) = self.tracker.highest().filter(|_| self.believed) else { return false };
         let Ok((_, sound)) = self.parse_rtp(packet, arrival) else { return false };
         let ahead = self.tracker.extend(sound.claim.sequence) > highest;
-        ahead && matches!(self.spot(&sound.claim), Ok(Spot::Missing(_)))
+        sound.claim.frames > 0 && ahead && matches!(self.spot(&sound.claim), Ok(Spot::Missing(_)))
     }
 
     /// The source goes by another SSRC from now on.
@@ -80,7 +91,7 @@ impl Receiver {
         let (header, mut payload) = rtp::parse(packet)?;
         let mut payload_type = header.payload_type;
         let mut older = None;
-        if self.payloads.get(payload_type) == Some(Payload::Redundant) {
+        if self.payloads.get(payload_type) == Some(Payload::Redundant) && !payload.is_empty() {
             let blocks = red::parse(payload)?;
             let nested =
                 |block: &red::Block| self.payloads.get(block.payload_type) == Some(Payload::Redundant);
@@ -90,34 +101,63 @@ impl Receiver {
             (payload_type, payload) = (blocks.newest().payload_type, blocks.newest().bytes);
             older = Some(blocks);
         }
-        if self.payloads.sound(payload_type) != Some(self.encoding) {
-            return Err(Malformed::PayloadType);
-        }
-        let frames = self.decoding.frames(payload).ok_or(Malformed::Frames)?;
-        let (sequence, timestamp) = (header.sequence, header.timestamp);
-        let claim = Claim { sequence, timestamp, payload_type, frames, arrival };
-        Ok((header.ssrc, Sound { claim, payload, older, bytes: packet.len() }))
+        let content = Content::of(payload_type, payload, &self.payloads)?;
+        let RtpHeader { sequence, timestamp, ssrc, .. } = header;
+        let rate = match content {
+            Content::Sound(Encoding { coding, .. }) if !decoder::can_decode(coding) => {
+                return Err(Malformed::PayloadType);
+            }
+            Content::Sound(encoding) => Some(encoding.format.rate()),
+            _ => None,
+        };
+        let leg = self.clocks.place(rate, timestamp, self.tracker.extend(sequence), arrival);
+        let frames = match content {
+            Content::Sound(encoding) => {
+                leg.frames(decoder::frames(encoding, payload).ok_or(Malformed::Frames)?)
+            }
+            _ => 0,
+        };
+        let timestamp = leg.timestamp();
+        let claim = Claim { sequence, timestamp, leg, payload_type, content, frames, arrival };
+        Ok((ssrc, Sound { claim, payload, older, bytes: packet.len() }))
     }
 
-    /// Delivers what is missing of the older blocks that came with the packet `head`, which is counted and not yet delivered itself.
+    /// Takes what is missing of the older blocks that came with the packet `head`, which is counted and not yet delivered itself; `leg` is
+    /// its place by its own clock.
     pub(super) fn mend(
         &mut self,
         head: &Head,
+        leg: &Leg,
         blocks: &red::Blocks<'_>,
         deliver: &mut dyn FnMut(Head, &[i16]),
     ) {
+        let newest = self.payloads.sound(head.payload_type);
         for block in blocks.older().iter().filter(|block| block.behind > 0) {
-            let Some(encoding) = self.payloads.sound(block.payload_type) else { continue };
-            let at = Position(head.position.0 - u64::from(block.behind));
-            if encoding != self.encoding {
+            let behind = leg.back(block.behind.into());
+            let Ok(content) = Content::of(block.payload_type, block.bytes, &self.payloads) else { continue };
+            let claim = Claim {
+                sequence: head.sequence as u16,
+                timestamp: behind.timestamp(),
+                leg: behind,
+                payload_type: block.payload_type,
+                content,
+                frames: 0,
+                arrival: head.arrival,
+            };
+            self.note_events(&claim, block.bytes);
+            let (Some(encoding), Some(newest)) = (content.sound(), newest) else { continue };
+            let at = head.position.0.saturating_add_signed(behind.scaled_since() - leg.scaled_since());
+            let at = Position(at);
+            if encoding != newest && !self.voices.alternate(encoding, newest) {
                 self.mend_otherwise(head, at, encoding, block.bytes, deliver);
                 continue;
             }
-            self.decoding.expect_copies();
-            if let Some(frames) = self.decoding.frames(block.bytes)
-                && let Some(missing) = self.missing_at(at, frames, head)
+            self.voices.expect_copies();
+            if let Some(frames) = decoder::frames(encoding, block.bytes)
+                && let Some(missing) = self.missing_at(at, behind.frames(frames), head)
             {
-                self.hear(missing, block.bytes, deliver);
+                let missing = Head { payload_type: block.payload_type, ..missing };
+                self.hear(missing, &claim, block.bytes, deliver);
             }
         }
     }
@@ -176,6 +216,8 @@ impl Receiver {
             position: placed.position,
             arrival,
             frames,
+            payload_type: claim.payload_type,
+            noise: None,
             origin: Origin::Repaired,
         };
         if let Some(put) = self.lately.get(sequence) {

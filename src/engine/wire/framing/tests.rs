@@ -66,6 +66,27 @@ fn rtp_packets(first: u16, count: u16, bytes: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
+#[test]
+fn a_stream_of_frames_may_begin_without_sound() {
+    let types = PayloadTypes::new(MONO);
+    let other = |payload_type: u8, payload: &[u8]| {
+        let header = rtp::RtpHeader { sequence: 9, payload_type, ssrc: 77, ..rtp::RtpHeader::default() };
+        [&header.to_bytes()[..], payload].concat()
+    };
+    for first in [other(101, &[1, 10, 0, 80]), other(13, &[50]), other(0, &[]), other(127, &[0; 60])] {
+        let mut packets = vec![first];
+        packets.extend(rtp_packets(10, 3, 882));
+        let mut deframer = Deframer::new(None, types.clone(), MONO, ten());
+        let mut piece = 0;
+        let (got, wrong) = take(&mut deframer, &framed(&packets), || {
+            piece += 1;
+            1 + piece % 7
+        });
+        assert_eq!((got, wrong), (packets, vec![]));
+        assert_eq!(deframer.wire(), Some(Wire::Rtp));
+    }
+}
+
 fn framed(packets: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     for packet in packets {

@@ -1,5 +1,6 @@
 //! Text to a description.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{Description, Direction, OpusParameters, Setup, SourceName, Transport};
@@ -139,7 +140,7 @@ fn read_media<'a>(session: Description, opening: Line<'a>, lines: &[Line<'a>]) -
             Payload::Sound(Encoding { coding: Coding::Opus, .. }) => {
                 opus.get_or_insert_with(|| OpusParameters::parse(of(payload_type)));
             }
-            Payload::Sound(_) => {}
+            Payload::Sound(_) | Payload::Events(_) | Payload::Comfort(_) => {}
         }
     }
     media.opus = opus.unwrap_or_default();
@@ -305,6 +306,15 @@ fn payload(payload_type: u8, map: Option<RtpMap>, parameters: &str) -> Option<Pa
     if name.eq_ignore_ascii_case("red") {
         return Some(Payload::Redundant);
     }
+    if !RATES.contains(&rate) {
+        return None;
+    }
+    if name.eq_ignore_ascii_case("telephone-event") {
+        return Some(Payload::Events(rate));
+    }
+    if name.eq_ignore_ascii_case("CN") {
+        return Some(Payload::Comfort(rate));
+    }
     let coding = Coding::parse(name).ok()?;
     let format = match coding {
         // Its map always says 2 channels (RFC 7587 §7); the sender says what it sends.
@@ -374,6 +384,8 @@ fn kept(text: &str, most: usize) -> String {
     plain.trim().into()
 }
 
+/// Ticks a second that a timestamp may have.
+const RATES: RangeInclusive<u32> = 1..=768_000;
 const MOST_BYTES: usize = 64 * 1024;
 const MOST_LINES: usize = 2_000;
 const MOST_TEXT: usize = 255;

@@ -96,6 +96,8 @@ fn what_means_nothing_to_us_is_passed_over() {
             (111, sound(Coding::Opus, 48_000, 2)),
             (0, narrow(Coding::Pcmu)),
             (8, narrow(Coding::Pcma)),
+            (13, Payload::Comfort(8_000)),
+            (110, Payload::Events(48_000)),
         ]
     );
     assert_eq!(d.first_sound().unwrap().0, 111);

@@ -84,6 +84,10 @@ impl Description {
                         write!(out, "\r\n")?;
                     }
                 }
+                Payload::Events(rate) => {
+                    write!(out, "a=rtpmap:{payload_type} telephone-event/{rate}\r\n")?;
+                }
+                Payload::Comfort(rate) => write!(out, "a=rtpmap:{payload_type} CN/{rate}\r\n")?,
                 Payload::Redundant => {
                     let of = self.redundant.iter().find_map(|&block| self.types.sound(block));
                     let of = of.or(self.first_sound().map(|(_, encoding)| encoding)).unwrap_or_default();
