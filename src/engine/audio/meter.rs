@@ -96,7 +96,7 @@ mod tests {
             let opened = Micros(5_000_000);
             let mut meter = Meter::new(Duration::from_millis(250), opened);
             let mut now = opened + Duration::from_millis(late);
-            for _ in 0..late.min(900) / length + 1 {
+            for _ in 0..=(late.min(900) / length) {
                 assert_eq!(meter.pass(now, Duration::from_millis(length)), Duration::ZERO);
             }
             for early in [0, 300, 0, 300] {
