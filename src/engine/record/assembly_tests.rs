@@ -544,6 +544,33 @@ fn timestamps_that_begin_anew_lose_nothing_and_are_listed() {
 }
 
 #[test]
+fn another_coding_is_listed_where_it_begins() {
+    use crate::engine::record::tally::{Change, ChangeKind};
+    let mut run = Run::new(500);
+    for k in 0..300u64 {
+        let payload_type = if (100..200).contains(&k) { 8 } else { 0 };
+        // Two come in the wrong order where it changes.
+        let k = if k == 99 {
+            100
+        } else if k == 100 {
+            99
+        } else {
+            k
+        };
+        let payload_type = if k == 99 {
+            0
+        } else if k == 100 {
+            8
+        } else {
+            payload_type
+        };
+        run.take(Head { sequence: k, payload_type, ..head(1, 0, k * 80, k * 10) }, &[1; 80]);
+    }
+    let change = |frame, coding| Change { frame, kind: ChangeKind::Coding(coding) };
+    assert_eq!(run.tally(1).changes(), [change(8_000, 8), change(16_000, 0)]);
+}
+
+#[test]
 fn a_source_that_jumps_about_is_recorded_all_the_same() {
     // Its positions leap to and fro within an epoch, its sequence numbers go on: every leap is a place of its own.
     let mut run = Run::new(500);

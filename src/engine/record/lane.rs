@@ -1,8 +1,8 @@
 //! One source of a recording: stretches of its sound, each with its place in the recording. Pure.
 
 use super::part::Part;
-use super::tally::{Change, Tally};
-use crate::engine::stream::queue::Head;
+use super::tally::{Change, ChangeKind, Tally};
+use crate::engine::stream::queue::{Head, Origin};
 
 /// One source.
 pub struct Lane {
@@ -15,6 +15,8 @@ pub struct Lane {
     skipped: u64,
     /// The newest epoch's highest sequence number.
     highest: u64,
+    /// The payload type of its newest packet, and that one's sequence number.
+    coding: Option<(u8, u64)>,
     /// One past the last frame of the recording of the parts that were dropped.
     dropped_to: u64,
 }
@@ -39,6 +41,7 @@ impl Lane {
             born,
             skipped: 0,
             highest: 0,
+            coding: None,
             dropped_to: 0,
         }
     }
@@ -103,6 +106,7 @@ impl Lane {
         if self.is_new_epoch(head) {
             self.epoch = Some(head.epoch);
             self.highest = head.sequence;
+            self.coding = self.coding.map(|(coding, _)| (coding, 0));
             self.tally.epochs += 1;
         }
     }
@@ -114,12 +118,25 @@ impl Lane {
         if self.epoch == Some(head.epoch) {
             self.highest = self.highest.max(head.sequence);
         }
+        self.note_coding(index, head, floor);
         let part = &mut self.parts[index];
         // Every packet of the source counts one further.
         part.used = self.tally.packets;
         self.skipped += head.position.distance(part.end).max(0) as u64;
         part.extend(head.position, frames, arrival);
         part.resumed.is_none().then(|| part.end_in_recording(floor))
+    }
+
+    /// Lists it where the newest packet is coded in another way than the one before.
+    fn note_coding(&mut self, index: usize, head: &Head, floor: u64) {
+        if head.origin != Origin::Received || self.coding.is_some_and(|(_, newest)| head.sequence < newest) {
+            return;
+        }
+        let before = self.coding.replace((head.payload_type, head.sequence));
+        if before.is_some_and(|(before, _)| before != head.payload_type) {
+            let frame = (head.position.0 as i64 + self.parts[index].offset(floor)).max(0) as u64;
+            self.tally.note_change(Change { frame, kind: ChangeKind::Coding(head.payload_type) });
+        }
     }
 
     /// Decides where parts go on that began after a pause, as far as that is known at `now` (in frames of the clock).

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::assembly::{Assembly, MAX_GAPS, MAX_GAPS_PER_SOURCE, MAX_LANES};
+use super::tally::ChangeKind;
 use crate::engine::error::Error;
 use crate::engine::format::Format;
 use crate::engine::stats::Reception;
@@ -173,7 +174,11 @@ impl Sidecar<'_> {
             for (index, change) in tally.changes().iter().enumerate() {
                 let comma = if index == 0 { "" } else { ", " };
                 let kind = change.kind.name();
-                let _ = write!(json, "{comma}{{\"frame\": {}, \"kind\": \"{kind}\"}}", change.frame);
+                let _ = write!(json, "{comma}{{\"frame\": {}, \"kind\": \"{kind}\"", change.frame);
+                if let ChangeKind::Coding(payload_type) = change.kind {
+                    let _ = write!(json, ", \"payload_type\": {payload_type}");
+                }
+                json.push('}');
             }
             let _ = write!(json, "], \"more_gaps\": {}, \"gaps\": [", tally.more_gaps);
             for (index, gap) in tally.gaps().enumerate() {

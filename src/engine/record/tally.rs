@@ -41,6 +41,8 @@ pub enum ChangeKind {
     Reset,
     /// Its timestamps do not tell its place: it paused and they did not, or they claim more sound than there was time for.
     Moved,
+    /// It is coded in another way from here on: its payload type.
+    Coding(u8),
 }
 
 impl ChangeKind {
@@ -49,6 +51,7 @@ impl ChangeKind {
         match self {
             Self::Reset => "reset",
             Self::Moved => "moved",
+            Self::Coding(_) => "coding",
         }
     }
 }
