@@ -64,7 +64,7 @@ def test_what_the_default_device_plays_is_the_sound_in_real_time(tmp_path: Path)
     write_wav(tmp_path / "voice.wav", np.concatenate([np.zeros(2 * RATE, np.int16), voice]))
     took = float(succeeded(run_python(PLAY, tmp_path / "voice.wav", env=machine.env)))
     heard = machine.heard()
-    # How far ahead of the clock a device is before it is known to have no pace is bounded; once it wrote 200 MB a second.
+    # How far ahead a device is before it is known to have no pace is bounded; once it wrote 200 MB a second.
     assert len(heard) < (took + 1.5) * RATE
     pieces = [correlation(voice[start : start + 11_025], heard)[0] for start in range(0, len(voice), 11_025)]
     assert float(np.median(pieces)) >= 0.95
