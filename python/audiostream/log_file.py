@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import logging
     import os
 
 __all__ = ["LogFile"]
 
 
 class LogFile(RotatingFileHandler):
-    """A rotating log file whose disk may be full: one line on standard error says so, records are counted until it takes some again."""
+    """A rotating log file whose disk may be full: one line on standard error says so, and records are counted then."""
 
     def __init__(self, path: str | os.PathLike[str], max_bytes: int, backups: int) -> None:
         """Appends to `path`.

@@ -194,7 +194,8 @@ class SourceStats(_Received):
         concealments: How often sound was missing: gaps, however long.
         frames_accelerated: Frames left out to shorten the delay, a pitch period at a time.
         frames_expanded: Frames put in to lengthen the delay, a pitch period at a time.
-        resets: How often a source's timeline began anew: its timestamps jumped, it restarted, or its sound had moved far away.
+        resets: How often a source's timeline began anew: its timestamps jumped, it restarted, or its sound had moved
+            far away.
         drift_ppm: The sender's clock against the output's, parts per million; 0.0 until it is known to differ.
         codec: What it sends, as SDP names it: `'L16/44100/1'`, `'opus/48000/2'`.
         ssrc: The synchronisation source (RFC 3550 §3); 0 on the classic wire.

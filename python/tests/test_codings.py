@@ -125,4 +125,4 @@ def test_what_is_not_understood_is_said_once_with_the_remedy(caplog: pytest.LogC
     ]
     (bare,) = lines("neither RTP")
     assert "228 bytes of neither RTP nor the classic wire" in bare
-    assert "start the server with --wire pcm" in bare
+    assert "bare PCM must be sent in RTP" in bare

@@ -9,6 +9,7 @@ import pytest
 
 import audiostream
 from audiostream import logs
+from audiostream.log_file import LogFile
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +62,7 @@ def test_the_engine_is_told_what_somebody_wants_to_hear(monkeypatch):
 
 
 def test_a_full_disk_costs_one_line_and_not_a_traceback_a_record(tmp_path, capsys):
-    handler = logs.file_handler("/dev/full", max_bytes=0)
+    handler = LogFile("/dev/full", max_bytes=0, backups=0)
     lines = logging.getLogger("test_logs.full")
     lines.propagate = False
     lines.addHandler(handler)
@@ -72,6 +73,8 @@ def test_a_full_disk_costs_one_line_and_not_a_traceback_a_record(tmp_path, capsy
         assert said.count("\n") == 1
         assert "/dev/full cannot be written: No space left on device" in said
         # The disk has room again.
+        with contextlib.suppress(OSError):
+            handler.stream.close()
         handler.baseFilename = str(tmp_path / "log")
         handler.stream = (tmp_path / "log").open("a")
         lines.error("after")

@@ -13,7 +13,9 @@ from harness import routed
 
 
 @pytest.mark.parametrize("scenario", ["narrow", "narrowing"])
-@pytest.mark.parametrize("options", [{}, {"redundancy": 2}, {"key": audiostream.generate_key()}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"redundancy": 2}, {"key": audiostream.generate_key()}], ids=["plain", "copies", "sealed"]
+)
 def test_a_path_that_is_narrower_than_a_packet_costs_no_packet(scenario: str, options: dict[str, object]) -> None:
     ends = routed.play(scenario, **options)
     assert ends["server"]["received"] == ends["client"]["sent"]

@@ -162,6 +162,7 @@ def _scenario(name: str, options: dict[str, object]) -> dict[str, Any]:
         meanwhile()
         if name == "client moves":
             result["server"] = server.ask(["packets_wrong_source", 1])
+            client.ask(20)
         elif name in ("server moves", "group"):
             result["server"] = server.ask(["packets_received", first["sent"] + 1000])
         else:

@@ -13,7 +13,7 @@ use crate::engine::net::udp::UdpSender;
 /// A way to the server.
 pub enum Transport {
     /// Datagrams.
-    Udp(UdpSender),
+    Udp(Box<UdpSender>),
     /// A connection.
     Tcp(TcpSender),
 }
@@ -22,7 +22,7 @@ impl Transport {
     /// Connects as `path` says, giving up when `cancelled`.
     pub fn connect(path: &Path, cancelled: &AtomicBool) -> Result<Self> {
         Ok(match path.protocol {
-            Protocol::Udp => Self::Udp(UdpSender::connect(path)?),
+            Protocol::Udp => Self::Udp(Box::new(UdpSender::connect(path)?)),
             Protocol::Tcp => Self::Tcp(TcpSender::connect(path, CONNECT_TIMEOUT, cancelled)?),
         })
     }

@@ -79,7 +79,7 @@ impl Sources {
                 )
             }
             What::Bytes => format!(
-                "{length} bytes of neither RTP nor the classic wire from {from}{more}; if it is bare PCM, start the server with --wire pcm"
+                "{length} bytes of neither RTP nor the classic wire from {from}{more}; bare PCM must be sent in RTP (payload type 11) or behind the classic 2-byte number"
             ),
         };
         if self.may_tell(now) {
