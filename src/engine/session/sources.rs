@@ -337,6 +337,9 @@ impl Sources {
                 }
             }
         }
+        if !self.access.plays(&name) {
+            self.make_way(&name, arrival);
+        }
         self.take(&name, way, arrival, bytes);
         true
     }

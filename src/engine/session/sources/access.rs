@@ -89,13 +89,40 @@ impl Sources {
         if self.plays_elsewhere(name, now).is_some() {
             return Some(Refusal::WrongSource);
         }
-        let players = &self.access.players;
-        if players.len() >= self.config.max_sources {
+        let place = Place::from(name.address.ip());
+        let (there, over) = self.players_at(place, now);
+        if self.access.players.len() - over.len() >= self.config.max_sources {
             return Some(Refusal::TooMany);
         }
+        (!place.is_loopback() && there - over.len() >= MOST_THERE).then_some(Refusal::TooManyThere)
+    }
+
+    /// How many play from there, and which of them have fallen silent: those do not count where there is no room.
+    fn players_at(&self, place: Place, now: Micros) -> (usize, Vec<Name>) {
+        let there = || self.access.players.iter().filter(|player| Place::from(player.address.ip()) == place);
+        let is_over =
+            |name: &&Name| self.entries.get(name).is_none_or(|entry| now.since(entry.last_arrival) > QUIET);
+        (there().count(), there().filter(is_over).copied().collect())
+    }
+
+    /// Where there is no room for a source that is not heard yet, those of its address that have fallen silent make way.
+    pub(super) fn make_way(&mut self, name: &Name, now: Micros) {
         let place = Place::from(name.address.ip());
-        let there = || players.iter().filter(|player| Place::from(player.address.ip()) == place).count();
-        (!place.is_loopback() && there() >= MOST_THERE).then_some(Refusal::TooManyThere)
+        let (there, over) = self.players_at(place, now);
+        let is_full = self.access.players.len() >= self.config.max_sources
+            || !place.is_loopback() && there >= MOST_THERE;
+        if !is_full {
+            return;
+        }
+        for other in over {
+            if let Some(entry) = self.entries.get_mut(&other) {
+                entry.outlet.retire();
+                entry.receiver.rest();
+                let number = entry.number;
+                self.happened(EventKind::Idle, &other, number, "silent, and its address sends another", now);
+            }
+        }
+        self.list_players();
     }
 
     /// Who plays with the same SSRC at another address. One that has been silent for long is over.
@@ -168,6 +195,8 @@ impl Entry {
 
 /// Sources that play from one address at once, this machine's own excepted.
 const MOST_THERE: usize = 8;
+/// So long without a packet, and a source gives up its room to another one of its address.
+const QUIET: Duration = Duration::from_secs(1);
 /// By how much the sound of a source may be more than the time since its first packet.
 const MOST_AHEAD: Duration = Duration::from_secs(600);
 /// Sources remembered that are believed and silent.

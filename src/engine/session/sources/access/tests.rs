@@ -145,6 +145,27 @@ fn one_address_has_eight_sources_and_this_machine_as_many_as_there_may_be() {
     }
 }
 
+#[test]
+fn a_sender_that_begins_anew_each_second_is_heard_each_time() {
+    // From elsewhere eight sources may play at once; of a server for two, two may.
+    for most in [32, 2] {
+        let mut scene = Scene::new(most);
+        for second in 0..20u32 {
+            for number in 0..100 {
+                scene.hear(at(9), &packet(100 + second, number as u16, number * 441, second));
+                scene.pass();
+            }
+            // It is started again.
+            for _ in 0..if most == 2 { 120 } else { 0 } {
+                scene.pass();
+            }
+        }
+        assert_eq!(scene.sources.stats().refused, 0, "of a server for {most}");
+        assert_eq!(scene.sources.stats().reception.received, 2_000);
+        assert_eq!(scene.sources.stats().dropped_local, 0);
+    }
+}
+
 /// Ten thousand names, a hundred of them every 10 ms, each with as many packets.
 fn flood(packets: u32, name: impl Fn(u32) -> (SocketAddr, u32)) -> (Scene, usize) {
     let mut most = 0;
