@@ -31,7 +31,8 @@ test-rust: system-build ## run the engine's own tests
 	@cargo test --quiet --no-default-features --features opus
 
 test-python: setup ## run the tests of the Python package
-	@$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal -m 'not quiet' $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --quiet -m quiet $(PYTEST_ARGS)
 
 lint: setup ## check format, lints and types, Rust and Python
 	@cargo fmt --check

@@ -66,8 +66,18 @@ def mouth(sound_server: SoundServer) -> Callable[..., lab.MouthToEar]:
     return lambda **options: lab.mouth_to_ear(input="Microphone", output="Room", chirps=4, every=0.4, **options)
 
 
+def calm(measure: Callable[[], lab.MouthToEar]) -> lab.MouthToEar:
+    """A measurement in which no moment was lost to a busy machine: of three the first whose chirps agree."""
+    for _ in range(2):
+        found = measure()
+        if found.delay_ms.plus_minus < 10:
+            return found
+    return measure()
+
+
+@pytest.mark.quiet
 def test_a_server_that_waits_50_ms_longer_is_measured_50_ms_later(mouth: Callable[..., lab.MouthToEar]) -> None:
-    short, long = mouth(delay=40), mouth(delay=90)
+    short, long = calm(lambda: mouth(delay=40)), calm(lambda: mouth(delay=90))
     # Both devices work in blocks of 10 ms, and each start finds another phase of them.
     assert 38 <= long.delay_ms.value - short.delay_ms.value <= 62
     assert 50 <= short.delay_ms.value <= 150
@@ -78,6 +88,7 @@ def test_a_server_that_waits_50_ms_longer_is_measured_50_ms_later(mouth: Callabl
         assert len(found.delays_ms) + sum(found.rejected.values()) == 4
 
 
+@pytest.mark.quiet
 def test_the_command_measures_from_mouth_to_ear(sound_server: SoundServer, capsys: pytest.CaptureFixture[str]) -> None:
     devices = ["--input", "Microphone", "--output", "Room"]
     assert cli.main(["probe", "--acoustic", *devices, "--chirps", "3", "--json", "-"]) == 0

@@ -197,6 +197,7 @@ def together(sound: Samples, *tones: float, never: float) -> int:
     return sum(all(loudness(piece, hz) > 0.4 for hz in tones) for piece in pieces)
 
 
+@pytest.mark.quiet
 @pytest.mark.timeout(150)
 def test_on_sound_cards_everybody_hears_everybody_else_for_half_a_minute(
     sound_server: SoundServer, tmp_path: Path
